@@ -1,0 +1,17 @@
+//! `podgraft certs`.
+
+use std::process::ExitCode;
+
+/// Options of `podgraft certs`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// What could not be done.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let _ = args;
+    todo!()
+}

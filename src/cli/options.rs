@@ -1,0 +1,130 @@
+//! Options that several subcommands share, and the checked values they become.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::snapshot::{OnUnknown, Policy};
+use crate::template::LoadOptions;
+
+/// Where templates and namespaces come from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SourceArgs {
+    /// Directory of template files (*.yaml, *.yml, *.json), beside the built-in ones; repeatable, later ones win.
+    #[arg(long = "templates", value_name = "DIR", env = "PODGRAFT_TEMPLATES", value_delimiter = ',')]
+    pub templates: Vec<PathBuf>,
+    /// File or directory of Namespace objects: annotations of those labelled podgraft.dev/inject=enabled are defaults.
+    #[arg(long, value_name = "PATH", env = "PODGRAFT_NAMESPACES")]
+    pub namespaces: Option<PathBuf>,
+}
+
+/// What decides about pods.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PolicyArgs {
+    /// What annotation keys begin with: PREFIX/<template>.
+    #[arg(long, value_name = "PREFIX", env = "PODGRAFT_ANNOTATION_PREFIX", default_value = "inject", value_parser = prefix)]
+    pub annotation_prefix: String,
+    /// What happens to a pod that names an unknown template or parameter.
+    #[arg(long, value_enum, env = "PODGRAFT_ON_UNKNOWN", default_value = "deny")]
+    pub on_unknown: OnUnknownArg,
+    /// Inject sidecars as init containers with restartPolicy Always, or as ordinary containers.
+    #[arg(long, value_enum, env = "PODGRAFT_NATIVE_SIDECARS", default_value = "always")]
+    pub native_sidecars: NativeSidecars,
+    /// Names of containers that other injectors add and that are never a target, beside the known ones.
+    #[arg(long, value_name = "NAMES", env = "PODGRAFT_FOREIGN_CONTAINERS", value_delimiter = ',')]
+    pub foreign_containers: Vec<String>,
+    /// User and group of an injected container that runs as its target where the target has none; none writes nothing.
+    #[arg(long, value_name = "ID|none", env = "PODGRAFT_DEFAULT_RUN_AS_USER", default_value = "65532", value_parser = user)]
+    pub default_run_as_user: User,
+    /// What to do with fields of a template that core/v1 does not know.
+    #[arg(long, value_enum, env = "PODGRAFT_UNKNOWN_FIELDS", default_value = "deny")]
+    pub unknown_fields: UnknownFields,
+    /// podgraft's own image, which templates name as podgraft.image.
+    #[arg(long, value_name = "IMAGE", env = "PODGRAFT_IMAGE", default_value = concat!("podgraft:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+}
+
+/// `--on-unknown`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OnUnknownArg {
+    /// Deny the pod.
+    Deny,
+    /// Let it in without, and warn.
+    Warn,
+}
+
+/// `--native-sidecars`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NativeSidecars {
+    /// Init containers with `restartPolicy: Always`.
+    Always,
+    /// Ordinary containers.
+    Never,
+}
+
+/// `--unknown-fields`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UnknownFields {
+    /// Refuse the template.
+    Deny,
+    /// Use it, and say so.
+    Warn,
+}
+
+/// `--default-run-as-user`.
+#[derive(Debug, Clone, Copy)]
+pub struct User(pub Option<i64>);
+
+fn user(text: &str) -> Result<User, String> {
+    if text == "none" {
+        return Ok(User(None));
+    }
+    match text.parse::<u32>() {
+        Ok(0) => Err("0 is root; write a user ID from 1, or none".to_owned()),
+        Ok(id) if id <= i32::MAX.cast_unsigned() => Ok(User(Some(i64::from(id)))),
+        _ => Err("write a user ID from 1 to 2147483647, or none".to_owned()),
+    }
+}
+
+/// A DNS subdomain: the part before the slash of an annotation key (Kubernetes: labels, "Syntax and character set").
+fn prefix(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    // An instance of at most 20 characters and a dot go before it, and the whole may have 253.
+    if text.len() <= 253 - 21 && text.split('.').all(label) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a DNS subdomain of at most 232 characters, such as inject or inject.example.com".to_owned())
+    }
+}
+
+impl PolicyArgs {
+    /// The policy of a snapshot.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            annotation_prefix: self.annotation_prefix.clone(),
+            on_unknown: match self.on_unknown {
+                OnUnknownArg::Deny => OnUnknown::Deny,
+                OnUnknownArg::Warn => OnUnknown::Warn,
+            },
+            native_sidecars: self.native_sidecars == NativeSidecars::Always,
+            foreign_containers: self.foreign_containers.clone(),
+            default_run_as_user: self.default_run_as_user.0,
+            image: self.image.clone(),
+        }
+    }
+
+    /// What loading templates depends on.
+    #[must_use]
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            allow_unknown_fields: self.unknown_fields == UnknownFields::Warn,
+            annotation_prefix: self.annotation_prefix.clone(),
+        }
+    }
+}

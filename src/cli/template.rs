@@ -1,0 +1,17 @@
+//! `podgraft template`.
+
+use std::process::ExitCode;
+
+/// Options of `podgraft template`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// What could not be done.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let _ = args;
+    todo!()
+}

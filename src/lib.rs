@@ -1,0 +1,21 @@
+//! podgraft: a mutating admission webhook that grafts init containers and sidecars onto pods that ask by annotation.
+//!
+//! A pure core in a thin shell. The core decides and never touches a file, a clock, the environment or a socket:
+//!
+//! - [`template`]: YAML in, compiled templates out;
+//! - [`snapshot`]: the immutable set that a request sees;
+//! - [`inject`]: pod and snapshot in, [`inject::Outcome`] out;
+//! - [`admission`]: the same over AdmissionReview bytes.
+//!
+//! The shell does IO and decides nothing:
+//!
+//! - [`library`]: template directories and namespace files into snapshots, watched;
+//! - [`tls`]: certificates into a rustls configuration, watched;
+//! - [`server`]: HTTPS webhook and admin port;
+//! - [`cli`]: the command line, one file a subcommand.
+
+pub mod admission;
+pub mod cli;
+pub mod inject;
+pub mod snapshot;
+pub mod template;

@@ -1,0 +1,276 @@
+//! Injection templates: what a pod may ask for, compiled once when they are loaded.
+//!
+//! [`load`] turns a YAML file into [`Template`]s or into a [`LoadError`] that shows every mistake with its place. A
+//! compiled template holds everything that no expression touches as JSON text, and the rest as [`node::Node`]s with
+//! holes; a request parses, compiles and serialises nothing that could be done here.
+
+pub mod expression;
+pub mod node;
+pub mod parameter;
+
+use std::sync::Arc;
+
+use expression::Expression;
+use node::{Entry, Node};
+use parameter::Parameter;
+
+/// Which pods find a template.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Every namespace's (`ClusterInjectionTemplate`).
+    Cluster,
+    /// The pods of this namespace, before any cluster-wide template of the name (`InjectionTemplate`).
+    Namespace(String),
+}
+
+/// Where a template came from, in the words that messages use: a file path, or `built-in/<name>.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(pub Arc<str>);
+
+/// A line of the template's file, counted from 1: each planned change says which line asked for it.
+pub type Line = u32;
+
+/// Which app containers a template is wired into when the pod does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Targets {
+    /// The default container, or the first one.
+    #[default]
+    First,
+    /// Every app container.
+    All,
+}
+
+/// What happens to a pod that can't get the graft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailurePolicy {
+    /// The pod is denied.
+    #[default]
+    Fail,
+    /// The pod goes in without it, with a warning.
+    Ignore,
+}
+
+/// The templates or containers that a template's containers stand before or after, where those are there.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// Names that come later than this template.
+    pub before: Vec<String>,
+    /// Names that come earlier than this template.
+    pub after: Vec<String>,
+}
+
+/// The user and group that an injected container runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunAs {
+    /// What the template says (`runAs: own`).
+    #[default]
+    Own,
+    /// The first target's effective non-root user and group, else 65532 (`runAs: target`).
+    Target,
+}
+
+/// Whether an injected container sees the pod's service account token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServiceAccountToken {
+    /// The token's path is covered by an empty read-only mount (`serviceAccountToken: none`).
+    #[default]
+    None,
+    /// Left to the API server, which mounts the pod's token (`serviceAccountToken: mount`).
+    Mount,
+}
+
+/// One container of a template: core/v1 Container, the fields that the engine looks at apart from the others.
+#[derive(Debug)]
+pub struct ContainerTemplate {
+    /// `name`, before the instance is appended.
+    pub name: Node,
+    /// `image`.
+    pub image: Node,
+    /// `command`, when there is one.
+    pub command: Option<Node>,
+    /// `env`, a list.
+    pub env: Option<Node>,
+    /// `envFrom`, a list.
+    pub env_from: Option<Node>,
+    /// `ports`, a list.
+    pub ports: Option<Node>,
+    /// `volumeMounts`, a list; `name` is a shared or private volume of the template.
+    pub volume_mounts: Option<Node>,
+    /// `resources`.
+    pub resources: Option<Node>,
+    /// `securityContext`.
+    pub security_context: Option<Node>,
+    /// Every other field, in the file's order.
+    pub rest: Vec<(Box<str>, Node)>,
+    /// `runAs`.
+    pub run_as: RunAs,
+    /// `serviceAccountToken`.
+    pub service_account_token: ServiceAccountToken,
+    /// A leaf's type is known only when it is evaluated: the rendered container is decoded as core/v1 before it is used.
+    pub verify: bool,
+}
+
+/// A volume that the targets and the template's own containers share.
+#[derive(Debug)]
+pub struct SharedVolume {
+    /// `name`, by which the template's containers mount it.
+    pub name: String,
+    /// `mountPath` in every target.
+    pub mount_path: Node,
+    /// `readOnly` in the targets.
+    pub read_only: bool,
+    /// The core/v1 volume source, a map; absent: a target must mount the path already.
+    pub volume: Option<Node>,
+}
+
+/// A volume of the injected containers alone.
+#[derive(Debug)]
+pub struct VolumeTemplate {
+    /// `name`, by which the template's containers mount it.
+    pub name: String,
+    /// The core/v1 volume source: the volume without its name, a map.
+    pub source: Node,
+}
+
+/// What is added to each target container.
+#[derive(Debug, Default)]
+pub struct TargetAdditions {
+    /// `env`, a list.
+    pub env: Option<Node>,
+    /// `envFrom`, a list.
+    pub env_from: Option<Node>,
+    /// `volumeMounts`, a list; `name` is a shared or private volume of the template.
+    pub volume_mounts: Option<Node>,
+}
+
+/// What is added to the pod itself.
+#[derive(Debug, Default)]
+pub struct PodAdditions {
+    /// `metadata.labels`, a map.
+    pub labels: Option<Node>,
+    /// `metadata.annotations`, a map.
+    pub annotations: Option<Node>,
+    /// `spec.imagePullSecrets`, a list.
+    pub image_pull_secrets: Option<Node>,
+    /// `spec.hostAliases`, a list.
+    pub host_aliases: Option<Node>,
+}
+
+/// A checked, compiled injection template.
+#[derive(Debug)]
+pub struct Template {
+    /// `metadata.name`: an RFC 1123 label of at most 40 characters.
+    pub name: String,
+    /// Which pods find it.
+    pub scope: Scope,
+    /// Where it was written.
+    pub origin: Origin,
+    /// The line on which its document starts.
+    pub line: Line,
+    /// 16 hexadecimal digits over the template's document: changes when the text does.
+    pub hash: String,
+    /// What it is for, in a sentence.
+    pub description: String,
+    /// The parameters, in the file's order.
+    pub parameters: Vec<Parameter>,
+    /// Index in `parameters` of the `primaryParameter`.
+    pub primary: Option<usize>,
+    /// `when`: CEL bool; a pod for which it is false is skipped.
+    pub when: Option<Expression>,
+    /// `targets`.
+    pub targets: Targets,
+    /// `order`.
+    pub order: Order,
+    /// `failurePolicy`.
+    pub failure_policy: FailurePolicy,
+    /// `os`: linux or windows; the pod's must agree.
+    pub os: String,
+    /// `hostNetwork: allow`: the ports of its containers may lie in the node's network.
+    pub host_network: bool,
+    /// `sharedVolumes`.
+    pub shared_volumes: Vec<Entry<SharedVolume>>,
+    /// `sidecars`.
+    pub sidecars: Vec<Entry<ContainerTemplate>>,
+    /// `initContainers`.
+    pub init_containers: Vec<Entry<ContainerTemplate>>,
+    /// `volumes`.
+    pub volumes: Vec<Entry<VolumeTemplate>>,
+    /// `target`.
+    pub target: TargetAdditions,
+    /// `pod`.
+    pub pod: PodAdditions,
+    /// The template's text, for `template show`.
+    pub text: Arc<str>,
+}
+
+/// A mistake in a template's file, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Line, from 1.
+    pub line: Line,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Bytes of the file that are wrong; empty when it is a place rather than a piece of text.
+    pub range: std::ops::Range<usize>,
+    /// What was found.
+    pub message: String,
+    /// What is allowed there, or what to do.
+    pub help: Option<String>,
+}
+
+/// A file that is no set of templates: every mistake in it.
+#[derive(Debug, Clone)]
+pub struct LoadError {
+    /// The file.
+    pub origin: Origin,
+    /// The file's text.
+    pub text: Arc<str>,
+    /// Scope and name of the templates that the file declares, as far as they could be read.
+    pub declares: Vec<(Scope, String)>,
+    /// At least one.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What loading depends on beside the file.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Accept fields that core/v1 of this build does not know (`--unknown-fields warn`).
+    pub allow_unknown_fields: bool,
+    /// The annotation prefix, which templates may not set.
+    pub annotation_prefix: String,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { allow_unknown_fields: false, annotation_prefix: "inject".to_owned() }
+    }
+}
+
+/// What a file gave: its templates, and what to tell about them (unknown fields that were let through).
+#[derive(Debug)]
+pub struct Loaded {
+    /// In the file's order.
+    pub templates: Vec<Template>,
+    /// Diagnostics that don't stop the load.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Compiles the templates of a file, or of one custom resource. All of them, or none.
+///
+/// # Errors
+///
+/// Every mistake in the file.
+pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let _ = (origin, text, options);
+    todo!()
+}
+
+/// The templates that are part of the program, compiled.
+///
+/// # Errors
+///
+/// A built-in does not compile: a mistake of ours, which a test finds.
+pub fn builtin(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
+    let _ = options;
+    todo!()
+}

@@ -1,0 +1,148 @@
+//! JSON with holes: the part of a template that becomes core/v1, serialised at load wherever no expression touches it.
+
+use std::borrow::Cow;
+
+use super::Line;
+use super::expression::{EvaluationError, Expression, Item, Leaf, Variables};
+
+/// The most items that one `forEach` may render.
+pub const MAX_ITEMS: usize = 64;
+
+/// The longest text, in bytes, that one leaf may render.
+pub const MAX_LEAF: usize = 64 * 1024;
+
+/// A piece of core/v1 JSON.
+#[derive(Debug)]
+pub enum Node {
+    /// A subtree without expressions, serialised at load.
+    Json(Box<str>),
+    /// A string leaf with expressions.
+    Leaf(Leaf),
+    /// A map of which at least one value has a hole.
+    Map(Vec<(Box<str>, Node)>),
+    /// A list of which at least one item has a hole, a `when` or a `forEach`.
+    List(Vec<Entry<Node>>),
+}
+
+/// An entry of a list, which may carry a condition and a repetition.
+#[derive(Debug)]
+pub struct Entry<T> {
+    /// `when`: the entry is there only if it is true; with `for_each`, asked for each item.
+    pub when: Option<Expression>,
+    /// `forEach`: the entry once for each item of this list, which it sees as `item` and `index`.
+    pub for_each: Option<Expression>,
+    /// The entry itself.
+    pub value: T,
+    /// Its line in the template's file.
+    pub line: Line,
+}
+
+impl Node {
+    /// The node as JSON: borrowed where no expression touches it; `None` when it is `null` and so left out.
+    ///
+    /// # Errors
+    ///
+    /// The first leaf that has no value.
+    pub fn render<'t>(
+        &'t self,
+        variables: &dyn Variables,
+        item: Option<&Item>,
+    ) -> Result<Option<Cow<'t, str>>, EvaluationError> {
+        if let Self::Json(json) = self {
+            return Ok(Some(Cow::Borrowed(json)));
+        }
+        let mut out = String::new();
+        Ok(self.write(variables, item, &mut out)?.then_some(Cow::Owned(out)))
+    }
+
+    /// Appends the node's JSON; `false`, and nothing appended, when it is `null`.
+    ///
+    /// # Errors
+    ///
+    /// The first leaf that has no value; `out` may then end in a part of it.
+    pub fn write(
+        &self,
+        variables: &dyn Variables,
+        item: Option<&Item>,
+        out: &mut String,
+    ) -> Result<bool, EvaluationError> {
+        match self {
+            Self::Json(json) => out.push_str(json),
+            Self::Leaf(leaf) => return leaf.render(variables, item, out),
+            Self::Map(members) => {
+                out.push('{');
+                let mut separator = "";
+                for (key, node) in members {
+                    let start = out.len();
+                    out.push_str(separator);
+                    write_string(key, out);
+                    out.push(':');
+                    if node.write(variables, item, out)? {
+                        separator = ",";
+                    } else {
+                        out.truncate(start);
+                    }
+                }
+                out.push('}');
+            }
+            Self::List(entries) => {
+                out.push('[');
+                let mut separator = "";
+                for entry in entries {
+                    entry.each(variables, item, |node, item| {
+                        let start = out.len();
+                        out.push_str(separator);
+                        if node.write(variables, item, out)? {
+                            separator = ",";
+                        } else {
+                            out.truncate(start);
+                        }
+                        Ok(())
+                    })?;
+                }
+                out.push(']');
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl<T> Entry<T> {
+    /// Calls `visit` for the entry as often as its `when` and `forEach` say.
+    ///
+    /// # Errors
+    ///
+    /// `when` or `forEach` has no value, or what `visit` returns.
+    pub fn each<'t, E: From<EvaluationError>>(
+        &'t self,
+        variables: &dyn Variables,
+        outer: Option<&Item>,
+        mut visit: impl FnMut(&'t T, Option<&Item>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let wanted = |item: Option<&Item>| match &self.when {
+            Some(when) => when.condition(variables, item),
+            None => Ok(true),
+        };
+        match &self.for_each {
+            None => {
+                if wanted(outer)? {
+                    visit(&self.value, outer)?;
+                }
+            }
+            Some(for_each) => {
+                for item in for_each.items(variables, outer)? {
+                    if wanted(Some(&item))? {
+                        visit(&self.value, Some(&item))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub fn write_string(text: &str, out: &mut String) {
+    // Strings can't fail to serialise, and the writer emits UTF-8.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
