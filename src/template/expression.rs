@@ -11,6 +11,8 @@ mod functions;
 mod scan;
 mod write;
 
+use std::cell::Cell;
+use std::io;
 use std::ops::Range;
 
 use data::Data;
@@ -197,25 +199,34 @@ pub struct Expression {
     sources: Sources,
 }
 
-/// Does work on a thread with a stack of 16 MiB, and waits for it: for loading templates, whose compilation recurses.
-/// Expressions alone are limited so that they compile on any thread's stack.
-pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let mut work = Some(work);
-    let mut done = None;
-    std::thread::scope(|scope| {
-        let run = || done = work.take().map(|work| work());
-        if let Ok(thread) = std::thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, run)
-            && let Err(panic) = thread.join()
-        {
-            std::panic::resume_unwind(panic);
-        }
-    });
-    match (done, work) {
-        (Some(done), _) => done,
-        // There was no thread to be had.
-        (None, Some(work)) => work(),
-        (None, None) => unreachable!("the thread took the work and ended without a panic"),
+thread_local! {
+    /// This thread has a stack of [`DEEP_STACK`].
+    static IS_DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does work on a thread with a stack of 16 MiB, and waits for it; on such a thread already, just does it. CEL's parser
+/// takes up to 8 MiB for an expression within the limits (debug build), so expressions are compiled there: one thread
+/// for a whole file of them saves starting one for each.
+///
+/// # Errors
+///
+/// The operating system gives no thread.
+///
+/// # Panics
+///
+/// When the work does.
+pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    if IS_DEEP.get() {
+        return Ok(work());
     }
+    let work = || {
+        IS_DEEP.set(true);
+        work()
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, work)?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 impl Expression {
@@ -225,7 +236,10 @@ impl Expression {
     ///
     /// Every mistake, with its place in `source`.
     pub fn compile(source: &str, names: Names<'_>) -> Result<Self, Vec<ExpressionError>> {
-        let (code, mentions) = compile::compile(source, names)?;
+        let (code, mentions) = with_deep_stack(|| compile::compile(source, names)).unwrap_or_else(|error| {
+            let message = format!("no thread to compile the expression on: {error}");
+            Err(vec![ExpressionError { range: 0..source.len(), message, help: None }])
+        })?;
         let sources = Sources {
             parameters: mentions.parameters.iter().any(|index| !names.parameters[*index].expand),
             pod: mentions.variables != 0,

@@ -31,9 +31,6 @@ const LOOPS: [(&str, LoopKind); 7] = [
     ("sortBy", LoopKind::SortBy),
 ];
 
-/// The macros that take an optional's value.
-const OPTIONAL_MAPS: [&str; 2] = ["optMap", "optFlatMap"];
-
 /// Compiles an expression.
 ///
 /// # Errors
@@ -66,6 +63,9 @@ fn syntax(source: &str, errors: &cel::ParseErrors) -> ExpressionError {
     };
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     let message = match message.split_once(" expecting ").map_or(message, |(found, _)| found) {
+        // Errors of the parser about itself: its recursion limit, or a rule that it could not finish.
+        found if found.contains("Recursion limit") => "the expression nests too deeply".to_owned(),
+        found if found.contains('`') => "this is no CEL expression".to_owned(),
         found if found.ends_with("'<EOF>'") => "the expression ends too early".to_owned(),
         found => match found.split_once(" input ").or_else(|| found.split_once(" error at: ")) {
             Some((_, text)) => format!("unexpected {text}"),
@@ -74,10 +74,12 @@ fn syntax(source: &str, errors: &cel::ParseErrors) -> ExpressionError {
     };
     let index = |number: isize| usize::try_from(number - 1).unwrap_or(0);
     let before: usize = source.split_inclusive('\n').take(index(line)).map(str::len).sum();
-    let place = source[before..].char_indices().nth(index(column));
-    let range = place.map_or(source.len()..source.len(), |(at, found)| {
-        before + at..before + at + found.len_utf8()
-    });
+    let start = before + source[before..].chars().take(index(column)).map(char::len_utf8).sum::<usize>();
+    let rest = &source[start..];
+    // The text that the message quotes, or else a character.
+    let found = message.split('\'').nth(1).filter(|found| rest.starts_with(found)).map(|found| found.trim_end().len());
+    let length = found.unwrap_or_else(|| rest.chars().next().map_or(0, char::len_utf8));
+    let range = start..start + length;
     ExpressionError { range, message, help: Some(REFERENCE.to_owned()) }
 }
 
@@ -159,7 +161,9 @@ impl Compiler<'_> {
             LiteralValue::Int(integer) => Data::Integer(*integer.inner()),
             LiteralValue::Double(double) => Data::Double(*double.inner()),
             LiteralValue::String(text) => Data::text(text.inner()),
-            LiteralValue::UInt(_) => return self.refuse(place, "unsigned integers are not supported", "leave out the u"),
+            LiteralValue::UInt(_) => {
+                return self.refuse(place, "unsigned integers are not supported", "leave out the u");
+            }
             LiteralValue::Bytes(_) => return self.refuse(place, "bytes are not supported", "leave out the b"),
         })
     }
@@ -213,7 +217,8 @@ impl Compiler<'_> {
             return self.parameter(field, place);
         }
         for variable in Variable::ALL {
-            if self.is_name(of, variable.name()) && !variable.fields().is_empty() && !variable.fields().contains(&field) {
+            if self.is_name(of, variable.name()) && !variable.fields().is_empty() && !variable.fields().contains(&field)
+            {
                 let meant = did_you_mean(field, variable.fields().iter().copied());
                 let message = format!("{} has no {field}{meant}", variable.name());
                 return self.refuse(place, message, format!("it has {}", variable.fields().join(", ")));
@@ -315,7 +320,7 @@ impl Compiler<'_> {
         {
             return self.matches(text, pattern);
         }
-        self.found(node, name, false, arguments.iter().collect())
+        self.found(node, name, false, &arguments.iter().collect::<Vec<_>>())
     }
 
     fn method(&mut self, node: &IdedExpr, target: &IdedExpr, name: &str, arguments: &[IdedExpr]) -> Code {
@@ -329,32 +334,38 @@ impl Compiler<'_> {
                 let body = self.bound(variable, |compiler| compiler.code(body));
                 Code::OptionalMap(Box::new([of, body]), name == "optFlatMap")
             }
-            _ => self.found(node, name, true, std::iter::once(target).chain(arguments).collect()),
+            _ => self.found(node, name, true, &std::iter::once(target).chain(arguments).collect::<Vec<_>>()),
         }
     }
 
     /// A call of a function, or the mistake in its name or number of arguments.
-    fn found(&mut self, node: &IdedExpr, name: &str, method: bool, arguments: Vec<&IdedExpr>) -> Code {
-        let code: Vec<Code> = arguments.into_iter().map(|argument| self.code(argument)).collect();
-        let given = code.len() - usize::from(method);
+    fn found(&mut self, node: &IdedExpr, name: &str, method: bool, arguments: &[&IdedExpr]) -> Code {
         let place = self.name_place(node, name.rsplit('.').next().unwrap_or(name));
         let Some(function) = functions::find(name, method) else {
-            if functions::find(name, !method).is_some() {
-                let help = if method { format!("write {name}(...)") } else { format!("write x.{name}(...)") };
-                let message = format!("{name}() is not called {} a value", if method { "on" } else { "without" });
-                return self.refuse(place, message, help);
-            }
-            let macros = LOOPS.iter().map(|(name, _)| *name).chain(OPTIONAL_MAPS).chain(["matches"]);
-            let known = functions::names(method).chain(macros.filter(|_| method)).chain(["has"].into_iter().filter(|_| !method));
-            let meant = did_you_mean(name, known);
-            return self.refuse(place, format!("unknown function {name}(){meant}"), REFERENCE);
+            // What an unknown function does with its arguments is unknown too: it may be a macro that binds a name.
+            arguments.iter().take(usize::from(method)).for_each(|target| drop(self.code(target)));
+            return self.unknown_function(name, method, place);
         };
+        let code: Box<[Code]> = arguments.iter().map(|argument| self.code(argument)).collect();
+        let given = code.len() - usize::from(method);
         if !function.arguments.contains(&given) {
             let (least, most) = (function.arguments.start(), function.arguments.end());
             let wanted = if least == most { least.to_string() } else { format!("{least} or {most}") };
             return self.refuse(place, format!("{name}() has {given} arguments"), format!("it takes {wanted}"));
         }
-        Code::Call(function, code.into())
+        Code::Call(function, code)
+    }
+
+    fn unknown_function(&mut self, name: &str, method: bool, place: Range<usize>) -> Code {
+        if functions::find(name, !method).is_some() {
+            let help = if method { format!("write {name}(...)") } else { format!("write x.{name}(...)") };
+            let message = format!("{name}() is not called {} a value", if method { "on" } else { "without" });
+            return self.refuse(place, message, help);
+        }
+        let macros: &[&str] = if method { &["optMap", "optFlatMap", "matches"] } else { &["has", "matches"] };
+        let loops = LOOPS.iter().map(|(name, _)| *name).filter(|_| method);
+        let meant = did_you_mean(name, functions::names(method).chain(loops).chain(macros.iter().copied()));
+        self.refuse(place, format!("unknown function {name}(){meant}"), REFERENCE)
     }
 
     fn matches(&mut self, text: &IdedExpr, pattern: &IdedExpr) -> Code {
@@ -370,14 +381,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn each(
-        &mut self,
-        node: &IdedExpr,
-        range: &IdedExpr,
-        kind: LoopKind,
-        name: &str,
-        arguments: &[IdedExpr],
-    ) -> Code {
+    fn each(&mut self, node: &IdedExpr, range: &IdedExpr, kind: LoopKind, name: &str, arguments: &[IdedExpr]) -> Code {
         let place = self.name_place(node, name);
         let (variable, filter, body) = match arguments {
             [variable, body] => (variable, None, body),
@@ -393,9 +397,8 @@ impl Compiler<'_> {
             return self.refuse(place, "macros over lists nest too deeply", help);
         }
         self.loops += 1;
-        let (filter, body) = self.bound(variable, |compiler| {
-            (filter.map(|filter| compiler.code(filter)), compiler.code(body))
-        });
+        let (filter, body) =
+            self.bound(variable, |compiler| (filter.map(|filter| compiler.code(filter)), compiler.code(body)));
         self.loops -= 1;
         Code::Loop(Box::new(Loop { kind, range, filter, body }))
     }
@@ -454,9 +457,10 @@ impl Code {
                 branches[2].known_type(parameters).filter(|other| *other == kind)
             }
             // All operators but + and the like give bools; those give what both their sides are.
-            Self::Binary(Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide, sides) => {
-                sides[0].known_type(parameters).or_else(|| sides[1].known_type(parameters)).filter(|kind| *kind != Type::List)
-            }
+            Self::Binary(Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide, sides) => sides[0]
+                .known_type(parameters)
+                .or_else(|| sides[1].known_type(parameters))
+                .filter(|kind| *kind != Type::List),
             Self::Binary(Operator::Modulo, _) => Some(Type::Integer),
             Self::Binary(..) => Some(Type::Boolean),
             Self::Call(function, _) => function.result(),

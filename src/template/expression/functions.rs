@@ -29,8 +29,8 @@ impl Function {
     /// The type of its result, if it is always the same.
     pub(super) fn result(&self) -> Option<Type> {
         match self.name {
-            "charAt" | "format" | "join" | "lowerAscii" | "replace" | "string" | "strings.quote" | "substring" | "trim"
-            | "upperAscii" => Some(Type::String),
+            "charAt" | "format" | "join" | "lowerAscii" | "replace" | "string" | "strings.quote" | "substring"
+            | "trim" | "upperAscii" => Some(Type::String),
             "indexOf" | "int" | "lastIndexOf" | "seconds" | "size" => Some(Type::Integer),
             "double" => Some(Type::Number),
             "bool" | "contains" | "endsWith" | "hasValue" | "startsWith" => Some(Type::Boolean),

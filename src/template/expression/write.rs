@@ -69,8 +69,12 @@ impl<'o> Writer<'o> {
                 self.json("\"")?;
             }
             (data, Style::Typed) => self.typed(data, Dollars::Keep, 0)?,
-            (data, Style::ExpandedItems) => self.typed(data, if double { Dollars::Double } else { Dollars::Keep }, 0)?,
-            (data, Style::ExpandedEnv) => self.typed(data, if double { Dollars::InValues } else { Dollars::Keep }, 0)?,
+            (data, Style::ExpandedItems) => {
+                self.typed(data, if double { Dollars::Double } else { Dollars::Keep }, 0)?
+            }
+            (data, Style::ExpandedEnv) => {
+                self.typed(data, if double { Dollars::InValues } else { Dollars::Keep }, 0)?
+            }
         }
         Ok(true)
     }
@@ -130,7 +134,11 @@ impl<'o> Writer<'o> {
     /// A finite number, in the shortest notation that reads back as it: a whole one has no fraction, since core/v1
     /// knows integers only.
     fn double(&mut self, double: f64) -> Result<(), EvaluationError> {
-        if double.is_finite() { self.json(&double.to_string()) } else { fail(format!("the number {double} is not finite")) }
+        if double.is_finite() {
+            self.json(&double.to_string())
+        } else {
+            fail(format!("the number {double} is not finite"))
+        }
     }
 
     fn visit(&mut self) -> Result<(), EvaluationError> {

@@ -42,7 +42,11 @@ fn mistakes_are_named_with_their_place() {
         ("{{ }}", "", "the expression is empty"),
         ("{{ .object }}", "object", r#"unknown name ".object" (did you mean object?)"#),
         ("{{ params.path", "{{", "the expression is not closed"),
-        ("{{ params.hosts.map(x, params.hosts.map(y, params.hosts.map(z, z))) }}", "map", "macros over lists nest too deeply"),
+        (
+            "{{ params.hosts.map(x, params.hosts.map(y, params.hosts.map(z, z))) }}",
+            "map",
+            "macros over lists nest too deeply",
+        ),
         ("{{ 99999999999999999999 }}", "9", "invalid int literal"),
     ] {
         let errors = match Leaf::parse(leaf, Style::Typed, world.names()) {
