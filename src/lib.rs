@@ -17,5 +17,6 @@
 pub mod admission;
 pub mod cli;
 pub mod inject;
+pub mod library;
 pub mod snapshot;
 pub mod template;
