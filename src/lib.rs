@@ -20,3 +20,5 @@ pub mod inject;
 pub mod library;
 pub mod snapshot;
 pub mod template;
+pub mod tls;
+pub mod watch;
