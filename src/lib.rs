@@ -18,6 +18,7 @@ pub mod admission;
 pub mod cli;
 pub mod inject;
 pub mod library;
+pub mod metrics;
 pub mod snapshot;
 pub mod template;
 pub mod tls;
