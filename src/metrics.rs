@@ -150,6 +150,25 @@ impl<L: Label> ByLabel<L> {
     }
 }
 
+/// Counts something for as long as it lasts.
+#[derive(Debug)]
+pub struct Lasting(IntGauge);
+
+impl Lasting {
+    /// Counts it from now on.
+    #[must_use]
+    pub fn count(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Everything that is counted and measured.
 #[derive(Debug)]
 pub struct Metrics {

@@ -74,9 +74,9 @@ impl prometheus::core::Collector for Collector {
 
 /// CPU time in seconds, and the start in seconds since 1970.
 fn times() -> Option<(f64, f64)> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let fields = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the program's name, which may hold anything; the third follows its last parenthesis.
-    let (_, rest) = stat.rsplit_once(')')?;
+    let (_, rest) = fields.rsplit_once(')')?;
     let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3)?.parse::<f64>().ok();
     let (user, system, start) = (field(14)?, field(15)?, field(22)?);
     let uptime: f64 = fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()?;
