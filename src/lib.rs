@@ -17,6 +17,13 @@
 pub mod admission;
 pub mod cli;
 pub mod inject;
+pub mod library;
+pub mod metrics;
 pub(crate) mod nearest;
+pub mod server;
+pub mod shutdown;
 pub mod snapshot;
+pub mod telemetry;
 pub mod template;
+pub mod tls;
+pub mod watch;
