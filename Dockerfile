@@ -3,8 +3,7 @@ FROM rust:1.95-alpine AS build
 # Headers and a C compiler for aws-lc; the target of this image's Rust is musl, linked statically.
 RUN apk add --no-cache build-base linux-headers
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
-COPY src src
+COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release --bin podgraft && cp target/release/podgraft /podgraft
