@@ -7,9 +7,15 @@ pub mod options;
 pub mod serve;
 pub mod template;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::snapshot::Snapshot;
+use options::{PolicyArgs, SourceArgs};
 
 /// Grafts init containers and sidecars onto pods that ask by annotation.
 #[derive(Debug, Parser)]
@@ -46,8 +52,51 @@ pub fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            anstream::eprintln!("error: {error:#}");
+            report(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes to standard output, with colours only if it is a terminal. A reader that has seen enough is no error.
+///
+/// # Errors
+///
+/// Standard output can't be written.
+fn print(output: &[u8]) -> io::Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(output).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+/// Writes a line to standard error. There is nobody to tell if that fails.
+fn report(line: impl fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+/// Says what is wrong with a command line that could be parsed.
+fn usage(subcommand: &str, message: &str) -> ExitCode {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = cli.find_subcommand_mut(subcommand);
+    let error = command.map(|command| command.error(ErrorKind::MissingRequiredArgument, message));
+    let _ = error.map(|error| error.print());
+    ExitCode::from(2)
+}
+
+/// Reads templates and namespaces once. What is wrong with them is reported: a broken template only refuses the pods
+/// that ask for it, but `None` is returned when a source can't be read at all.
+fn snapshot(sources: &SourceArgs, policy: &PolicyArgs) -> Option<Snapshot> {
+    let loaded = sources.library(policy).load();
+    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    for problem in loaded.report.problems() {
+        report(problem.render(color));
+    }
+    for warning in &loaded.report.warnings {
+        report(format_args!("warning: {warning}"));
+    }
+    let readable = loaded.report.problems().all(|problem| problem.load_error().is_some());
+    readable.then_some(loaded.snapshot)
 }

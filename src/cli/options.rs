@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use crate::library::{self, Library};
 use crate::snapshot::{OnUnknown, Policy};
 use crate::template::LoadOptions;
 
@@ -99,6 +100,19 @@ fn prefix(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("write a DNS subdomain of at most 232 characters, such as inject or inject.example.com".to_owned())
+    }
+}
+
+impl SourceArgs {
+    /// The library that these options name.
+    #[must_use]
+    pub fn library(&self, policy: &PolicyArgs) -> Library {
+        Library::new(library::Options {
+            templates: self.templates.clone(),
+            namespaces: self.namespaces.clone(),
+            load: policy.load_options(),
+            policy: policy.policy(),
+        })
     }
 }
 
