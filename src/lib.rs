@@ -20,5 +20,6 @@ pub mod cli;
 pub mod inject;
 pub mod library;
 pub mod manifest;
+pub(crate) mod nearest;
 pub mod snapshot;
 pub mod template;
