@@ -3,8 +3,10 @@
 pub mod certs;
 pub mod completions;
 pub mod inject;
+mod input;
 pub mod options;
 pub mod serve;
+mod table;
 pub mod template;
 
 use std::fmt;
@@ -14,8 +16,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::snapshot::Snapshot;
-use options::{PolicyArgs, SourceArgs};
+use crate::library::{self, Library};
 
 /// Grafts init containers and sidecars onto pods that ask by annotation.
 #[derive(Debug, Parser)]
@@ -44,10 +45,10 @@ enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(args),
-        Command::Inject(args) => inject::run(args),
-        Command::Template(args) => template::run(args),
+        Command::Inject(args) => inject::run(&args),
+        Command::Template(args) => template::run(&args),
         Command::Certs(args) => certs::run(args),
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(&args),
     };
     match done {
         Ok(code) => code,
@@ -86,17 +87,26 @@ fn usage(subcommand: &str, message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Reads templates and namespaces once. What is wrong with them is reported: a broken template only refuses the pods
-/// that ask for it, but `None` is returned when a source can't be read at all.
-fn snapshot(sources: &SourceArgs, policy: &PolicyArgs) -> Option<Snapshot> {
-    let loaded = sources.library(policy).load();
-    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+/// Reads templates and namespaces once, and reports what is wrong with them. A template that doesn't compile is for
+/// the pods that ask for it to stumble on; a source that can't be read is an error.
+///
+/// # Errors
+///
+/// A directory or file can't be read.
+fn load(mut library: Library) -> anyhow::Result<library::Loaded> {
+    let loaded = library.load();
+    let color = color_on_stderr();
     for problem in loaded.report.problems() {
         report(problem.render(color));
     }
     for warning in &loaded.report.warnings {
         report(format_args!("warning: {warning}"));
     }
-    let readable = loaded.report.problems().all(|problem| problem.load_error().is_some());
-    readable.then_some(loaded.snapshot)
+    let unreadable = loaded.report.problems().filter(|problem| problem.load_error().is_none()).count();
+    anyhow::ensure!(unreadable == 0, "{unreadable} of the templates and namespaces named can't be read");
+    Ok(loaded)
+}
+
+fn color_on_stderr() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }

@@ -21,7 +21,7 @@ pub struct Args {
 /// # Errors
 ///
 /// Standard output can't be written.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "podgraft", &mut script);
     super::print(&script)?;

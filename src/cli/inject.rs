@@ -1,14 +1,13 @@
 //! `podgraft inject`: manifests in, manifests with the grafts out. The engine call is the server's.
 
 mod graft;
-mod input;
 mod output;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::options::{PolicyArgs, SourceArgs};
-use super::{report, usage};
+use super::{input, report};
 use output::Format;
 
 /// Options of `podgraft inject`.
@@ -51,19 +50,13 @@ If any is refused, nothing is printed, every reason goes to standard error and t
 /// # Errors
 ///
 /// Nothing could be injected: sources that can't be read, output that can't be written.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let paths = [args.inputs, args.filenames].concat();
-    let inputs = match input::read(&paths) {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let inputs = match input::read(&[&*args.inputs, &*args.filenames].concat()) {
         Ok(inputs) => inputs,
-        Err(input::Error::Usage(message)) => return Ok(usage("inject", message)),
-        Err(input::Error::Unreadable(problems)) => {
-            problems.iter().for_each(|problem| report(format_args!("error: {problem}")));
-            return Ok(ExitCode::FAILURE);
-        }
+        Err(error) => return Ok(error.report("inject")),
     };
-    let Some(snapshot) = super::snapshot(&args.sources, &args.policy) else {
-        return Ok(ExitCode::FAILURE);
-    };
+    let library = args.sources.library(args.policy.load.options(), args.policy.policy());
+    let snapshot = super::load(library)?.snapshot;
     let engine = graft::Engine { snapshot: &snapshot, namespace: &args.namespace };
     let files: Vec<_> = inputs.iter().map(|input| engine.file(input)).collect();
     for message in files.iter().flat_map(|file| &file.messages) {
@@ -75,7 +68,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if matches!(args.output, Format::Yaml | Format::Diff) {
         warn_of_lost_comments(&files);
     }
-    super::print(&output::render(&files, args.output)?)?;
+    super::print(output::render(&files, args.output)?.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

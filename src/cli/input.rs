@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::{fs, iter};
 
 /// A text and what messages call it.
@@ -22,6 +23,21 @@ pub enum Error {
     Unreadable(Vec<String>),
 }
 
+impl Error {
+    /// Says what is wrong, and gives the exit code.
+    pub fn report(&self, subcommand: &str) -> ExitCode {
+        match self {
+            Self::Usage(message) => super::usage(subcommand, message),
+            Self::Unreadable(problems) => {
+                for problem in problems {
+                    super::report(format_args!("error: {problem}"));
+                }
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
 /// What directories are searched for.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
@@ -32,7 +48,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Error> {
         return Err(Error::Usage("standard input (-) is named more than once"));
     }
     if paths.is_empty() && io::stdin().is_terminal() {
-        return Err(Error::Usage("no manifest is named; name files or directories, or pipe one in"));
+        return Err(Error::Usage("nothing is named; name files or directories, or pipe it in"));
     }
     let stdin = PathBuf::from("-");
     let mut inputs = Vec::new();

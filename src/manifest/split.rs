@@ -31,7 +31,9 @@ enum Line {
 
 fn classify(line: &str) -> Line {
     let line = line.strip_prefix(BOM).unwrap_or(line);
-    let marks = |marker| line.strip_prefix(marker).is_some_and(|rest: &str| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+    let marks = |marker| {
+        line.strip_prefix(marker).is_some_and(|rest: &str| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    };
     match line.trim_start().chars().next() {
         _ if marks("---") => Line::Start,
         _ if marks("...") => Line::End,

@@ -9,9 +9,9 @@ use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::SyntaxError;
 
-/// Deeper than any Kubernetes object (the deepest CustomResourceDefinitions have some 60 levels), and far from what
-/// recursion over it could make of the stack.
-const MAX_DEPTH: usize = 200;
+/// Twice as deep as any Kubernetes object (the deepest CustomResourceDefinitions have some 50 levels). A level takes
+/// 25 KiB of stack in a debug build, so that this is a third of what a main thread has.
+const MAX_DEPTH: usize = 100;
 
 /// A value and where it is written.
 #[derive(Debug)]
@@ -43,12 +43,21 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    let node: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
         let message = error.to_string();
         let message = message.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(&message);
         SyntaxError { line, column, message: message.to_owned() }
-    })
+    })?;
+    match node.strange_key() {
+        None => Ok(node),
+        Some(key) => {
+            let before = &text[..key.span.start];
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let message = "a key that is no text, number or boolean: JSON has no such keys".to_owned();
+            Err(SyntaxError { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, message })
+        }
+    }
 }
 
 impl Node {
@@ -95,6 +104,18 @@ impl Node {
             end = end.max(span.end);
         }
         text.get(end..).is_some_and(|gap| gap.contains('#'))
+    }
+
+    /// The first key that can't be the name of a JSON object's member.
+    fn strange_key(&self) -> Option<&Self> {
+        match &self.kind {
+            Kind::Scalar(_) => None,
+            Kind::List(items) => items.iter().find_map(Self::strange_key),
+            Kind::Map(members) => members.iter().find_map(|(key, value)| match key.kind {
+                Kind::Scalar(Value::String(_) | Value::Number(_) | Value::Bool(_)) => value.strange_key(),
+                _ => Some(key),
+            }),
+        }
     }
 
     fn scalars(&self, spans: &mut Vec<Range<usize>>) {
@@ -169,11 +190,8 @@ impl<'de> Visitor<'de> for KindVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Kind, A::Error> {
         let mut map = Vec::new();
-        while let Some(key) = members.next_key::<Node>()? {
-            if !matches!(key.kind, Kind::Scalar(Value::String(_) | Value::Number(_) | Value::Bool(_))) {
-                return Err(de::Error::custom("a key must be text, a number or a boolean"));
-            }
-            map.push((key, members.next_value()?));
+        while let Some(member) = members.next_entry()? {
+            map.push(member);
         }
         Ok(Kind::Map(map))
     }
@@ -183,9 +201,5 @@ impl<'de> Visitor<'de> for KindVisitor {
 fn number(value: f64) -> Option<Number> {
     // 2^63 itself is out of range; every whole float below it is an exact i64.
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if value.fract() == 0.0 && value.abs() < LIMIT {
-        Some((value as i64).into())
-    } else {
-        Number::from_f64(value)
-    }
+    if value.fract() == 0.0 && value.abs() < LIMIT { Some((value as i64).into()) } else { Number::from_f64(value) }
 }

@@ -10,7 +10,7 @@ use crate::inject::{self, Outcome};
 use crate::manifest::{self, Document, Place, Rewritten};
 use crate::snapshot::Snapshot;
 
-use super::input::Input;
+use crate::cli::input::Input;
 
 /// What decides.
 #[derive(Debug)]
@@ -57,8 +57,7 @@ pub struct Patched {
 impl Engine<'_> {
     /// Injects into every document of a file.
     pub fn file<'i>(&self, input: &'i Input) -> File<'i> {
-        let mut file =
-            File { name: &input.name, documents: Vec::new(), messages: Vec::new(), refused: false };
+        let mut file = File { name: &input.name, documents: Vec::new(), messages: Vec::new(), refused: false };
         match manifest::read(&input.text) {
             Ok(documents) => {
                 for document in documents {
@@ -83,25 +82,18 @@ impl Engine<'_> {
             match self.pod(&document, &place, &mut say) {
                 Ok(operations) => patch.0.extend(operations),
                 Err(problems) => {
-                    problems.iter().for_each(|problem| say("error", problem));
+                    for problem in &problems {
+                        say("error", problem);
+                    }
                     file.refused = true;
                 }
             }
         }
-        let patched = match patch.0.is_empty() {
-            true => None,
-            false => {
-                let mut value = document.value().clone();
-                match json_patch::patch(&mut value, &patch) {
-                    Ok(()) => Some(Patched { yaml: document.rewrite(&value), value }),
-                    Err(error) => {
-                        file.refused = true;
-                        file.messages.push(format!("{}: error: its patch does not apply: {error}", file.name));
-                        None
-                    }
-                }
-            }
-        };
+        let patched = apply(&document, &patch).unwrap_or_else(|error| {
+            file.refused = true;
+            file.messages.push(format!("{}: error: its patch does not apply: {error}", file.name));
+            None
+        });
         Grafted { document, patch, patched }
     }
 
@@ -120,13 +112,25 @@ impl Engine<'_> {
             Outcome::Inject(plan) => &plan.warnings,
             Outcome::Skip(_, warnings) | Outcome::Reject(_, warnings) => warnings,
         };
-        warnings.iter().for_each(|warning| say("warning", &warning.to_string()));
+        for warning in warnings {
+            say("warning", &warning.to_string());
+        }
         match outcome {
             Outcome::Inject(plan) => operations(&plan, &place.pointer).map_err(|error| vec![error.to_string()]),
             Outcome::Skip(..) => Ok(Vec::new()),
             Outcome::Reject(reasons, _) => Err(reasons.iter().map(ToString::to_string).collect()),
         }
     }
+}
+
+/// The document with its patch applied, unless that is empty.
+fn apply(document: &Document<'_>, patch: &Patch) -> Result<Option<Patched>, json_patch::PatchError> {
+    if patch.0.is_empty() {
+        return Ok(None);
+    }
+    let mut value = document.value().clone();
+    json_patch::patch(&mut value, patch)?;
+    Ok(Some(Patched { yaml: document.rewrite(&value), value }))
 }
 
 /// A plan's operations, their paths leading to the pod at `pointer`.

@@ -24,14 +24,13 @@ pub enum Format {
 }
 
 /// The whole output.
-pub fn render(files: &[File<'_>], format: Format) -> anyhow::Result<Vec<u8>> {
-    let text = match format {
+pub fn render(files: &[File<'_>], format: Format) -> serde_json::Result<String> {
+    Ok(match format {
         Format::Yaml => yaml(files),
         Format::Json => json(files)?,
         Format::Patch => patches(files)?,
         Format::Diff => files.iter().map(diff).collect(),
-    };
-    Ok(text.into_bytes())
+    })
 }
 
 fn yaml(files: &[File<'_>]) -> String {
