@@ -4,3 +4,4 @@ mod bad_input;
 mod builtin;
 mod golden;
 mod promises;
+mod properties;
