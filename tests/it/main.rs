@@ -3,5 +3,6 @@
 mod bad_input;
 mod builtin;
 mod golden;
+mod layers;
 mod promises;
 mod properties;
