@@ -1,11 +1,15 @@
 //! core/v1 parts of a template into [`Node`]s: what no expression touches is serialised here, once.
 
+use std::ops::Range;
+use std::rc::Rc;
+
 use super::LoadOptions;
 use super::container::Parts;
 use super::diagnostic::Problems;
-use super::expression::{Expression, ExpressionError, Item, Leaf, Names, Style};
+use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
 use super::fields::{shorten, unexpected};
 use super::node::{Entry, Node, write_string};
+use super::parameter::Type;
 use super::trial::{Basis, Trial};
 use super::yaml::{Kind, Place, Tree};
 
@@ -87,7 +91,7 @@ pub(super) struct Compiler<'c, 'f, 't> {
     pub(super) names: Names<'c>,
     pub(super) trial: &'c Trial,
     /// The item of the `forEach` around what is tried now.
-    pub(super) item: Option<Item>,
+    pub(super) item: Option<Rc<serde_json::Value>>,
     /// How little values say at best around what is tried now.
     pub(super) floor: Basis,
     /// An expression was compiled whose type is known only when it is evaluated.
@@ -142,7 +146,7 @@ impl<'t> Compiler<'_, '_, 't> {
         compile: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<Entry<T>> {
         let outer = self.names.in_for_each;
-        let for_each = tree.get("forEach").and_then(|tree| self.bare(tree, "a CEL list"));
+        let for_each = tree.get("forEach").and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
         self.names.in_for_each |= tree.get("forEach").is_some();
         let when = tree.get("when").and_then(|tree| self.condition(tree));
         let value = self.within(tree, when.as_ref(), for_each.as_ref(), compile);
@@ -154,7 +158,7 @@ impl<'t> Compiler<'_, '_, 't> {
     pub(super) fn condition(&mut self, tree: &Tree<'_>) -> Option<Expression> {
         match tree.kind {
             Kind::Bool(value) => self.compile(if value { "true" } else { "false" }, &tree.place),
-            _ => self.bare(tree, "true, false or a CEL condition"),
+            _ => self.bare(tree, "true, false or text with a CEL condition"),
         }
     }
 
@@ -184,7 +188,16 @@ impl<'t> Compiler<'_, '_, 't> {
             self.report(&errors, text, place);
             None
         })?;
-        self.untyped |= style == Style::Typed && !leaf.has_known_type();
+        let parameters = self.names.parameters;
+        self.untyped |= style == Style::Typed && leaf.known_type(parameters).is_none();
+        if matches!(style, Style::Text | Style::Expanded)
+            && leaf.expressions().any(|expression| expression.known_type(parameters) == Some(Type::List))
+        {
+            self.problems
+                .error(place, "this must be text, and the expression gives a list")
+                .help("join(',') makes text of it; or repeat the entry with `forEach`");
+            return None;
+        }
         Some(leaf)
     }
 
@@ -198,7 +211,7 @@ impl<'t> Compiler<'_, '_, 't> {
 
 /// The place of a part of a leaf's text. Quotes, escapes and folding make the text differ from the file's, so the part is
 /// looked for: it is the same occurrence in both.
-fn part(leaf: &Place, range: &std::ops::Range<usize>, text: &str, file: &str) -> Place {
+fn part(leaf: &Place, range: &Range<usize>, text: &str, file: &str) -> Place {
     let Some(fragment) = text.get(range.clone()).map(|part| part.lines().next().unwrap_or_default()).filter(|part| !part.is_empty())
     else {
         return leaf.clone();

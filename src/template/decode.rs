@@ -27,7 +27,7 @@ pub(super) fn strictly<T: DeserializeOwned>(
     options: &LoadOptions,
     problems: &mut Problems<'_>,
 ) {
-    let unknown = RefCell::default();
+    let unknown = RefCell::new(Vec::new());
     for _ in 0..MAX_MISMATCHES {
         unknown.borrow_mut().clear();
         let outcome = T::deserialize(Decoder { rendered, root: rendered, unknown: &unknown });
@@ -40,7 +40,7 @@ pub(super) fn strictly<T: DeserializeOwned>(
             problems.error(found.place, mismatch.to_string()).help = help;
         }
     }
-    for Unknown { key, place, known, outermost } in unknown.into_inner() {
+    for Unknown { key, place, known, outermost } in unknown.take() {
         let known: Vec<_> = known.iter().chain(ours.iter().filter(|_| outermost)).copied().collect();
         let (message, help) = unknown_field(key, &known);
         if options.allow_unknown_fields {

@@ -12,8 +12,8 @@ use super::{Line, Origin, Scope};
 /// The most mistakes that are kept of one file: who has more has another problem.
 const MAX_DIAGNOSTICS: usize = 50;
 
-/// The longest line, in bytes, that is shown as it is.
-const MAX_LINE: usize = 400;
+/// The longest line, in bytes, that is shown; of longer ones, only the place.
+const MAX_LINE: usize = 16 * 1024;
 
 /// A mistake in a template's file, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,27 +36,24 @@ impl Diagnostic {
         self.help = Some(help.into());
     }
 
-    fn group<'a>(&'a self, level: Level<'a>, origin: &'a Origin, text: &'a str) -> Group<'a> {
+    fn group<'a>(&'a self, level: Level<'a>, origin: &'a super::Origin, text: &'a str) -> Group<'a> {
         let start = text[..self.range.start].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = text[self.range.start..].find('\n').map_or(text.len(), |newline| self.range.start + newline);
-        let window = if end - start <= MAX_LINE { start..end } else { around(text, &self.range, start..end) };
-        let span = self.range.start - window.start..self.range.end.min(window.end) - window.start;
-        let snippet = Snippet::source(&text[window])
-            .line_start(self.line as usize)
-            .path(&*origin.0)
-            .annotation(AnnotationKind::Primary.span(span));
-        let group = level.primary_title(&self.message).element(snippet);
+        let line = text[start..].lines().next().unwrap_or_default();
+        let title = level.primary_title(&self.message);
+        let group = if line.len() <= MAX_LINE {
+            let end = self.range.end.min(start + line.len());
+            let span = self.range.start - start..end.max(self.range.start) - start;
+            let snippet = Snippet::source(line).line_start(self.line as usize).path(&*origin.0);
+            title.element(snippet.annotation(AnnotationKind::Primary.span(span)))
+        } else {
+            let place = annotate_snippets::Origin::path(&*origin.0).line(self.line as usize);
+            title.element(place.char_column(self.column as usize))
+        };
         match &self.help {
             Some(help) => group.element(Level::HELP.message(help)),
             None => group,
         }
     }
-}
-
-/// A piece of a long line with the range in it.
-fn around(text: &str, range: &Range<usize>, line: Range<usize>) -> Range<usize> {
-    let start = text.floor_char_boundary(range.start.saturating_sub(MAX_LINE / 4).max(line.start));
-    start..text.floor_char_boundary((start + MAX_LINE).min(line.end)).max(range.start)
 }
 
 /// A file that is no set of templates: every mistake in it.

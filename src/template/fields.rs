@@ -128,10 +128,13 @@ pub(super) fn flag(tree: &Tree<'_>, problems: &mut Problems<'_>) -> Option<bool>
 
 /// One of a few words.
 pub(super) fn choice<T: Copy>(tree: &Tree<'_>, choices: &[(&str, T)], problems: &mut Problems<'_>) -> Option<T> {
-    let word = text(tree, problems)?;
+    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+    let Some(word) = tree.as_text() else {
+        unexpected(tree, &format!("one of {}", names.join(", ")), problems);
+        return None;
+    };
     let found = choices.iter().find(|(name, _)| *name == word);
     if found.is_none() {
-        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let message = format!("`{}` is none of {}", shorten(word), names.join(", "));
         let near = if word.len() <= MAX_NAME { nearest(word, names) } else { None };
         problems.error(&tree.place, message).help = near.map(|near| format!("did you mean `{near}`?"));

@@ -6,11 +6,13 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::LazyLock;
 
 use serde_json::{Number, Value as Json};
 
 use super::compile::{CONTROL, Compiler};
-use super::expression::{EvaluationError, Expression, Item, Leaf, Variable, Variables};
+use super::expression::{EvaluationError, Expression, Item, Leaf, Names, Style, Variable, Variables};
 use super::node::{Entry, Node};
 use super::parameter::{Parameter, Value};
 use super::stand_in;
@@ -217,18 +219,24 @@ impl<'t> Compiler<'_, '_, 't> {
         visit: impl FnOnce(&mut Self) -> T,
     ) -> T {
         let outer = (self.item.clone(), self.floor);
+        if for_each.is_none() && tree.get("forEach").is_some() {
+            // It did not compile.
+            self.floor = Basis::Pod;
+            self.item = Some(Rc::new(stand_in::item()));
+        }
         if let Some(for_each) = for_each {
-            let (outcome, basis) = self.observe(|trial, item| for_each.items(trial, item));
+            let (outcome, basis) = self.observe(|trial, item| first_item(for_each, trial, item));
             self.floor = basis;
-            let items = outcome.unwrap_or_else(|error| {
+            let first = outcome.unwrap_or_else(|error| {
                 self.floor = Basis::Pod;
                 self.failed(&error, basis, control(tree, "forEach"));
-                Vec::new()
+                None
             });
-            self.item = items.into_iter().next().or_else(|| {
+            let item = first.unwrap_or_else(|| {
                 self.floor = self.floor.max(Basis::Placeholder);
                 stand_in::item()
             });
+            self.item = Some(Rc::new(item));
         }
         if let Some(when) = when {
             self.enter(when, control(tree, "when"));
@@ -250,9 +258,9 @@ impl<'t> Compiler<'_, '_, 't> {
     }
 
     /// Evaluates something, and says what it was made from.
-    fn observe<T>(&self, evaluate: impl FnOnce(&Trial, Option<&Item>) -> T) -> (T, Basis) {
+    fn observe<T>(&self, evaluate: impl FnOnce(&Trial, Option<&Item<'_>>) -> T) -> (T, Basis) {
         self.trial.touched.set(self.floor);
-        let outcome = evaluate(self.trial, self.item.as_ref());
+        let outcome = evaluate(self.trial, self.item.as_deref().map(|item| Item::new(item, 0)).as_ref());
         (outcome, self.trial.touched.get())
     }
 
@@ -268,6 +276,18 @@ impl<'t> Compiler<'_, '_, 't> {
             Basis::Placeholder | Basis::Pod => {}
         }
     }
+}
+
+/// The first item of a `forEach`, if there is one.
+fn first_item(for_each: &Expression, trial: &Trial, item: Option<&Item<'_>>) -> Result<Option<Json>, EvaluationError> {
+    static ITEM: LazyLock<Option<Leaf>> = LazyLock::new(|| {
+        Leaf::parse("{{ item }}", Style::Typed, Names { parameters: &[], in_for_each: true }).ok().flatten()
+    });
+    let items = for_each.items(trial, item)?;
+    let (Some(first), Some(leaf)) = (items.first(), &*ITEM) else { return Ok(None) };
+    let mut json = String::new();
+    leaf.render(trial, Some(first), &mut json)?;
+    Ok(serde_json::from_str(&json).ok())
 }
 
 /// The place of an entry's `when` or `forEach`; of a template's own, the tree is the condition itself.

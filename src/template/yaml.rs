@@ -8,6 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
 use super::Line;
+use super::fields::shorten;
 
 /// Where something stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,13 +107,25 @@ fn parse(document: &str, line: Line, offset: usize) -> Result<Option<Tree<'_>>, 
     Ok(roots.pop())
 }
 
-/// The parser's words without its `at line … column …`, which the rendering shows.
+/// What is wrong, without the `at line … column …` of the parser, which the rendering shows.
 fn message(error: &serde_saphyr::Error) -> String {
-    let text = match error {
-        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => return format!("the key `{key}` stands here twice"),
-        error => error.without_snippet().to_string(),
-    };
-    text.split_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned()
+    use serde_saphyr::{Error, budget::BudgetBreach};
+    match error.without_snippet() {
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{}` stands here twice", shorten(key)),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            format!("this nests too deeply: more than {MAX_DEPTH} levels")
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "the file holds too much, with everything that its aliases repeat".to_owned()
+        }
+        error => {
+            let text = error.to_string();
+            shorten(text.split_once(" at line ").map_or(&*text, |(message, _)| message))
+        }
+    }
 }
 
 /// The reader's dialect and limits. Octal numbers and booleans are read as Kubernetes' users expect; the limits hold
