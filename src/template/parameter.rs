@@ -73,15 +73,8 @@ pub struct ParameterError {
 
 impl Type {
     /// Every type.
-    pub const ALL: [Self; 7] = [
-        Self::String,
-        Self::Integer,
-        Self::Number,
-        Self::Boolean,
-        Self::Duration,
-        Self::Quantity,
-        Self::List,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::String, Self::Integer, Self::Number, Self::Boolean, Self::Duration, Self::Quantity, Self::List];
 
     /// Its name in templates.
     #[must_use]
@@ -202,9 +195,8 @@ impl Parameter {
 fn list(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim();
     let items: Vec<String> = if text.starts_with('[') {
-        serde_json::from_str(text).map_err(|error| {
-            format!("begins with [ but is no JSON array of strings (column {})", error.column())
-        })?
+        serde_json::from_str(text)
+            .map_err(|error| format!("begins with [ but is no JSON array of strings (column {})", error.column()))?
     } else {
         let separator = if text.contains('\n') { '\n' } else { ',' };
         text.split(separator).map(|item| item.trim().to_owned()).collect()
