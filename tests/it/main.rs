@@ -6,3 +6,4 @@ mod golden;
 mod layers;
 mod promises;
 mod properties;
+mod template_diagnostics;
