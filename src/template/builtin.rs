@@ -3,7 +3,12 @@
 use super::{LoadError, LoadOptions, Origin, Template, load};
 
 /// File name and text of each.
-const FILES: &[(&str, &str)] = &[];
+const FILES: &[(&str, &str)] = &[
+    ("log-shipper.yaml", include_str!("builtin/log-shipper.yaml")),
+    ("set-env.yaml", include_str!("builtin/set-env.yaml")),
+    ("wait-for-db.yaml", include_str!("builtin/wait-for-db.yaml")),
+    ("wait-for-service.yaml", include_str!("builtin/wait-for-service.yaml")),
+];
 
 /// The templates that are part of the program, compiled.
 ///
