@@ -6,21 +6,31 @@ mod busybox;
 mod log_shipper;
 mod waiters;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use podgraft::inject::pod::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use podgraft::snapshot::Snapshot;
-use podgraft::template::{self, LoadOptions};
+use podgraft::template::{self, LoadOptions, Template};
 use serde_json::{Value, json};
 
 use crate::promises;
 
+static TEMPLATES: LazyLock<Vec<Arc<Template>>> = LazyLock::new(|| {
+    let templates = template::builtin(&LoadOptions::default());
+    let templates = templates.unwrap_or_else(|errors| panic!("{}", errors.iter().map(ToString::to_string).collect::<String>()));
+    templates.into_iter().map(Arc::new).collect()
+});
+
+/// The built-in templates, compiled once.
+pub fn templates() -> impl Iterator<Item = Arc<Template>> {
+    TEMPLATES.iter().map(Arc::clone)
+}
+
+/// A snapshot of the built-in templates alone.
 pub fn snapshot() -> Snapshot {
     let mut snapshot = Snapshot::default();
-    for template in template::builtin(&LoadOptions::default()).unwrap() {
-        snapshot.templates.insert(Arc::new(template));
-    }
+    templates().for_each(|template| snapshot.templates.insert(template));
     snapshot
 }
 
@@ -73,7 +83,7 @@ fn every_container_is_restricted_and_declares_resources() {
 
 #[test]
 fn everything_is_described() {
-    for template in template::builtin(&LoadOptions::default()).unwrap() {
+    for template in templates() {
         assert!(template.description.ends_with('.'), "{}", template.name);
         for parameter in &template.parameters {
             assert!(parameter.description.ends_with('.'), "{}: {}", template.name, parameter.name);

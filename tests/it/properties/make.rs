@@ -21,8 +21,8 @@ pub struct Made {
 static TEMPLATES: LazyLock<Vec<Arc<Template>>> = LazyLock::new(|| {
     let load = LoadOptions::default();
     let own = template::load(Origin(Arc::from("templates.yaml")), include_str!("templates.yaml"), &load);
-    let own = own.unwrap_or_else(|error| panic!("{error:?}")).templates;
-    template::builtin(&load).unwrap().into_iter().chain(own).map(Arc::new).collect()
+    let own = own.unwrap_or_else(|error| panic!("{error}")).templates;
+    crate::builtin::templates().chain(own.into_iter().map(Arc::new)).collect()
 });
 
 /// A snapshot with every template.
