@@ -71,7 +71,7 @@ pub fn read(stream: &str) -> Result<Vec<Document<'_>>, Vec<SyntaxError>> {
     for piece in split::documents(stream) {
         match tree::parse(piece.text) {
             Ok(node) => {
-                documents.push(Document { text: piece.text, value: node.to_value(), source: Source::Yaml(node) })
+                documents.push(Document { text: piece.text, value: node.to_value(), source: Source::Yaml(node) });
             }
             Err(error) => errors.push(SyntaxError { line: error.line + piece.line, ..error }),
         }
