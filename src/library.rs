@@ -11,15 +11,28 @@
 //! for problem in loaded.report.problems() {
 //!     eprintln!("{problem}");
 //! }
-//! let templates = loaded.snapshot.templates.iter().count();
-//! # let _ = templates;
+//! for template in loaded.snapshot.templates.iter() {
+//!     println!("{}", template.name);
+//! }
 //! ```
 
-use std::path::PathBuf;
+mod files;
+mod namespaces;
+mod report;
+mod shelf;
+#[cfg(test)]
+mod tests;
+
+pub use report::{Event, FileReport, Problem, Report, Warning};
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::snapshot::{Policy, Snapshot};
-use crate::template::{Diagnostic, LoadError, LoadOptions, Origin};
+use crate::snapshot::{Broken, Namespace, Namespaces, Policy, Snapshot, Templates};
+use crate::template::{self, LoadError, LoadOptions, Origin, Template};
+
+use shelf::{Parsed, Shelf};
 
 /// What a library reads, and how.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +51,16 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Library {
     options: Options,
+    builtin: Option<Builtin>,
+    templates: Shelf<Arc<Template>>,
+    namespaces: Shelf<Namespace>,
+}
+
+/// The templates that are part of the program, compiled at the first reading.
+#[derive(Debug)]
+struct Builtin {
+    templates: Vec<Arc<Template>>,
+    errors: Vec<Arc<LoadError>>,
 }
 
 /// One reading of the library.
@@ -49,104 +72,91 @@ pub struct Loaded {
     pub report: Report,
 }
 
-/// What a reading did, for logs, metrics and `--strict-start`.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Every file that was read, or is gone since the last reading, in the order of reading.
-    pub files: Vec<FileReport>,
-    /// What is odd about the set as a whole: templates that hide one another, directories that can't be read.
-    pub warnings: Vec<Warning>,
-}
-
-/// A file of the library.
-#[derive(Debug)]
-pub struct FileReport {
-    /// The file, as it was named on the command line or found in a directory.
-    pub path: PathBuf,
-    /// How many templates or namespaces of it are in force.
-    pub in_force: usize,
-    /// What the reading did.
-    pub event: Event,
-}
-
-/// What a reading did with a file.
-#[derive(Debug)]
-pub enum Event {
-    /// Its bytes are new, and it is in force. With what its author should know.
-    Compiled(Vec<Diagnostic>),
-    /// Its bytes are those of the last reading, which was good.
-    Unchanged,
-    /// It is bad; its last good version stays in force.
-    Kept(Problem),
-    /// It is bad and never was good: what it declares is broken.
-    Failed(Problem),
-    /// It is gone, and what it declared with it.
-    Removed,
-}
-
-/// Why a file, or a directory, is bad. `Display` is the text for people, over several lines for a template.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Problem {
-    /// It can't be read.
-    #[error("{}: {error}", path.display())]
-    Unreadable {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        error: Arc<std::io::Error>,
-    },
-}
-
-/// Something odd that stops nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Warning {
-    /// Two files declare the same template; the later one is in force.
-    #[error("template {name} of {} is hidden by {}", hidden.0, by.0)]
-    Hidden {
-        /// The template.
-        name: String,
-        /// The file whose template is out of force.
-        hidden: Origin,
-        /// The file whose template is in force.
-        by: Origin,
-    },
-}
-
 impl Library {
     /// A library that has read nothing yet.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self { options }
+    pub fn new(mut options: Options) -> Self {
+        // A directory that is named twice would hide itself.
+        let mut seen = HashSet::new();
+        options.templates.retain(|directory| seen.insert(directory.clone()));
+        Self { options, builtin: None, templates: Shelf::default(), namespaces: Shelf::default() }
     }
 
     /// Reads everything, and gives the set that is now in force. Call it again after a change.
     pub fn load(&mut self) -> Loaded {
-        let _ = &self.options;
-        todo!()
+        let load = &self.options.load;
+        let mut report = Report::default();
+        let builtin = self.builtin.get_or_insert_with(|| {
+            let builtin = Builtin::compile(load);
+            report.files.extend(builtin.reports());
+            builtin
+        });
+
+        let compile = |path: &Path, text: &str| compile(path, text, load);
+        report.files.extend(self.templates.read(&self.options.templates, compile));
+        let mut templates = Templates::default();
+        builtin.shelve(&mut templates);
+        let mut declared = HashMap::new();
+        for file in self.templates.standing() {
+            for template in file.good {
+                let key = (template.scope.clone(), template.name.clone());
+                if let Some(hidden) = declared.insert(key, template.origin.clone()) {
+                    let (name, by) = (template.name.clone(), template.origin.clone());
+                    report.warnings.push(Warning::Hidden { name, hidden, by });
+                }
+                templates.insert(Arc::clone(template));
+            }
+            if let Some(Problem::Template(error)) = file.problem {
+                // What its last good version declares stays; the rest of what it names has nothing to fall back to.
+                for (scope, name) in &error.declares {
+                    if !file.good.iter().any(|good| good.scope == *scope && good.name == *name) {
+                        templates.insert_broken(scope, name.clone(), Broken { error: Arc::clone(error) });
+                    }
+                }
+            }
+        }
+
+        report.files.extend(self.namespaces.read(self.options.namespaces.as_slice(), namespaces::parse));
+        let mut namespaces = Namespaces::default();
+        self.namespaces.standing().flat_map(|file| file.good).cloned().for_each(|one| namespaces.insert(one));
+
+        let policy = self.options.policy.clone();
+        Loaded { snapshot: Snapshot { templates, namespaces, policy }, report }
     }
 }
 
-impl Report {
-    /// What is bad, in the order of reading; empty when every file is in force as it is written.
-    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.files.iter().filter_map(|file| match &file.event {
-            Event::Kept(problem) | Event::Failed(problem) => Some(problem),
-            Event::Compiled(_) | Event::Unchanged | Event::Removed => None,
+fn compile(path: &Path, text: &str, options: &LoadOptions) -> Result<Parsed<Arc<Template>>, Problem> {
+    let origin = Origin(path.display().to_string().into());
+    let loaded = template::load(origin, text, options).map_err(|error| Problem::Template(Arc::new(error)))?;
+    let items = loaded.templates.into_iter().map(Arc::new).collect();
+    Ok(Parsed { items, notes: loaded.warnings })
+}
+
+impl Builtin {
+    fn compile(options: &LoadOptions) -> Self {
+        match template::builtin(options) {
+            Ok(templates) => Self { templates: templates.into_iter().map(Arc::new).collect(), errors: Vec::new() },
+            Err(errors) => Self { templates: Vec::new(), errors: errors.into_iter().map(Arc::new).collect() },
+        }
+    }
+
+    fn shelve(&self, templates: &mut Templates) {
+        for template in &self.templates {
+            templates.insert(Arc::clone(template));
+        }
+        for error in &self.errors {
+            for (scope, name) in &error.declares {
+                templates.insert_broken(scope, name.clone(), Broken { error: Arc::clone(error) });
+            }
+        }
+    }
+
+    fn reports(&self) -> impl Iterator<Item = FileReport> {
+        self.errors.iter().map(|error| FileReport {
+            path: PathBuf::from(&*error.origin.0),
+            in_force: 0,
+            changed: true,
+            event: Event::Failed(Problem::Template(Arc::clone(error))),
         })
-    }
-}
-
-impl Problem {
-    /// The text for people; with colour, a terminal's.
-    #[must_use]
-    pub fn render(&self, color: bool) -> String {
-        let _ = color;
-        self.to_string()
-    }
-
-    /// The mistakes, if it is a template file that doesn't load.
-    #[must_use]
-    pub fn load_error(&self) -> Option<&Arc<LoadError>> {
-        None
     }
 }

@@ -73,15 +73,8 @@ pub struct ParameterError {
 
 impl Type {
     /// Every type.
-    pub const ALL: [Self; 7] = [
-        Self::String,
-        Self::Integer,
-        Self::Number,
-        Self::Boolean,
-        Self::Duration,
-        Self::Quantity,
-        Self::List,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::String, Self::Integer, Self::Number, Self::Boolean, Self::Duration, Self::Quantity, Self::List];
 
     /// Its name in templates.
     #[must_use]
@@ -197,14 +190,18 @@ impl Parameter {
     }
 }
 
+/// Whether two texts are the same resource quantity, in whatever notation: `1` and `1000m`.
+pub(crate) fn same_quantity(a: &str, b: &str) -> bool {
+    a == b || notation::quantity(a).is_some_and(|a| Some(a) == notation::quantity(b))
+}
+
 /// Splits a list: a JSON array of strings if it begins with `[`, else one item a line if it has newlines, else at
 /// commas. Items of lines and commas are trimmed. Messages name items by their place only: the list may be sensitive.
-fn list(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim();
     let items: Vec<String> = if text.starts_with('[') {
-        serde_json::from_str(text).map_err(|error| {
-            format!("begins with [ but is no JSON array of strings (column {})", error.column())
-        })?
+        serde_json::from_str(text)
+            .map_err(|error| format!("begins with [ but is no JSON array of strings (column {})", error.column()))?
     } else {
         let separator = if text.contains('\n') { '\n' } else { ',' };
         text.split(separator).map(|item| item.trim().to_owned()).collect()
