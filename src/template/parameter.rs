@@ -1,6 +1,23 @@
 //! A template's parameters: what a value may be, and the one checked way from annotation text to a typed value.
+//!
+//! [`Parameter::declare`] checks a declaration when its template is loaded; [`Parameter::parse`] reads what a pod or a
+//! namespace says in a request. Both share the constraints, so that a default can't be what an annotation may not be.
+
+mod constraint;
+mod declare;
+mod notation;
+mod value;
 
 use super::Line;
+use super::node::MAX_ITEMS;
+
+pub use constraint::Constraints;
+pub use declare::{Declaration, DeclarationError};
+pub use value::Value;
+
+pub(in crate::template) use constraint::compile_pattern;
+pub(in crate::template) use notation::seconds;
+pub(in crate::template) use value::quoted;
 
 /// The type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +36,6 @@ pub enum Type {
     Quantity,
     /// A list of text.
     List,
-}
-
-/// A checked value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// A string, duration or quantity.
-    Text(String),
-    /// An integer.
-    Integer(i64),
-    /// A number.
-    Number(f64),
-    /// A boolean.
-    Boolean(bool),
-    /// A list.
-    List(Vec<String>),
 }
 
 /// One declared parameter.
@@ -59,23 +61,6 @@ pub struct Parameter {
     pub line: Line,
 }
 
-/// What a value, or each item of a list, must satisfy. Lengths are in characters.
-#[derive(Debug, Default)]
-pub struct Constraints {
-    /// The only values allowed.
-    pub one_of: Option<Vec<Value>>,
-    /// A regular expression that must match somewhere, as in JSON Schema.
-    pub pattern: Option<regex::Regex>,
-    /// Least integer, number, duration or quantity.
-    pub minimum: Option<Value>,
-    /// Greatest integer, number, duration or quantity.
-    pub maximum: Option<Value>,
-    /// Shortest text.
-    pub min_length: Option<usize>,
-    /// Longest text.
-    pub max_length: Option<usize>,
-}
-
 /// Why a text is no value of a parameter: what is wrong with it and what is allowed, without key or template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; allowed: {allowed}")]
@@ -86,14 +71,149 @@ pub struct ParameterError {
     pub allowed: String,
 }
 
+impl Type {
+    /// Every type.
+    pub const ALL: [Self; 7] =
+        [Self::String, Self::Integer, Self::Number, Self::Boolean, Self::Duration, Self::Quantity, Self::List];
+
+    /// Its name in templates.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Duration => "duration",
+            Self::Quantity => "quantity",
+            Self::List => "list",
+        }
+    }
+
+    /// The type of this name in templates.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// With an article, for messages.
+    fn noun(self) -> &'static str {
+        match self {
+            Self::String => "text",
+            Self::Integer => "an integer",
+            Self::Number => "a number",
+            Self::Boolean => "true or false",
+            Self::Duration => "a duration such as 1h30m or 500ms",
+            Self::Quantity => "a quantity such as 500m or 128Mi",
+            Self::List => "a list",
+        }
+    }
+
+    /// The type that constraints are about: of a list's items, of anything else itself.
+    fn item(self) -> Self {
+        if self == Self::List { Self::String } else { self }
+    }
+
+    /// Reads one value; a list is read by [`list`]. Blanks around anything but text are none of the value: annotations
+    /// written as YAML blocks end in a newline.
+    ///
+    /// # Errors
+    ///
+    /// What the text is not, to follow the text in a sentence: `is not an integer`.
+    fn read(self, text: &str) -> Result<Value, String> {
+        let trimmed = text.trim();
+        let read = match self {
+            Self::String | Self::List => Some(Value::Text(text.to_owned())),
+            Self::Integer => trimmed.parse().ok().map(Value::Integer),
+            Self::Number => trimmed.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Number),
+            Self::Boolean if trimmed.eq_ignore_ascii_case("true") => Some(Value::Boolean(true)),
+            Self::Boolean if trimmed.eq_ignore_ascii_case("false") => Some(Value::Boolean(false)),
+            Self::Boolean => None,
+            Self::Duration => notation::duration(trimmed).map(|_| Value::Text(trimmed.to_owned())),
+            Self::Quantity => notation::quantity(trimmed).map(|_| Value::Text(trimmed.to_owned())),
+        };
+        read.ok_or_else(|| match self {
+            Self::Integer if is_digits(trimmed) => "does not fit a 64-bit integer".to_owned(),
+            _ => format!("is not {}", self.noun()),
+        })
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 impl Parameter {
     /// Reads an annotation's text as a value of this parameter.
     ///
     /// # Errors
     ///
-    /// The text is no value of the type or breaks a constraint.
+    /// The text is no value of the type or breaks a constraint; of a list, every item that does is named.
     pub fn parse(&self, text: &str) -> Result<Value, ParameterError> {
-        let _ = text;
-        todo!()
+        let refuse = |problem: String| ParameterError { problem, allowed: self.allowed() };
+        if self.kind != Type::List {
+            return self.checked(text).map_err(|problem| refuse(format!("{} {problem}", self.subject(text))));
+        }
+        let items = list(text).map_err(refuse)?;
+        let problems: Vec<String> = (items.iter().enumerate())
+            .filter_map(|(index, item)| {
+                let problem = self.checked(item).err()?;
+                Some(format!("item {}, {}, {problem}", index + 1, self.subject(item)))
+            })
+            .collect();
+        if problems.is_empty() { Ok(Value::List(items)) } else { Err(refuse(problems.join("; "))) }
+    }
+
+    /// What a value may be, in a phrase: `an integer from 1 to 65535`, `one of postgres, mysql`, `text matching ^/`.
+    #[must_use]
+    pub fn allowed(&self) -> String {
+        let item = self.constraints.allowed(self.kind.item());
+        match self.kind {
+            Type::List if item == Type::String.noun() => format!("a list of at most {MAX_ITEMS} items"),
+            Type::List => format!("a list of at most {MAX_ITEMS} items, each {item}"),
+            _ => item,
+        }
+    }
+
+    /// One value, or one item of a list.
+    fn checked(&self, text: &str) -> Result<Value, String> {
+        let kind = self.kind.item();
+        let value = kind.read(text)?;
+        self.constraints.check(kind, &value)?;
+        Ok(value)
+    }
+
+    /// What a message calls a value: the value in quotes, or, when it is sensitive, nothing that shows it.
+    fn subject(&self, text: &str) -> String {
+        if self.sensitive { "the value (not shown)".to_owned() } else { quoted(text) }
     }
 }
+
+/// Whether two texts are the same resource quantity, in whatever notation: `1` and `1000m`.
+pub(crate) fn same_quantity(a: &str, b: &str) -> bool {
+    a == b || notation::quantity(a).is_some_and(|a| Some(a) == notation::quantity(b))
+}
+
+/// Splits a list: a JSON array of strings if it begins with `[`, else one item a line if it has newlines, else at
+/// commas. Items of lines and commas are trimmed. Messages name items by their place only: the list may be sensitive.
+pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
+    let text = text.trim();
+    let items: Vec<String> = if text.starts_with('[') {
+        serde_json::from_str(text)
+            .map_err(|error| format!("begins with [ but is no JSON array of strings (column {})", error.column()))?
+    } else {
+        let separator = if text.contains('\n') { '\n' } else { ',' };
+        text.split(separator).map(|item| item.trim().to_owned()).collect()
+    };
+    if let Some(index) = items.iter().position(|item| item.trim().is_empty()) {
+        return Err(format!("item {} of the list is empty; an empty list is []", index + 1));
+    }
+    if items.len() > MAX_ITEMS {
+        return Err(format!("the list has {} items", items.len()));
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests;

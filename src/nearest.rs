@@ -1,0 +1,49 @@
+//! "Did you mean": the known name that someone probably meant.
+
+/// The known name nearest to `name`: fewest insertions, deletions, replacements and swaps of neighbours, at most about a
+/// third of the longer name's length. Of equally near ones, one that differs only in letter case wins, then the first.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = name.to_lowercase();
+    known
+        .into_iter()
+        .filter(|candidate| *candidate != name)
+        .map(|candidate| {
+            let lower = candidate.to_lowercase();
+            (strsim::osa_distance(&folded, &lower), strsim::osa_distance(name, candidate), candidate)
+        })
+        .filter(|(distance, _, candidate)| {
+            let longer = name.chars().count().max(candidate.chars().count());
+            *distance <= longer.div_ceil(3).min(4)
+        })
+        .min_by_key(|&(folded, exact, _)| (folded, exact))
+        .map(|(_, _, candidate)| candidate)
+}
+
+/// The end of a message: ` (did you mean NAME?)`, or nothing.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_was_meant() {
+        let known = ["wait-for-db", "wait-for-service", "log-shipper", "set-env"];
+        for (typed, meant) in [
+            ("wait-for-bd", Some("wait-for-db")),
+            ("log-shiper", Some("log-shipper")),
+            ("LOG-SHIPPER", Some("log-shipper")),
+            ("waitforservice", Some("wait-for-service")),
+            ("setenv", Some("set-env")),
+            ("nginx", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, known), meant, "{typed}");
+        }
+        assert_eq!(nearest("x", ["y"]), Some("y"));
+        assert_eq!(nearest("Path", ["bath", "path"]), Some("path"));
+        assert_eq!(did_you_mean("pahts", ["paths"]), " (did you mean paths?)");
+    }
+}

@@ -1,0 +1,5 @@
+//! The integration tests, one binary.
+
+mod builtin;
+mod golden;
+mod promises;
