@@ -2,4 +2,8 @@
 
 mod builtin;
 mod golden;
+mod http;
 mod promises;
+mod stopping;
+mod tls;
+mod webhook;
