@@ -6,6 +6,7 @@
 
 mod emit;
 mod pods;
+mod splice;
 mod split;
 mod tree;
 
@@ -13,6 +14,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use emit::Style;
 pub use pods::Place;
 use tree::Node;
 
@@ -69,7 +71,7 @@ pub fn read(stream: &str) -> Result<Vec<Document<'_>>, Vec<SyntaxError>> {
     for piece in split::documents(stream) {
         match tree::parse(piece.text) {
             Ok(node) => {
-                documents.push(Document { text: piece.text, value: node.to_value(), source: Source::Yaml(node) })
+                documents.push(Document { text: piece.text, value: node.to_value(), source: Source::Yaml(node) });
             }
             Err(error) => errors.push(SyntaxError { line: error.line + piece.line, ..error }),
         }
@@ -125,7 +127,7 @@ impl<'t> Document<'t> {
     pub fn yaml(&self) -> Cow<'t, str> {
         match self.source {
             Source::Yaml(_) => Cow::Borrowed(self.text),
-            Source::Json(separator) => Cow::Owned(format!("{separator}{}", emit::yaml(&self.value))),
+            Source::Json(separator) => Cow::Owned(format!("{separator}{}", emit::yaml(&self.value, Style::default()))),
         }
     }
 
@@ -134,6 +136,11 @@ impl<'t> Document<'t> {
     pub fn rewrite(&self, patched: &Value) -> Rewritten {
         match &self.source {
             Source::Yaml(node) => {
+                let spliced = splice::splice(self.text, node, patched);
+                let says = |text: &String| tree::parse(text).is_ok_and(|node| node.to_value() == *patched);
+                if let Some(text) = spliced.filter(says) {
+                    return Rewritten { text, comments_lost: false };
+                }
                 let (head, tail) = node.surroundings(self.text);
                 let comments_lost = node.has_comments(self.text, head.len());
                 let mut text = emit::between(head, patched, tail);
@@ -142,9 +149,10 @@ impl<'t> Document<'t> {
                 }
                 Rewritten { text, comments_lost }
             }
-            Source::Json(separator) => {
-                Rewritten { text: format!("{separator}{}", emit::yaml(patched)), comments_lost: false }
-            }
+            Source::Json(separator) => Rewritten {
+                text: format!("{separator}{}", emit::yaml(patched, Style::default())),
+                comments_lost: false,
+            },
         }
     }
 }
