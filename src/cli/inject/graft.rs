@@ -106,7 +106,7 @@ impl Engine<'_> {
     ) -> Result<Vec<PatchOperation>, Vec<String>> {
         let pod = place.pod(document.value());
         let namespace = place.namespace.as_deref().unwrap_or(self.namespace);
-        let request = PodRequest::create(pod.as_bytes(), namespace).map_err(|error| vec![error.to_string()])?;
+        let request = PodRequest::create(&pod, namespace).map_err(|error| vec![error.to_string()])?;
         let outcome = inject::inject(&request, self.snapshot);
         let warnings = match &outcome {
             Outcome::Inject(plan) => &plan.warnings,
@@ -135,7 +135,7 @@ fn apply(document: &Document<'_>, patch: &Patch) -> Result<Option<Patched>, json
 
 /// A plan's operations, their paths leading to the pod at `pointer`.
 fn operations(plan: &Plan<'_>, pointer: &str) -> anyhow::Result<Vec<PatchOperation>> {
-    let operation = |op: &inject::patch::Op<'_>| {
+    let operation = |op: &inject::patch::Op| {
         let path = PointerBuf::parse(format!("{pointer}{}", op.path))?;
         Ok(PatchOperation::Add(AddOperation { path, value: serde_json::from_str(&op.value)? }))
     };
