@@ -74,6 +74,9 @@ impl Engine<'_> {
     }
 
     fn document<'i>(&self, document: Document<'i>, file: &mut File<'_>) -> Grafted<'i> {
+        for oddity in document.oddities(&self.snapshot.policy.annotation_prefix) {
+            file.messages.push(format!("{}: {}: warning: {}", file.name, oddity.subject, oddity.text));
+        }
         let mut patch = Patch(Vec::new());
         for place in document.pods() {
             let mut say = |what: &str, text: &str| {
