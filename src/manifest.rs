@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::snapshot::Namespace;
 use emit::Style;
 pub use pods::Place;
 use tree::Node;
@@ -130,6 +131,12 @@ impl<'t> Document<'t> {
     #[must_use]
     pub fn pods(&self) -> Vec<Place> {
         pods::find(&self.value)
+    }
+
+    /// The namespaces that it declares.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        pods::namespaces(&self.value)
     }
 
     /// What its author should know: annotations (of this prefix) that ask for grafts where nobody reads them.

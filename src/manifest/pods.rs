@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::snapshot::Namespace;
+
 /// The API groups and kinds that hold a pod template, and where they hold it.
 const TEMPLATES: &[(&str, &str, &str)] = &[
     ("apps", "DaemonSet", "/spec/template"),
@@ -72,6 +74,16 @@ fn walk(object: &Value, pointer: String, listed: &str, places: &mut Vec<Place>) 
     }
 }
 
+/// The Namespaces in a document: itself, or items of a list.
+pub fn namespaces(document: &Value) -> Vec<Namespace> {
+    let text = |key| document.get(key).and_then(Value::as_str);
+    match (text("apiVersion"), text("kind"), document.get("items").and_then(Value::as_array)) {
+        (Some("v1"), Some("Namespace"), _) => Namespace::from_object(document.clone()).into_iter().collect(),
+        (Some("v1"), Some("List" | "NamespaceList"), Some(items)) => items.iter().flat_map(namespaces).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Whether an object is of an API group. Items of a typed list need not say theirs.
 fn is_of(group: &str, api_version: Option<&str>) -> bool {
     match api_version {
@@ -83,9 +95,11 @@ fn is_of(group: &str, api_version: Option<&str>) -> bool {
 /// Kind and name of an object.
 pub fn subject(kind: &str, object: &Value) -> String {
     let name = |pointer| object.pointer(pointer).and_then(Value::as_str).filter(|name| !name.is_empty());
-    match (name("/metadata/name"), name("/metadata/generateName")) {
+    let subject = match (name("/metadata/name"), name("/metadata/generateName")) {
         (Some(name), _) => format!("{kind}/{name}"),
         (None, Some(prefix)) => format!("{kind}/{prefix}*"),
         (None, None) => kind.to_owned(),
-    }
+    };
+    // It goes to a terminal, and nobody has checked it.
+    subject.replace(char::is_control, "\u{fffd}")
 }

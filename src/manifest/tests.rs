@@ -87,6 +87,18 @@ fn nothing_nests_too_deeply_for_the_stack() {
 }
 
 #[test]
+fn a_document_may_be_large_but_not_by_aliases() {
+    let list = "- 1\n".repeat(300_000);
+    assert_eq!(value(&list).as_array().unwrap().len(), 300_000);
+    let bomb: String = ('b'..='j')
+        .zip('a'..)
+        .map(|(this, last)| format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 10].join(", ")))
+        .collect();
+    let error = read(&format!("a: &a [x]\n{bomb}")).unwrap_err();
+    assert!(error[0].message.contains("alias"), "{error:?}");
+}
+
+#[test]
 fn json_is_a_stream_of_objects_or_a_flow_mapping() {
     let documents = read("\u{feff}{\"a\": 1}\n{\"b\": \"yes\"} ").unwrap();
     let values: Vec<_> = documents.iter().map(|document| document.value.clone()).collect();
@@ -131,6 +143,8 @@ fn every_kind_says_where_its_pods_are() {
         namespace: Some("n".to_owned()),
     };
     assert_eq!(pods::find(&pod), [want]);
+    let odd = json!({"kind": "Pod", "metadata": {"name": "a\u{1b}[31m\n"}});
+    assert_eq!(pods::find(&odd)[0].subject, "Pod/a\u{fffd}[31m\u{fffd}");
 
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [cron, {"kind": "Secret"}, {"kind": "List", "items": [pod]}]});
     let pointers: Vec<_> = pods::find(&list).into_iter().map(|place| place.pointer).collect();

@@ -26,7 +26,9 @@ fn command() -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PODGRAFT_")) {
         command.env_remove(name);
     }
-    command.env_remove("CLICOLOR_FORCE");
+    for name in ["CLICOLOR_FORCE", "CLICOLOR", "NO_COLOR"] {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -37,6 +39,10 @@ fn run<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>, input: &str) -> Run {
 fn run_in<A: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = A>, input: &str) -> Run {
     let mut command = command();
     command.args(args).current_dir(directory);
+    complete(command, input)
+}
+
+fn complete(mut command: Command, input: &str) -> Run {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Whoever reads no input closes the pipe.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -219,6 +225,34 @@ fn a_namespace_file_gives_defaults() {
     assert_eq!((run.code, run.err.as_str()), (0, ""));
     let pod: Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!(pod["spec"]["containers"][0]["env"][0]["name"], "A");
+}
+
+#[test]
+fn a_namespace_among_the_manifests_counts_for_all_of_them() {
+    let pod =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: shop}\nspec: {containers: [{name: a, image: b}]}\n";
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {podgraft.dev/inject: enabled}, annotations: {inject/set-env: A=b}}\n";
+    let alone = run(["inject"], pod);
+    assert_eq!((alone.code, alone.out.as_str()), (0, pod));
+    let together = run(["inject"], &format!("{pod}---\n{namespace}"));
+    assert_eq!((together.code, together.err.as_str()), (0, ""));
+    assert!(together.out.contains("name: A") && together.out.ends_with(namespace), "{}", together.out);
+}
+
+#[test]
+fn colour_is_for_terminals_and_those_who_insist() {
+    let with = |name: &str| {
+        let mut command = command();
+        command.env(name, "1").args(["inject", "-o", "diff"]);
+        complete(command, DEPLOYMENT).out
+    };
+    let plain = run(["inject", "-o", "diff"], DEPLOYMENT).out;
+    assert!(!plain.contains('\u{1b}') && plain.contains("\n+"), "{plain}");
+    assert_eq!(with("NO_COLOR"), plain);
+    assert!(with("CLICOLOR_FORCE").contains("\u{1b}[32m+"));
+    let escape = "# \u{1b}[31m\na: 1\n";
+    let run = run(["inject"], escape);
+    assert!(run.code == 1 || run.out == escape, "{run:?}");
 }
 
 #[test]
