@@ -2,6 +2,7 @@
 
 mod builtin;
 mod certs;
+mod cli;
 mod golden;
 mod http;
 mod layers;
