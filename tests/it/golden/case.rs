@@ -107,9 +107,7 @@ impl Case {
     /// The paths of the `want` files that are there.
     pub fn wants(&self) -> impl Iterator<Item = (&'static str, String)> {
         let mut names = super::WANTS.into_iter();
-        iter::from_fn(move || {
-            names.find_map(|name| Some((name, fs::read_to_string(self.folder.join(name)).ok()?)))
-        })
+        iter::from_fn(move || names.find_map(|name| Some((name, fs::read_to_string(self.folder.join(name)).ok()?))))
     }
 }
 
