@@ -127,7 +127,7 @@ impl From<&Why> for Graft {
             Why::When => Self::When,
             Why::Declined => Self::Declined,
             Why::Done => Self::Done,
-            Why::Ignored(_) => Self::Ignored,
+            Why::Ignored(_) | Why::Before(_) => Self::Ignored,
         }
     }
 }

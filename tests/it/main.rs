@@ -2,4 +2,5 @@
 
 mod builtin;
 mod golden;
+mod layers;
 mod promises;
