@@ -262,3 +262,20 @@ pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded,
     expression::with_deep_stack(|| file::load(here, text, options))
         .unwrap_or_else(|error| Err(file::no_thread(origin, text, &error)))
 }
+
+impl LoadError {
+    /// The first mistake with its place, on one line: `templates/a.yaml:3:5: unknown field "foo"`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.diagnostics.first() {
+            Some(first) => format!("{}:{}:{}: {}", self.origin.0, first.line, first.column, first.message),
+            None => format!("{}: it can't be loaded", self.origin.0),
+        }
+    }
+}
+
+/// FNV-1a, 64 bits: a hash that is the same on every machine and in every release.
+#[must_use]
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,5 +1,16 @@
-//! Tests of the program from the outside, in one binary.
+//! The integration tests, one binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends at its first surprise")]
-
+mod builtin;
+mod certs;
+mod cli;
+mod golden;
+mod http;
+mod layers;
+mod process;
+mod promises;
+mod reload;
+mod serve;
+mod stopping;
 mod template_diagnostics;
+mod tls;
+mod webhook;

@@ -1,0 +1,1 @@
+//! The built-in templates' scripts, run by a real busybox.
