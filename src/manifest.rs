@@ -5,7 +5,9 @@
 //! sequence of JSON values is JSON, as in kubectl.
 
 mod emit;
+mod misplaced;
 mod pods;
+mod splice;
 mod split;
 mod tree;
 
@@ -13,6 +15,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::snapshot::Namespace;
+use emit::Style;
 pub use pods::Place;
 use tree::Node;
 
@@ -39,6 +43,15 @@ pub struct Rewritten {
     pub text: String,
     /// The document had comments that are not in the text.
     pub comments_lost: bool,
+}
+
+/// Something that stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oddity {
+    /// Kind and name of the object, for messages: `Deployment/web`.
+    pub subject: String,
+    /// What is odd.
+    pub text: String,
 }
 
 /// A text that is no document, with its place in the stream.
@@ -69,7 +82,7 @@ pub fn read(stream: &str) -> Result<Vec<Document<'_>>, Vec<SyntaxError>> {
     for piece in split::documents(stream) {
         match tree::parse(piece.text) {
             Ok(node) => {
-                documents.push(Document { text: piece.text, value: node.to_value(), source: Source::Yaml(node) })
+                documents.push(Document { text: piece.text, value: node.to_value(), source: Source::Yaml(node) });
             }
             Err(error) => errors.push(SyntaxError { line: error.line + piece.line, ..error }),
         }
@@ -120,12 +133,35 @@ impl<'t> Document<'t> {
         pods::find(&self.value)
     }
 
+    /// The namespaces that it declares.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        pods::namespaces(&self.value)
+    }
+
+    /// What its author should know: annotations (of this prefix) that ask for grafts where nobody reads them.
+    #[must_use]
+    pub fn oddities(&self, prefix: &str) -> Vec<Oddity> {
+        let places = self.pods();
+        let kind = self.value.get("kind").and_then(Value::as_str).unwrap_or("object");
+        let unknown = if places.is_empty() { misplaced::within(&self.value, prefix) } else { None };
+        let unknown = unknown.map(|path| Oddity {
+            subject: pods::subject(kind, &self.value),
+            text: format!("{path} asks for grafts, which are made only in a cluster: {kind} is no kind known here"),
+        });
+        let around = places.iter().flat_map(|place| {
+            let texts = misplaced::around(&self.value, place, prefix);
+            texts.into_iter().map(|text| Oddity { subject: place.subject.clone(), text })
+        });
+        around.chain(unknown).collect()
+    }
+
     /// The document as YAML: byte for byte if it is YAML.
     #[must_use]
     pub fn yaml(&self) -> Cow<'t, str> {
         match self.source {
             Source::Yaml(_) => Cow::Borrowed(self.text),
-            Source::Json(separator) => Cow::Owned(format!("{separator}{}", emit::yaml(&self.value))),
+            Source::Json(separator) => Cow::Owned(format!("{separator}{}", emit::yaml(&self.value, Style::default()))),
         }
     }
 
@@ -134,6 +170,11 @@ impl<'t> Document<'t> {
     pub fn rewrite(&self, patched: &Value) -> Rewritten {
         match &self.source {
             Source::Yaml(node) => {
+                let spliced = splice::splice(self.text, node, patched);
+                let says = |text: &String| tree::parse(text).is_ok_and(|node| node.to_value() == *patched);
+                if let Some(text) = spliced.filter(says) {
+                    return Rewritten { text, comments_lost: false };
+                }
                 let (head, tail) = node.surroundings(self.text);
                 let comments_lost = node.has_comments(self.text, head.len());
                 let mut text = emit::between(head, patched, tail);
@@ -142,9 +183,10 @@ impl<'t> Document<'t> {
                 }
                 Rewritten { text, comments_lost }
             }
-            Source::Json(separator) => {
-                Rewritten { text: format!("{separator}{}", emit::yaml(patched)), comments_lost: false }
-            }
+            Source::Json(separator) => Rewritten {
+                text: format!("{separator}{}", emit::yaml(patched, Style::default())),
+                comments_lost: false,
+            },
         }
     }
 }

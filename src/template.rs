@@ -258,7 +258,9 @@ pub const MAX_FILE: usize = 1024 * 1024;
 /// Every mistake in the file.
 pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
     // Nesting is bounded, but trees, expressions and core/v1 recurse each: more than a worker's stack may hold.
-    expression::with_deep_stack(|| file::load(&origin, text, options))
+    let here = origin.clone();
+    expression::with_deep_stack(|| file::load(here, text, options))
+        .unwrap_or_else(|error| Err(file::no_thread(origin, text, &error)))
 }
 
 impl LoadError {

@@ -87,6 +87,18 @@ fn nothing_nests_too_deeply_for_the_stack() {
 }
 
 #[test]
+fn a_document_may_be_large_but_not_by_aliases() {
+    let list = "- 1\n".repeat(300_000);
+    assert_eq!(value(&list).as_array().unwrap().len(), 300_000);
+    let bomb: String = ('b'..='j')
+        .zip('a'..)
+        .map(|(this, last)| format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 10].join(", ")))
+        .collect();
+    let error = read(&format!("a: &a [x]\n{bomb}")).unwrap_err();
+    assert!(error[0].message.contains("alias"), "{error:?}");
+}
+
+#[test]
 fn json_is_a_stream_of_objects_or_a_flow_mapping() {
     let documents = read("\u{feff}{\"a\": 1}\n{\"b\": \"yes\"} ").unwrap();
     let values: Vec<_> = documents.iter().map(|document| document.value.clone()).collect();
@@ -110,7 +122,12 @@ fn every_kind_says_where_its_pods_are() {
         ("v1", "ReplicationController"),
     ] {
         let places = pods::find(&workload(group, kind));
-        let want = Place { pointer: "/spec/template".to_owned(), subject: format!("{kind}/x"), namespace: None };
+        let want = Place {
+            object: String::new(),
+            pointer: "/spec/template".to_owned(),
+            subject: format!("{kind}/x"),
+            namespace: None,
+        };
         assert_eq!(places, [want]);
     }
     let cron =
@@ -119,8 +136,15 @@ fn every_kind_says_where_its_pods_are() {
     let pod_template = json!({"apiVersion": "v1", "kind": "PodTemplate", "template": template});
     assert_eq!(pods::find(&pod_template)[0].pointer, "/template");
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "x-", "namespace": "n"}});
-    let want = Place { pointer: String::new(), subject: "Pod/x-*".to_owned(), namespace: Some("n".to_owned()) };
+    let want = Place {
+        object: String::new(),
+        pointer: String::new(),
+        subject: "Pod/x-*".to_owned(),
+        namespace: Some("n".to_owned()),
+    };
     assert_eq!(pods::find(&pod), [want]);
+    let odd = json!({"kind": "Pod", "metadata": {"name": "a\u{1b}[31m\n"}});
+    assert_eq!(pods::find(&odd)[0].subject, "Pod/a\u{fffd}[31m\u{fffd}");
 
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [cron, {"kind": "Secret"}, {"kind": "List", "items": [pod]}]});
     let pointers: Vec<_> = pods::find(&list).into_iter().map(|place| place.pointer).collect();
@@ -146,6 +170,42 @@ fn what_only_looks_like_a_workload_is_left_alone() {
 }
 
 #[test]
+fn annotations_where_nobody_reads_them_are_pointed_out() {
+    let oddities = |text: &str| -> Vec<String> {
+        one(text).oddities("inject").into_iter().map(|oddity| format!("{}: {}", oddity.subject, oddity.text)).collect()
+    };
+    assert_eq!(
+        oddities(
+            "{apiVersion: v1, kind: List, items: [{apiVersion: batch/v1, kind: CronJob, metadata: {name: x, \
+             annotations: {a: b, inject/one: 'true', inject/two: 'true'}}, spec: {jobTemplate: {metadata: {annotations: \
+             {second.inject/one: 'true'}}, spec: {template: {metadata: {labels: {inject/three: 'true'}, annotations: \
+             {inject/two: 'true'}}}}}}}]}"
+        ),
+        [
+            "CronJob/x: annotation inject/one of metadata.annotations is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+            "CronJob/x: annotation second.inject/one of spec.jobTemplate.metadata.annotations is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+            "CronJob/x: label inject/three of spec.jobTemplate.spec.template.metadata.labels is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+        ]
+    );
+    assert_eq!(
+        oddities("{kind: Pod, metadata: {annotations: {inject/a: 'true'}, labels: {inject/b: 'true'}}}"),
+        ["Pod: label inject/b of metadata.labels is not read; podgraft reads metadata.annotations"]
+    );
+    assert_eq!(
+        oddities(
+            "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web, annotations: {inject/a: 'true'}}, \
+             spec: {template: {metadata: {annotations: {inject/a: 'true'}}}}}"
+        ),
+        ["Rollout/web: spec.template.metadata.annotations asks for grafts, which are made only in a cluster: \
+          Rollout is no kind known here"]
+    );
+    assert_eq!(oddities("{kind: Namespace, metadata: {annotations: {inject/a: 'true'}}}"), [""; 0]);
+}
+
+#[test]
 fn a_template_becomes_a_pod_with_nothing_that_it_does_not_have() {
     let pod = |text: &str| {
         let document = value(text);
@@ -165,29 +225,93 @@ fn a_template_becomes_a_pod_with_nothing_that_it_does_not_have() {
 }
 
 #[test]
-fn a_rewritten_document_keeps_what_stands_around_it() {
-    let text = "%YAML 1.1\n# licence\n--- # first\n# source\nb: 1\na: \"yes\"\n...\n";
+fn additions_leave_the_text_around_them_as_it_is() {
+    let text = "# licence\n---\nspec:  # the pod\n  containers:\n  # the app\n  - name: 'web' # quoted\n    cpu: 1.0\n";
+    let sidecar = json!({"name": "s", "args": ["0777"]});
     assert_eq!(
-        added(text, "/c", json!("0777")),
-        "%YAML 1.1\n# licence\n--- # first\n# source\nb: 1\na: \"yes\"\nc: \"0777\"\n...\n"
+        added(text, "/spec/containers/-", sidecar.clone()),
+        format!("{text}  - name: s\n    args:\n    - \"0777\"\n")
     );
-    assert_eq!(added("--- {a: 1}\n", "/b", json!([])), "---\na: 1\nb: []\n");
-    assert_eq!(added("  a: 1", "/b", json!({})), "a: 1\nb: {}\n");
-    assert_eq!(added("a: 1\r\nb: |\r\n  x\r\n  y\r\n", "/c", json!(null)), "a: 1\r\nb: |\r\n  x\r\n  y\r\nc: null\r\n");
+    assert_eq!(
+        added(text, "/spec/containers/0", sidecar),
+        text.replace("  # the app", "  - name: s\n    args:\n    - \"0777\"\n  # the app")
+    );
+    assert_eq!(added(text, "/spec/containers/0/env", json!([])), format!("{text}    env: []\n"));
+    assert_eq!(added(text, "/metadata", json!({"a": "y"})), format!("{text}metadata:\n  a: \"y\"\n"));
+}
+
+#[test]
+fn additions_follow_the_layout_of_their_document() {
+    let text = "a:\n    b:\n      - x\n      # last\nend: 1";
+    assert_eq!(added(text, "/a/b/-", json!("n")), "a:\n    b:\n      - x\n      - \"n\"\n      # last\nend: 1");
+    assert_eq!(added(text, "/a/c", json!([1])), "a:\n    b:\n      - x\n    c:\n      - 1\n      # last\nend: 1");
+    assert_eq!(added(text, "/l", json!(["a"])), "a:\n    b:\n      - x\n      # last\nend: 1\nl:\n  - a");
+    assert_eq!(
+        added("a: 1\r\nb:\r\n- 1\r\n", "/b/0", json!({"c": "x\ny\n"})),
+        "a: 1\r\nb:\r\n- c: |\r\n    x\r\n    y\r\n- 1\r\n"
+    );
+    assert_eq!(added("a: |\n  x\n\n# c\nb: 1\n", "/c", json!(null)), "a: |\n  x\n\n# c\nb: 1\nc: null\n");
+    assert_eq!(added("b: 1\na: |+\n  x\n\n", "/c", json!(1)), "b: 1\na: |+\n  x\n\nc: 1\n");
+    assert_eq!(added("%YAML 1.1\n---\na: 1\n...\n", "/b", json!(2)), "%YAML 1.1\n---\na: 1\nb: 2\n...\n");
+}
+
+#[test]
+fn flow_collections_stay_flow_collections() {
+    assert_eq!(added("--- {a: 1}\n", "/b", json!(["x y"])), "--- {a: 1, b: [\"x y\"]}\n");
+    assert_eq!(added("a: [ x, # c\n  y, ]\n", "/a/0", json!({"k": 1})), "a: [ {k: 1}, x, # c\n  y, ]\n");
+    assert_eq!(added("a: [x,y]", "/a/-", json!("yes")), "a: [x,y, \"yes\"]");
+    assert_eq!(added("{a: {}, b: null}", "/a/b", json!(1)), "{a: {b: 1}, b: null}");
+    assert_eq!(added("{a: {}, b: null}", "/b", json!([1])), "{a: {}, b: [1]}");
+    assert_eq!(added("a: {b: {c: 1}, d}\n", "/a/b/e", json!("x")), "a: {b: {c: 1, e: x}, d}\n");
+}
+
+#[test]
+fn empty_members_give_way_to_blocks() {
+    assert_eq!(added("a: # c\nb: 1\n", "/a", json!({"x": 1})), "a: # c\n  x: 1\nb: 1\n");
+    assert_eq!(added("a: ~\n", "/a", json!([1])), "a:\n- 1\n");
+    assert_eq!(added("s:\n  a: []  # c\n  b: {}", "/s/a/-", json!({"m": 1})), "s:\n  a:  # c\n  - m: 1\n  b: {}");
+    assert_eq!(added("s:\n  a: []\n  b: {\n  }", "/s/b/c", json!(1)), "s:\n  a: []\n  b:\n    c: 1");
+}
+
+#[test]
+fn a_stale_value_is_replaced() {
+    assert_eq!(added("a:\n  s: '{\"x\":1}' # c\n", "/a/s", json!("{\"x\":2}")), "a:\n  s: \"{\\\"x\\\":2}\" # c\n");
+    assert_eq!(added("a:\n  s: |\n    x\n", "/a/s", json!("y")), "a:\n  s: \"y\"\n");
+}
+
+#[test]
+fn what_an_alias_stands_for_is_written_out_anew() {
+    let text = "# head\n---\na: &x\n  b: 1 # c\nd: *x\n";
+    assert_eq!(added(text, "/d/e", json!(2)), "# head\n---\na:\n  b: 1\nd:\n  b: 1\n  e: 2\n");
+    assert_eq!(added(text, "/a/e", json!(2)), "# head\n---\na:\n  b: 1\n  e: 2\nd:\n  b: 1\n");
+    assert_eq!(added(text, "/f", json!(2)), format!("{text}f: 2\n"));
+    let merged = "a: &x {b: 1}\nd:\n  <<: *x\n  c: 2\n  # c\nz: 1\n";
+    assert_eq!(added(merged, "/d/e", json!(2)), "a: &x {b: 1}\nd:\n  <<: *x\n  c: 2\n  e: 2\n  # c\nz: 1\n");
+}
+
+#[test]
+fn a_document_written_anew_keeps_what_stands_around_it() {
+    // The second list item begins behind another dash.
+    let text = "%YAML 1.1\n--- # first\n# source\na: &x []\nb: *x\n...\n";
+    assert_eq!(added(text, "/b/-", json!(1)), "%YAML 1.1\n--- # first\n# source\na: []\nb:\n- 1\n...\n");
+    assert_eq!(added("--- &x\r\na: &y {}\r\nb: *y\r\n", "/b/c", json!(1)), "--- &x\r\na: {}\r\nb:\r\n  c: 1\r\n");
     assert_eq!(added("{\"a\": 1.5}", "/b", json!("y")), "a: 1.5\nb: \"y\"\n");
 }
 
 #[test]
 fn lost_comments_are_noticed_and_nothing_else() {
     let lost = |text: &str| {
-        let document = one(text);
-        document.rewrite(document.value()).comments_lost
+        let text = format!("{text}\nfirst: &x {{}}\nlast: *x\n");
+        let document = one(&text);
+        let mut patched = document.value().clone();
+        patched["last"]["z"] = json!(1);
+        document.rewrite(&patched).comments_lost
     };
-    assert!(lost("a: 1 # here\n"));
-    assert!(lost("a: |  # here\n  text\n"));
-    assert!(lost("a:\n- 1\n# here\n"));
-    assert!(!lost("# kept\n---\n# kept\na: 1\n"));
-    assert!(!lost("a: 'x # y'\nb: x#y\nc: |\n  # text\nd: \"\\\"#\"\n"));
+    assert!(lost("a: 1 # here"));
+    assert!(lost("a: |  # here\n  text"));
+    assert!(lost("a:\n- 1\n# here"));
+    assert!(!lost("# kept\n---\n# kept\na: 1"));
+    assert!(!lost("a: 'x # y'\nb: x#y\nc: |\n  # text\nd: \"\\\"#\""));
 }
 
 #[test]
@@ -231,6 +355,45 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
+/// The value with every list that is right within a list in a map: Kubernetes has no others.
+fn no_list_in_list(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| if item.is_array() { json!({"in": no_list_in_list(item)}) } else { no_list_in_list(item) })
+            .collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(key, member)| (key, no_list_in_list(member)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        _ => value,
+    }
+}
+
+/// Adds a value to a collection on the way down from this one.
+fn add_somewhere(base: &mut Value, new: Value, seed: u64) {
+    let (choice, rest) = ((seed % 7) as usize, seed / 7);
+    match base {
+        Value::Array(items) if choice == 0 || items.is_empty() => items.insert(rest as usize % (items.len() + 1), new),
+        Value::Object(members) if choice == 0 || members.is_empty() => {
+            members.entry("added").or_insert(new);
+        }
+        Value::Array(items) => {
+            let index = choice % items.len();
+            if !items[index].is_null() {
+                add_somewhere(&mut items[index], new, rest);
+            }
+        }
+        Value::Object(members) => {
+            let index = choice % members.len();
+            members.values_mut().nth(index).into_iter().for_each(|member| add_somewhere(member, new.clone(), rest));
+        }
+        Value::Null => *base = json!({"added": new}),
+        _ => {}
+    }
+}
+
 proptest! {
     #[test]
     fn any_stream_that_nothing_touches_comes_out_byte_for_byte(
@@ -253,9 +416,27 @@ proptest! {
     }
 
     #[test]
-    fn any_value_is_read_as_it_was_written(value in values()) {
-        let yaml = emit::yaml(&value);
+    fn any_value_is_read_as_it_was_written(value in values(), indent_lists: bool) {
+        let yaml = emit::yaml(&value, Style { indent_lists });
         let documents = read(&yaml).unwrap();
         prop_assert_eq!(&documents[0].value, &value, "{}", yaml);
+        let flow = emit::flow(&value);
+        prop_assert_eq!(&tree::parse(&flow).unwrap().to_value(), &value, "{}", flow);
+    }
+
+    #[test]
+    fn an_addition_moves_no_line_of_a_block(base in values(), new in values(), indent_lists: bool, seed: u64) {
+        let base = json!({"base": no_list_in_list(base), "end": [{"a": 1}]});
+        let text = emit::yaml(&base, Style { indent_lists });
+        let mut patched = base.clone();
+        add_somewhere(&mut patched, new, seed);
+        let document = one(&text);
+        let rewritten = document.rewrite(&patched);
+        let read = read(&rewritten.text).unwrap();
+        prop_assert_eq!(&read[0].value, &patched, "{}\n{}", text, rewritten.text);
+        let mut lines = rewritten.text.lines();
+        for line in text.lines().filter(|line| !line.ends_with(['}', ']', 'l'])) {
+            prop_assert!(lines.any(|new| new == line), "{line}:\n{text}\n{}", rewritten.text);
+        }
     }
 }

@@ -25,3 +25,21 @@ pub fn builtin(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
     }
     if errors.is_empty() { Ok(templates) } else { Err(errors) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_template_loads_without_a_warning() {
+        for (name, text) in FILES {
+            let origin = Origin((*name).into());
+            let loaded = load(origin.clone(), text, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+            let warnings = super::super::render_warnings(&origin, text, &loaded.warnings, false);
+            assert!(loaded.warnings.is_empty(), "{warnings}");
+            let [template] = &loaded.templates[..] else { panic!("{name} holds one template") };
+            assert_eq!(format!("{}.yaml", template.name), *name);
+            assert!(!template.description.is_empty());
+        }
+    }
+}

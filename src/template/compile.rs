@@ -58,8 +58,7 @@ impl Field {
             (Self::Hook(style), _) => Self::Hook(style),
             (Self::Env, "value") | (Self::Mounts, "subPathExpr") => Self::Scalar(Style::Expanded),
             // Quantities may be numbers in YAML, and so they may be numbers in expressions.
-            (Self::Resources, "limits" | "requests") => Self::Texts,
-            (Self::Pod, "labels" | "annotations") => Self::Texts,
+            (Self::Resources, "limits" | "requests") | (Self::Pod, "labels" | "annotations") => Self::Texts,
             (_, "sizeLimit" | "divisor") | (Self::Texts, _) => Self::Scalar(Style::Text),
             _ => Self::Other,
         }
@@ -121,12 +120,7 @@ impl<'t> Compiler<'_, '_, 't> {
     }
 
     /// Compiles the members of a map, without those to skip.
-    pub(super) fn members(
-        &mut self,
-        tree: &'t Tree<'t>,
-        field: Field,
-        skip: impl Fn(&str) -> bool,
-    ) -> Members {
+    pub(super) fn members(&mut self, tree: &'t Tree<'t>, field: Field, skip: impl Fn(&str) -> bool) -> Members {
         let members = tree.members().filter(|(key, ..)| !skip(key));
         let compiled = members.filter_map(|(key, _, value)| Some((key.into(), self.node(value, field.member(key))?)));
         Members(compiled.collect())
@@ -146,7 +140,8 @@ impl<'t> Compiler<'_, '_, 't> {
         compile: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<Entry<T>> {
         let outer = self.names.in_for_each;
-        let for_each = tree.get("forEach").and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
+        let for_each =
+            tree.get("forEach").and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
         self.names.in_for_each |= tree.get("forEach").is_some();
         let when = tree.get("when").and_then(|tree| self.condition(tree));
         let value = self.within(tree, when.as_ref(), for_each.as_ref(), compile);
@@ -212,7 +207,8 @@ impl<'t> Compiler<'_, '_, 't> {
 /// The place of a part of a leaf's text. Quotes, escapes and folding make the text differ from the file's, so the part is
 /// looked for: it is the same occurrence in both.
 fn part(leaf: &Place, range: &Range<usize>, text: &str, file: &str) -> Place {
-    let Some(fragment) = text.get(range.clone()).map(|part| part.lines().next().unwrap_or_default()).filter(|part| !part.is_empty())
+    let Some(fragment) =
+        text.get(range.clone()).map(|part| part.lines().next().unwrap_or_default()).filter(|part| !part.is_empty())
     else {
         return leaf.clone();
     };

@@ -128,7 +128,12 @@ impl<'t> Compiler<'_, '_, 't> {
         self.parts.shared_volumes.push(rendered);
         fields.required("mountPath", self.problems)?;
         let read_only = fields.get("readOnly").and_then(|tree| flag(tree, self.problems)).unwrap_or_default();
-        Some(SharedVolume { name: name?, mount_path: nodes.take("mountPath")?, read_only, volume: nodes.take("volume") })
+        Some(SharedVolume {
+            name: name?,
+            mount_path: nodes.take("mountPath")?,
+            read_only,
+            volume: nodes.take("volume"),
+        })
     }
 
     /// A volume of `volumes`.

@@ -55,10 +55,7 @@ pub(super) fn parameter(name: &str, key: &Place, tree: &Tree<'_>, problems: &mut
         description: own_text("description", problems),
         default: fields.get("default").map(json),
         example: fields.get("example").map(json),
-        one_of: fields
-            .get("enum")
-            .and_then(|tree| list(tree, problems))
-            .map(|items| items.iter().map(json).collect()),
+        one_of: fields.get("enum").and_then(|tree| list(tree, problems)).map(|items| items.iter().map(json).collect()),
         pattern: own_text("pattern", problems),
         minimum: fields.get("minimum").map(json),
         maximum: fields.get("maximum").map(json),

@@ -7,7 +7,9 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 use super::LoadOptions;
@@ -92,8 +94,8 @@ impl<'de, 'r> Deserializer<'de> for Decoder<'r> {
                 (None, None) => visitor.visit_unit(),
             },
             Content::Text(text) => visitor.visit_str(text),
-            Content::List(items) => visitor.visit_seq(Items { items: items.iter(), decoder: self }),
-            Content::Map(members) => visitor.visit_map(Members { members: members.iter(), value: None, decoder: self }),
+            Content::List(items) => visitor.visit_seq(Items { rest: items.iter(), decoder: self }),
+            Content::Map(members) => visitor.visit_map(Members { rest: members.iter(), value: None, decoder: self }),
             Content::Hole => visitor.visit_unit(),
         };
         visited.map_err(|mismatch| Mismatch { at: mismatch.at.or(Some(self.rendered)), ..mismatch })
@@ -113,9 +115,11 @@ impl<'de, 'r> Deserializer<'de> for Decoder<'r> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        let strangers = self.rendered.members().iter().filter(|(key, _, value)| {
-            value.basis < Basis::Pod && !known.contains(&&**key)
-        });
+        let strangers = self
+            .rendered
+            .members()
+            .iter()
+            .filter(|(key, _, value)| value.basis < Basis::Pod && !known.contains(&&**key));
         let outermost = std::ptr::eq(self.rendered, self.root);
         self.unknown.borrow_mut().extend(strangers.map(|(key, place, _)| Unknown { key, place, known, outermost }));
         self.deserialize_any(visitor)
@@ -132,7 +136,7 @@ impl<'de, 'r> Deserializer<'de> for Decoder<'r> {
 }
 
 struct Items<'r> {
-    items: std::slice::Iter<'r, Rendered<'r>>,
+    rest: std::slice::Iter<'r, Rendered<'r>>,
     decoder: Decoder<'r>,
 }
 
@@ -140,13 +144,13 @@ impl<'de, 'r> SeqAccess<'de> for Items<'r> {
     type Error = Mismatch<'r>;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Self::Error> {
-        let next = self.items.find(|item| !item.is_passed_over());
+        let next = self.rest.find(|item| !item.is_passed_over());
         next.map(|item| seed.deserialize(self.decoder.at(item))).transpose()
     }
 }
 
 struct Members<'r> {
-    members: std::slice::Iter<'r, (std::borrow::Cow<'r, str>, &'r Place, Rendered<'r>)>,
+    rest: std::slice::Iter<'r, (std::borrow::Cow<'r, str>, &'r Place, Rendered<'r>)>,
     value: Option<&'r Rendered<'r>>,
     decoder: Decoder<'r>,
 }
@@ -155,7 +159,7 @@ impl<'de, 'r> MapAccess<'de> for Members<'r> {
     type Error = Mismatch<'r>;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Self::Error> {
-        let Some((key, _, value)) = self.members.find(|(.., value)| !value.is_passed_over()) else {
+        let Some((key, _, value)) = self.rest.find(|(.., value)| !value.is_passed_over()) else {
             return Ok(None);
         };
         self.value = Some(value);
@@ -236,7 +240,9 @@ impl Mismatch<'_> {
         Some(match (&self.wanted[..], &found.content) {
             ("text", _) if found.expression => "write string(…) in the expression".to_owned(),
             (_, Content::Text(_)) if found.expression && number => "write int(…) in the expression".to_owned(),
-            ("true or false", _) if found.expression => "compare in the expression, or make the parameter a boolean".to_owned(),
+            ("true or false", _) if found.expression => {
+                "compare in the expression, or make the parameter a boolean".to_owned()
+            }
             ("text", Content::Number(_) | Content::Bool(_)) => format!("quote it: \"{source}\""),
             ("true or false", _) => "write true or false, without quotes".to_owned(),
             (_, Content::Text(text)) if number && text.parse::<f64>().is_ok() => format!("remove the quotes: {text}"),

@@ -73,7 +73,7 @@ impl LoadError {
     /// The mistakes with the lines they stand in, a caret under each, as rustc shows them.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
-        render(&self.origin, &self.text, &self.diagnostics, Level::ERROR, color)
+        render(&self.origin, &self.text, &self.diagnostics, &Level::ERROR, color)
     }
 }
 
@@ -88,10 +88,10 @@ impl std::error::Error for LoadError {}
 /// The warnings of a file that was loaded, shown in the same way.
 #[must_use]
 pub fn render_warnings(origin: &Origin, text: &str, warnings: &[Diagnostic], color: bool) -> String {
-    render(origin, text, warnings, Level::WARNING, color)
+    render(origin, text, warnings, &Level::WARNING, color)
 }
 
-fn render(origin: &Origin, text: &str, diagnostics: &[Diagnostic], level: Level<'_>, color: bool) -> String {
+fn render(origin: &Origin, text: &str, diagnostics: &[Diagnostic], level: &Level<'_>, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let shown: Vec<_> = diagnostics
         .iter()
@@ -146,12 +146,12 @@ impl<'t> Problems<'t> {
 }
 
 /// Adds a diagnostic, or writes over the last one when there are too many.
-fn add<'p>(list: &'p mut Vec<Diagnostic>, text: &str, place: &Place, message: String) -> &'p mut Diagnostic {
+fn add<'p>(found: &'p mut Vec<Diagnostic>, text: &str, place: &Place, message: String) -> &'p mut Diagnostic {
     let range = one_line(text, &place.range);
-    list.truncate(MAX_DIAGNOSTICS);
-    list.push(Diagnostic { line: place.line, column: place.column, range, message, help: None });
-    let last = list.len() - 1;
-    &mut list[last]
+    found.truncate(MAX_DIAGNOSTICS);
+    found.push(Diagnostic { line: place.line, column: place.column, range, message, help: None });
+    let newest = found.len() - 1;
+    &mut found[newest]
 }
 
 /// The part of a range that lies in its first line, on character boundaries.
@@ -162,9 +162,9 @@ fn one_line(text: &str, range: &Range<usize>) -> Range<usize> {
     start..line
 }
 
-fn tidy(mut list: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    list.sort_by(|a, b| (a.range.start, a.range.end, &a.message).cmp(&(b.range.start, b.range.end, &b.message)));
-    list.dedup();
-    list.truncate(MAX_DIAGNOSTICS);
-    list
+fn tidy(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    found.sort_by(|a, b| (a.range.start, a.range.end, &a.message).cmp(&(b.range.start, b.range.end, &b.message)));
+    found.dedup();
+    found.truncate(MAX_DIAGNOSTICS);
+    found
 }

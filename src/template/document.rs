@@ -119,7 +119,12 @@ pub(super) fn template(
         origin: origin.clone(),
         line: root.place.line,
         hash: hash(document),
-        description: spec.get("description").and_then(|tree| text(tree, problems)).unwrap_or_default().trim().to_owned(),
+        description: spec
+            .get("description")
+            .and_then(|tree| text(tree, problems))
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
         primary: primary(&spec, &parameters, problems),
         when,
         targets,
@@ -159,8 +164,7 @@ fn header<'t>(root: &'t Tree<'t>, problems: &mut Problems<'_>) -> Option<Header<
             .help("remove it, or make this an InjectionTemplate");
         None
     });
-    let scope =
-        if namespaced { Scope::Namespace(namespace.unwrap_or("default").to_owned()) } else { Scope::Cluster };
+    let scope = if namespaced { Scope::Namespace(namespace.unwrap_or("default").to_owned()) } else { Scope::Cluster };
     let spec = spec.and_then(|(owner, tree)| Fields::read(tree, owner, SPEC, problems))?;
     Some(Header { scope, name: name.unwrap_or_default().to_owned(), spec })
 }

@@ -10,8 +10,9 @@ use super::{LoadError, LoadOptions, Loaded, MAX_FILE, Origin, Scope, Template};
 const MAX_DOCUMENTS: usize = 1000;
 
 /// Compiles every template of a file, or none.
-pub(super) fn load(origin: &Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
-    let mut file = File { origin, options, problems: Problems::new(text), templates: Vec::new(), declares: Vec::new() };
+pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let mut file =
+        File { origin: &origin, options, problems: Problems::new(text), templates: Vec::new(), declares: Vec::new() };
     if text.len() > MAX_FILE {
         let message = format!("the file is too large: {} bytes", text.len());
         file.problems.error(&Place::default(), message).help(format!("at most {MAX_FILE} bytes are read"));
@@ -21,8 +22,16 @@ pub(super) fn load(origin: &Origin, text: &str, options: &LoadOptions) -> Result
     let File { templates, declares, problems, .. } = file;
     match problems.finish() {
         Ok(warnings) => Ok(Loaded { templates, warnings }),
-        Err(diagnostics) => Err(LoadError { origin: origin.clone(), text: text.into(), declares, diagnostics }),
+        Err(diagnostics) => Err(LoadError { origin, text: text.into(), declares, diagnostics }),
     }
+}
+
+/// The system has no thread to load a file on: no mistake of the file's, but as much a reason to keep the last good one.
+pub(super) fn no_thread(origin: Origin, text: &str, error: &std::io::Error) -> LoadError {
+    let mut problems = Problems::new(text);
+    problems.error(&Place::default(), format!("the file can't be read now: no thread is to be had: {error}"));
+    let diagnostics = problems.finish().err().unwrap_or_default();
+    LoadError { origin, text: text.into(), declares: Vec::new(), diagnostics }
 }
 
 struct File<'f> {

@@ -13,7 +13,9 @@ pub(super) fn lint(tree: &mut Tree<'_>, problems: &mut Problems<'_>) {
         Kind::Map(members) if is_expression(members) => {
             let place = whole_expression(&tree.place, problems.text());
             let text = problems.text().get(place.range.clone()).unwrap_or_default().to_owned();
-            problems.error(&place, "an expression without quotes is a map to YAML").help(format!("quote it: \"{text}\""));
+            problems
+                .error(&place, "an expression without quotes is a map to YAML")
+                .help(format!("quote it: \"{text}\""));
             tree.kind = Kind::Broken;
         }
         Kind::Map(members) => {

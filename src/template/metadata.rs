@@ -23,9 +23,9 @@ pub(super) fn annotations(annotations: &Rendered<'_>, annotation_prefix: &str, p
         if let Some(problem) = names::qualified(key) {
             problems.error(place, problem);
         } else if is_reserved(key, annotation_prefix) {
-            problems
-                .error(place, format!("a template can't set `{key}`"))
-                .help(format!("reserved: {annotation_prefix}/*, *.{annotation_prefix}/*, {DOMAIN}/*, pod-template-hash"));
+            problems.error(place, format!("a template can't set `{key}`")).help(format!(
+                "reserved: {annotation_prefix}/*, *.{annotation_prefix}/*, {DOMAIN}/*, pod-template-hash"
+            ));
         }
     }
 }

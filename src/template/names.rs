@@ -95,17 +95,23 @@ mod tests {
     #[test]
     fn names_have_the_forms_of_kubernetes() {
         let accepts = |check: fn(&str) -> Option<String>, name: &str| check(name).is_none();
-        for (name, right) in [("a", true), ("a-1", true), ("", false), ("-a", false), ("a-", false), ("A", false), ("a.b", false)] {
+        for (name, right) in
+            [("a", true), ("a-1", true), ("", false), ("-a", false), ("a-", false), ("A", false), ("a.b", false)]
+        {
             assert_eq!(accepts(|name| label(name, 63), name), right, "{name}");
         }
         assert!(label(&"a".repeat(41), MAX_TEMPLATE).is_some());
-        for (name, right) in [("A_b.c-d", true), ("1A", false), ("..", false), ("A=B", false), ("", false), ("_", true)] {
+        for (name, right) in [("A_b.c-d", true), ("1A", false), ("..", false), ("A=B", false), ("", false), ("_", true)]
+        {
             assert_eq!(accepts(variable, name), right, "{name}");
         }
-        for (name, right) in [("http", true), ("80", false), ("a--b", false), ("http-metrics-long", false), ("p2p", true)] {
+        for (name, right) in
+            [("http", true), ("80", false), ("a--b", false), ("http-metrics-long", false), ("p2p", true)]
+        {
             assert_eq!(accepts(port, name), right, "{name}");
         }
-        for (key, right) in [("app", true), ("example.com/App_1", true), ("/a", false), ("a/b/c", false), ("a/", false)] {
+        for (key, right) in [("app", true), ("example.com/App_1", true), ("/a", false), ("a/b/c", false), ("a/", false)]
+        {
             assert_eq!(accepts(qualified, key), right, "{key}");
         }
         for (value, right) in [("", true), ("v1.0", true), ("-v", false), ("a b", false)] {

@@ -189,7 +189,10 @@ fn script(word: &Word<'_>, tainted: &Tainted<'_>, problems: &mut Problems<'_>) {
     }
     for name in references(word.text).filter(|name| tainted.all || tainted.names.contains(name)) {
         problems
-            .error(word.place, format!("the kubelet pastes $({name}) into the script, whatever an annotation makes of it"))
+            .error(
+                word.place,
+                format!("the kubelet pastes $({name}) into the script, whatever an annotation makes of it"),
+            )
             .help(format!("write \"${name}\", which the shell reads as a value, or $$({name}) for a command's output"));
     }
 }

@@ -59,7 +59,14 @@ pub(super) enum Content<'t> {
 
 impl<'t> Rendered<'t> {
     pub(super) fn new(content: Content<'t>, place: &'t Place) -> Self {
-        Self { content, place, basis: Basis::Constant, expression: false, conditional: false, refused: Cell::new(false) }
+        Self {
+            content,
+            place,
+            basis: Basis::Constant,
+            expression: false,
+            conditional: false,
+            refused: Cell::new(false),
+        }
     }
 
     /// The members of a map.
@@ -113,9 +120,9 @@ impl<'t> Rendered<'t> {
             Json::Number(number) => Content::Number(number),
             Json::String(text) => Content::Text(Cow::Owned(text)),
             Json::Array(items) => Content::List(items.into_iter().map(inner).collect()),
-            Json::Object(members) => Content::Map(
-                members.into_iter().map(|(key, value)| (Cow::Owned(key), place, inner(value))).collect(),
-            ),
+            Json::Object(members) => {
+                Content::Map(members.into_iter().map(|(key, value)| (Cow::Owned(key), place, inner(value))).collect())
+            }
         };
         Self { basis, expression: true, ..Self::new(content, place) }
     }

@@ -28,9 +28,9 @@ pub(super) fn check(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, proble
     let in_targets = parts.target.iter().flat_map(|target| select(target, "volumeMounts[]"));
     unique("mount path", parts.shared_volumes.iter().chain(in_targets), |mount| mount_path(mount), problems);
     let sidecars = parts.containers.iter().filter(|(role, _)| *role == Role::Sidecar);
-    let ports: Vec<_> = sidecars.flat_map(|(_, sidecar)| select(sidecar, "ports[]")).collect();
-    unique("port", ports.iter().copied(), |entry| port(entry, "containerPort"), problems);
-    unique("host port", ports.iter().copied(), |entry| port(entry, "hostPort"), problems);
+    let exposed: Vec<_> = sidecars.flat_map(|(_, sidecar)| select(sidecar, "ports[]")).collect();
+    unique("port", exposed.iter().copied(), |entry| port(entry, "containerPort"), problems);
+    unique("host port", exposed.iter().copied(), |entry| port(entry, "hostPort"), problems);
     mounts(parts, problems);
     order(template, spec, parts, problems);
 }
@@ -106,7 +106,8 @@ fn order(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, problems: &mut Pr
     for item in side("before").iter().chain(side("after")) {
         let Some(name) = item.as_text() else { continue };
         if name == template || own.contains(&name) {
-            problems.error(&item.place, format!("`{name}` is this template itself, which can't stand before or after it"));
+            problems
+                .error(&item.place, format!("`{name}` is this template itself, which can't stand before or after it"));
         }
     }
     for item in side("after") {

@@ -79,7 +79,9 @@ fn split(text: &str) -> impl Iterator<Item = (Line, Range<usize>)> {
     let mut starts = vec![(0, 0)];
     let mut offset = 0;
     for (line, content) in (0..).zip(text.split_inclusive('\n')) {
-        let marker = content.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        let marker = content
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         if marker && offset > 0 {
             starts.push((line, offset));
         }
@@ -90,13 +92,12 @@ fn split(text: &str) -> impl Iterator<Item = (Line, Range<usize>)> {
 }
 
 fn parse(document: &str, line: Line, offset: usize) -> Result<Option<Tree<'_>>, SyntaxError> {
-    let mut roots: Vec<Tree<'_>> =
-        serde_saphyr::from_multiple_with_options(document, options()).map_err(|error| {
-            let at = error.location();
-            let mut place = at.map_or_else(Place::default, |at| Place::from_location(at, document));
-            place.shift(line, offset);
-            SyntaxError { place, message: message(&error) }
-        })?;
+    let mut roots: Vec<Tree<'_>> = serde_saphyr::from_multiple_with_options(document, options()).map_err(|error| {
+        let at = error.location();
+        let mut place = at.map_or_else(Place::default, |at| Place::from_location(at, document));
+        place.shift(line, offset);
+        SyntaxError { place, message: message(&error) }
+    })?;
     for root in &mut roots {
         root.shift(line, offset);
     }
@@ -157,9 +158,11 @@ impl Place {
     /// The parser counts lines, columns and characters, and bytes only for what it borrows.
     fn from_location(at: Location, text: &str) -> Self {
         let span = at.span();
-        let bytes = span.byte_offset().zip(span.byte_len()).map(|(start, length)| start as usize..(start + length) as usize);
+        let bytes =
+            span.byte_offset().zip(span.byte_len()).map(|(start, length)| start as usize..(start + length) as usize);
         let range = bytes.unwrap_or_else(|| {
-            let byte = |characters: u64| text.char_indices().nth(characters as usize).map_or(text.len(), |(byte, _)| byte);
+            let byte =
+                |characters: u64| text.char_indices().nth(characters as usize).map_or(text.len(), |(byte, _)| byte);
             byte(span.offset())..byte(span.offset() + span.len())
         });
         Self { line: at.line() as Line, column: at.column() as u32, range }
