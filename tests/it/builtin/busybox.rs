@@ -47,9 +47,12 @@ impl Busybox {
         let texts = |field: &str| container[field].as_array().cloned().unwrap_or_default();
         let variables: Vec<(String, String)> = texts("env")
             .iter()
-            .map(|variable| (variable["name"].as_str().unwrap().to_owned(), expand(variable["value"].as_str().unwrap())))
+            .map(|variable| {
+                (variable["name"].as_str().unwrap().to_owned(), expand(variable["value"].as_str().unwrap()))
+            })
             .collect();
-        let words: Vec<String> = texts("command").iter().chain(&texts("args")).map(|it| expand(it.as_str().unwrap())).collect();
+        let words: Vec<String> =
+            texts("command").iter().chain(&texts("args")).map(|it| expand(it.as_str().unwrap())).collect();
         let words = words.iter().map(|word| word.replace("/dev/termination-log", termination_log.to_str().unwrap()));
         let words: Vec<String> = words.collect();
 
