@@ -1,9 +1,31 @@
-//! The wire: AdmissionReview bytes in and out (`admission.k8s.io/v1`).
+//! The wire: AdmissionReview bytes in and out (`admission.k8s.io/v1`, Kubernetes documentation, "Dynamic Admission Control").
+//!
+//! Bytes that are no review are an HTTP error, and the registration's failurePolicy decides; everything that can be
+//! read as a review is answered in a review, and decides by itself.
 
 use std::borrow::Cow;
 
-use crate::inject::Outcome;
-use crate::inject::pod::PodRequest;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use crate::inject::json::Text;
+use crate::inject::outcome::{Outcome, Reason, Warning};
+use crate::inject::pod::{Document, Pod, PodError, PodRequest};
+use crate::inject::reason::quote;
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
+
+/// The longest warning in characters; the API server cuts longer ones.
+const LONGEST_WARNING: usize = 256;
+
+/// What all warnings of an answer may hold together, in characters; the API server drops what exceeds it.
+const ALL_WARNINGS: usize = 4096;
+
+/// The longest rejection in characters: enough for dozens of mistakes, and a bound for hostile pods.
+const LONGEST_MESSAGE: usize = 16 * 1024;
 
 /// A decoded review.
 #[derive(Debug)]
@@ -30,26 +52,282 @@ pub enum DecodeError {
     },
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+struct Wire<'a, P> {
+    #[serde(borrow, default)]
+    api_version: Text<'a>,
+    #[serde(borrow, default)]
+    kind: Text<'a>,
+    #[serde(default = "Option::default")]
+    request: Option<WireRequest<'a, P>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+struct WireRequest<'a, P> {
+    #[serde(borrow, default)]
+    uid: Text<'a>,
+    #[serde(borrow, default)]
+    kind: Option<WireKind<'a>>,
+    #[serde(borrow, default)]
+    sub_resource: Text<'a>,
+    #[serde(borrow, default)]
+    operation: Text<'a>,
+    #[serde(borrow, default)]
+    namespace: Text<'a>,
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(default)]
+    dry_run: Option<bool>,
+    #[serde(default = "Option::default")]
+    object: Option<P>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireKind<'a> {
+    #[serde(borrow)]
+    group: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+}
+
+impl<P> WireRequest<'_, P> {
+    fn creates_pod(&self) -> bool {
+        let of_pod = self.kind.as_ref().is_some_and(|kind| kind.group.is_empty() && &*kind.kind == "Pod");
+        of_pod && self.sub_resource.is_empty() && &*self.operation == "CREATE"
+    }
+}
+
 /// Reads a review in one pass over the body.
 ///
 /// # Errors
 ///
 /// See [`DecodeError`].
 pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
-    let _ = body;
-    todo!()
+    let text = std::str::from_utf8(body).map_err(|error| {
+        DecodeError::NotAReview(format!("the body is not UTF-8: byte {} is wrong", error.valid_up_to()))
+    })?;
+    match serde_json::from_str::<Wire<'_, Pod<'_>>>(text) {
+        Ok(wire) => {
+            let request = checked(wire)?;
+            let creates_pod = request.creates_pod();
+            if creates_pod && request.object.is_none() {
+                return Err(bad_object(&request, "request.object: a pod is wanted, null was found".to_owned()));
+            }
+            Ok(Review { uid: request.uid.0.clone(), request: pod_request(text, creates_pod, request) })
+        }
+        // Slowly: was it the review, or only its object?
+        Err(error) => match serde_json::from_str::<Wire<'_, IgnoredAny>>(text) {
+            Ok(wire) => {
+                let request = checked(wire)?;
+                if request.creates_pod() {
+                    let PodError { path, problem } = PodError::explain::<Wire<'_, Pod<'_>>>(text, &error);
+                    return Err(bad_object(&request, format!("{path}: {problem}")));
+                }
+                let WireRequest { uid, kind, sub_resource, operation, namespace, name, dry_run, .. } = request;
+                let uid_of_answer = uid.0.clone();
+                let object = Some(Pod::default());
+                let request = WireRequest { uid, kind, sub_resource, operation, namespace, name, dry_run, object };
+                Ok(Review { uid: uid_of_answer, request: pod_request(text, false, request) })
+            }
+            Err(error) => {
+                let PodError { path, problem } = PodError::explain::<Wire<'_, IgnoredAny>>(text, &error);
+                let place = if path == "pod" { String::new() } else { format!("{path}: ") };
+                Err(DecodeError::NotAReview(cut(format!("the body is no {KIND}: {place}{problem}"), LONGEST_MESSAGE)))
+            }
+        },
+    }
+}
+
+fn checked<P>(wire: Wire<'_, P>) -> Result<WireRequest<'_, P>, DecodeError> {
+    let refuse = |problem: String| Err(DecodeError::NotAReview(problem));
+    if &*wire.api_version != API_VERSION || &*wire.kind != KIND {
+        return refuse(format!(
+            "the body is {} of {}; wanted is {KIND} of {API_VERSION}",
+            quote(&wire.kind),
+            quote(&wire.api_version)
+        ));
+    }
+    let Some(request) = wire.request else { return refuse(format!("the {KIND} has no request")) };
+    if request.uid.is_empty() {
+        return refuse(format!("the {KIND} has no request.uid, which the answer must carry"));
+    }
+    Ok(request)
+}
+
+fn bad_object<P>(request: &WireRequest<'_, P>, message: String) -> DecodeError {
+    DecodeError::BadObject { uid: request.uid.to_string(), message }
+}
+
+fn pod_request<'a>(text: &'a str, creates_pod: bool, request: WireRequest<'a, Pod<'a>>) -> PodRequest<'a> {
+    PodRequest {
+        namespace: request.namespace.0,
+        name: request.name.0,
+        operation: request.operation.0,
+        creates_pod,
+        dry_run: request.dry_run.unwrap_or_default(),
+        pod: request.object.unwrap_or_default(),
+        document: Document::Review(text),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'w> {
+    api_version: &'w str,
+    kind: &'w str,
+    response: Response<'w>,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'w> {
+    uid: &'w str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'w>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'w str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Status<'w> {
+    #[serde(rename = "status")]
+    outcome: &'w str,
+    message: &'w str,
+    reason: &'w str,
+    code: u16,
+}
+
+fn write(response: Response<'_>) -> Vec<u8> {
+    // Nothing in an answer can fail to serialise: text, numbers and lists of them.
+    serde_json::to_vec(&Answer { api_version: API_VERSION, kind: KIND, response }).unwrap_or_default()
 }
 
 /// The answer to a decided review.
 #[must_use]
 pub fn encode(uid: &str, outcome: &Outcome<'_>) -> Vec<u8> {
-    let _ = (uid, outcome);
-    todo!()
+    match outcome {
+        Outcome::Inject(plan) => write(Response {
+            uid,
+            allowed: true,
+            patch_type: Some("JSONPatch"),
+            patch: Some(BASE64_STANDARD.encode(plan.patch())),
+            warnings: warnings(&plan.warnings),
+            ..Response::default()
+        }),
+        Outcome::Skip(_, warned) => {
+            write(Response { uid, allowed: true, warnings: warnings(warned), ..Response::default() })
+        }
+        Outcome::Reject(reasons, warned) => {
+            let message = message(reasons);
+            let status = Status { outcome: "Failure", message: &message, reason: "Forbidden", code: 403 };
+            write(Response { uid, status: Some(status), warnings: warnings(warned), ..Response::default() })
+        }
+    }
 }
 
 /// An answer that denies with this code and message.
 #[must_use]
 pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
-    let _ = (uid, code, message);
-    todo!()
+    let reason = if code == 400 { "BadRequest" } else { "Forbidden" };
+    let message = &cut(message.to_owned(), LONGEST_MESSAGE);
+    write(Response { uid, status: Some(Status { outcome: "Failure", message, reason, code }), ..Response::default() })
+}
+
+/// All reasons of a rejection as people read them: one alone as a sentence, several one a line.
+#[must_use]
+pub fn message(reasons: &[Reason]) -> String {
+    if let [reason] = reasons {
+        return cut(reason.to_string(), LONGEST_MESSAGE);
+    }
+    let mut text = format!("{} problems:", reasons.len());
+    for reason in reasons {
+        text.push_str("\n- ");
+        text.push_str(&reason.to_string());
+    }
+    cut(text, LONGEST_MESSAGE)
+}
+
+/// Warnings as the API server lets them through: one line each, in length and number bounded.
+fn warnings(warnings: &[Warning]) -> Vec<String> {
+    let mut left = ALL_WARNINGS;
+    let lines = warnings.iter().map(|warning| {
+        let line: String = warning.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        cut(line, LONGEST_WARNING)
+    });
+    let fitting = lines.take_while(|line| {
+        let length = line.chars().count();
+        let fits = length <= left;
+        left = left.saturating_sub(length);
+        fits
+    });
+    fitting.collect()
+}
+
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most.saturating_sub(1)) {
+        Some((at, _)) if text.chars().count() > most => format!("{}…", &text[..at]),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_to_their_bound() {
+        assert_eq!(cut("abc".to_owned(), 3), "abc");
+        assert_eq!(cut("abcd".to_owned(), 3), "ab…");
+        assert_eq!(cut("äöüß".to_owned(), 3), "äö…");
+    }
+
+    #[test]
+    fn what_is_no_review_is_told_apart() {
+        let pod = r#"{"apiVersion":"v1","kind":"Pod"}"#;
+        let no_uid = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{}}"#;
+        let no_request = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#;
+        for (body, said) in [
+            (&b"\xff"[..], "not UTF-8"),
+            (b"", "EOF"),
+            (b"{", "EOF"),
+            (b"[]", "wanted is AdmissionReview"),
+            (pod.as_bytes(), "\"Pod\" of \"v1\""),
+            (no_request.as_bytes(), "no request"),
+            (no_uid.as_bytes(), "no request.uid"),
+        ] {
+            match decode(body) {
+                Err(DecodeError::NotAReview(message)) => assert!(message.contains(said), "{message}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_unreadable_pod_is_answered_with_its_path() {
+        let body = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u",
+            "kind":{"group":"","version":"v1","kind":"Pod"},"operation":"CREATE",
+            "object":{"spec":{"containers":[{"name":"a"},{"env":5}]}}}}"#;
+        match decode(body.as_bytes()) {
+            Err(DecodeError::BadObject { uid, message }) => {
+                assert_eq!(uid, "u");
+                assert!(message.starts_with("request.object.spec.containers[1].env: "), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_pod_passes_whatever_it_is() {
+        let body = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u",
+            "kind":{"group":"apps","version":"v1","kind":"Deployment"},"operation":"CREATE","object":{"spec":5}}}"#;
+        assert!(!decode(body.as_bytes()).unwrap().request.creates_pod);
+    }
 }

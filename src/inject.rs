@@ -1,18 +1,70 @@
 //! The one door: a pod and a snapshot in, an [`Outcome`] out. Pure; nothing here reads a file, a clock or a socket.
+//!
+//! ```text
+//! annotations ── resolve ── targets ── graft (one template: volume, target, container, pod_fields)
+//!  keys, values   bound      wired onto    │ appends to the draft, or is rolled back
+//!                 parameters               ▼
+//!                                        plan ── order ── patch
+//! ```
 
 pub mod annotations;
 pub mod outcome;
 pub mod patch;
 pub mod pod;
+pub mod reason;
+pub mod status;
+
+mod bindings;
+mod draft;
+mod graft;
+mod hardening;
+pub mod json;
+mod order;
+mod paths;
+mod plan;
+mod resolve;
+mod targets;
+mod volumes;
 
 pub use outcome::Outcome;
 
-use crate::snapshot::Snapshot;
+use annotations::Level;
+use outcome::SkipReason;
 use pod::PodRequest;
+
+use crate::snapshot::Snapshot;
+
+/// The annotation of the kubelet's copies of static pods (Kubernetes' well-known annotations): they can't be changed.
+const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// Decides what a pod gets.
 #[must_use]
 pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcome<'a> {
-    let _ = (request, snapshot);
-    todo!()
+    if !request.creates_pod {
+        return Outcome::Skip(SkipReason::NotPodCreate, Vec::new());
+    }
+    let annotations = request.pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let of_pod = || annotations.into_iter().flat_map(json::Members::iter).map(|(key, value)| (key, &**value));
+    if of_pod().any(|(key, _)| key == MIRROR) {
+        return Outcome::Skip(SkipReason::MirrorPod, Vec::new());
+    }
+    let namespace = snapshot.namespaces.get(&request.namespace);
+    let defaults = || {
+        let defaults = namespace.map(|namespace| namespace.defaults.as_slice()).unwrap_or_default();
+        defaults.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    };
+    let prefix = &*snapshot.policy.annotation_prefix;
+    if !annotations::any(prefix, of_pod().chain(defaults()).map(|(key, _)| key)) {
+        return Outcome::Skip(SkipReason::NothingAsked, Vec::new());
+    }
+
+    let mut reasons = Vec::new();
+    let mut of_namespace_reasons = Vec::new();
+    let pod = annotations::read(prefix, Level::Pod, of_pod(), &mut reasons);
+    let namespace = annotations::read(prefix, Level::Namespace, defaults(), &mut of_namespace_reasons);
+    let mut resolved = resolve::resolve(snapshot, &request.namespace, &pod, &namespace);
+    resolved.reasons.splice(0..0, reasons);
+    let left_out = of_namespace_reasons.into_iter().map(|reason| outcome::Warning::LeftOut(Box::new(reason)));
+    resolved.warnings.splice(0..0, left_out);
+    plan::plan(request, snapshot, resolved)
 }

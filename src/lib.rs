@@ -5,7 +5,8 @@
 //! - [`template`]: YAML in, compiled templates out;
 //! - [`snapshot`]: the immutable set that a request sees;
 //! - [`inject`]: pod and snapshot in, [`inject::Outcome`] out;
-//! - [`admission`]: the same over AdmissionReview bytes.
+//! - [`admission`]: the same over AdmissionReview bytes;
+//! - [`manifest`]: the pods in YAML and JSON files, and the files with a patch applied.
 //!
 //! The shell does IO and decides nothing:
 //!
@@ -17,6 +18,14 @@
 pub mod admission;
 pub mod cli;
 pub mod inject;
+pub mod library;
+pub mod manifest;
+pub mod metrics;
 pub(crate) mod nearest;
+pub mod server;
+pub mod shutdown;
 pub mod snapshot;
+pub mod telemetry;
 pub mod template;
+pub mod tls;
+pub mod watch;

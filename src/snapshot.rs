@@ -80,8 +80,8 @@ impl Templates {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Template>> {
         let mut namespaces: Vec<_> = self.namespaced.iter().collect();
         namespaces.sort_by_key(|(name, _)| *name);
-        let namespaced = namespaces.into_iter().flat_map(|(_, own)| own.values());
-        self.cluster.values().chain(namespaced).filter_map(|entry| entry.as_ref().ok())
+        let theirs = namespaces.into_iter().flat_map(|(_, own)| own.values());
+        self.cluster.values().chain(theirs).filter_map(|entry| entry.as_ref().ok())
     }
 }
 

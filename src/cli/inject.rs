@@ -1,17 +1,101 @@
-//! `podgraft inject`.
+//! `podgraft inject`: manifests in, manifests with the grafts out. The engine call is the server's.
 
+mod graft;
+mod output;
+
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use super::options::{PolicyArgs, SourceArgs};
+use super::{input, report};
+use crate::manifest::{self, Document};
+use output::Format;
 
 /// Options of `podgraft inject`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Manifests, YAML or JSON: files, directories (*.yaml, *.yml, *.json, recursively), - for standard input, which
+    /// is also read when nothing is named.
+    #[arg(value_name = "FILE|DIR|-")]
+    inputs: Vec<PathBuf>,
+    /// The same, for those used to kubectl; repeatable.
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
+    filenames: Vec<PathBuf>,
+    /// What to print.
+    #[arg(short, long, value_enum, env = "PODGRAFT_OUTPUT", default_value = "yaml")]
+    output: Format,
+    /// The namespace of objects that name none.
+    #[arg(short, long, env = "PODGRAFT_NAMESPACE", default_value = "default", value_parser = namespace)]
+    namespace: String,
+    #[command(flatten)]
+    sources: SourceArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
 
-/// Runs the command.
+const EXAMPLES: &str = "\
+Examples:
+  Inject, and send the result to a cluster:
+    podgraft inject deploy.yaml | kubectl apply -f -
+  See what would change in a directory of manifests, with templates of your own:
+    podgraft inject -o diff --templates templates/ manifests/
+  Inject what a chart renders, in the namespace where it will be installed:
+    helm template web ./chart | podgraft inject -n shop
+
+Documents that ask for nothing come out as they went in, byte for byte; Namespaces among them count.
+If any is refused, nothing is printed, every reason goes to standard error and the exit code is 1.";
+
+/// Injects into manifests.
 ///
 /// # Errors
 ///
-/// What could not be done.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let _ = args;
-    todo!()
+/// Nothing could be injected: sources that can't be read, output that can't be written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let inputs = match input::read(&[&*args.inputs, &*args.filenames].concat()) {
+        Ok(inputs) => inputs,
+        Err(error) => return Ok(error.report("inject")),
+    };
+    let library = args.sources.library(args.policy.load.options(), args.policy.policy());
+    let mut snapshot = super::load(library)?.snapshot;
+    let streams: Vec<_> = inputs.iter().map(|input| (&*input.name, manifest::read(&input.text))).collect();
+    // As in a cluster to which all of this is sent.
+    let documents = streams.iter().filter_map(|(_, stream)| stream.as_ref().ok()).flatten();
+    for namespace in documents.flat_map(Document::namespaces) {
+        snapshot.namespaces.insert(namespace);
+    }
+    let engine = graft::Engine { snapshot: &snapshot, namespace: &args.namespace };
+    let files: Vec<_> = streams.into_iter().map(|(name, stream)| engine.file(name, stream)).collect();
+    for message in files.iter().flat_map(|file| &file.messages) {
+        report(message);
+    }
+    if files.iter().any(|file| file.refused) {
+        return Ok(ExitCode::FAILURE);
+    }
+    if matches!(args.output, Format::Yaml | Format::Diff) {
+        warn_of_lost_comments(&files);
+    }
+    let color = super::wants_color(&io::stdout());
+    super::print(output::render(&files, args.output, color)?.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says once which documents lose their comments.
+fn warn_of_lost_comments(files: &[graft::File<'_>]) {
+    let lost: Vec<_> = files.iter().flat_map(graft::File::without_comments).collect();
+    if !lost.is_empty() {
+        report(format_args!("warning: the output has no comments of {}", lost.join(", ")));
+    }
+}
+
+/// A namespace's name: an RFC 1123 label.
+fn namespace(text: &str) -> Result<String, String> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let label = !text.is_empty() && text.len() <= 63 && text.chars().all(|c| word(c) || c == '-');
+    if label && text.starts_with(word) && text.ends_with(word) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a namespace's name: at most 63 lower case letters, digits and dashes".to_owned())
+    }
 }

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use crate::library::{self, Library};
 use crate::snapshot::{OnUnknown, Policy};
 use crate::template::LoadOptions;
 
 /// Where templates and namespaces come from.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Templates and namespaces")]
 pub struct SourceArgs {
     /// Directory of template files (*.yaml, *.yml, *.json), beside the built-in ones; repeatable, later ones win.
     #[arg(long = "templates", value_name = "DIR", env = "PODGRAFT_TEMPLATES", value_delimiter = ',')]
@@ -18,12 +20,22 @@ pub struct SourceArgs {
     pub namespaces: Option<PathBuf>,
 }
 
-/// What decides about pods.
+/// How templates are compiled.
 #[derive(Debug, Clone, clap::Args)]
-pub struct PolicyArgs {
+#[command(next_help_heading = "Templates and namespaces")]
+pub struct LoadArgs {
     /// What annotation keys begin with: PREFIX/<template>.
     #[arg(long, value_name = "PREFIX", env = "PODGRAFT_ANNOTATION_PREFIX", default_value = "inject", value_parser = prefix)]
     pub annotation_prefix: String,
+    /// What to do with fields of a template that core/v1 does not know.
+    #[arg(long, value_enum, env = "PODGRAFT_UNKNOWN_FIELDS", default_value = "deny")]
+    pub unknown_fields: UnknownFields,
+}
+
+/// What decides about pods.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Policy")]
+pub struct PolicyArgs {
     /// What happens to a pod that names an unknown template or parameter.
     #[arg(long, value_enum, env = "PODGRAFT_ON_UNKNOWN", default_value = "deny")]
     pub on_unknown: OnUnknownArg,
@@ -36,12 +48,12 @@ pub struct PolicyArgs {
     /// User and group of an injected container that runs as its target where the target has none; none writes nothing.
     #[arg(long, value_name = "ID|none", env = "PODGRAFT_DEFAULT_RUN_AS_USER", default_value = "65532", value_parser = user)]
     pub default_run_as_user: User,
-    /// What to do with fields of a template that core/v1 does not know.
-    #[arg(long, value_enum, env = "PODGRAFT_UNKNOWN_FIELDS", default_value = "deny")]
-    pub unknown_fields: UnknownFields,
     /// podgraft's own image, which templates name as podgraft.image.
     #[arg(long, value_name = "IMAGE", env = "PODGRAFT_IMAGE", default_value = concat!("podgraft:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
+    /// How templates are compiled.
+    #[command(flatten)]
+    pub load: LoadArgs,
 }
 
 /// `--on-unknown`.
@@ -102,12 +114,21 @@ fn prefix(text: &str) -> Result<String, String> {
     }
 }
 
+impl SourceArgs {
+    /// The library that these options name.
+    #[must_use]
+    pub fn library(&self, load: LoadOptions, policy: Policy) -> Library {
+        let (templates, namespaces) = (self.templates.clone(), self.namespaces.clone());
+        Library::new(library::Options { templates, namespaces, load, policy })
+    }
+}
+
 impl PolicyArgs {
     /// The policy of a snapshot.
     #[must_use]
     pub fn policy(&self) -> Policy {
         Policy {
-            annotation_prefix: self.annotation_prefix.clone(),
+            annotation_prefix: self.load.annotation_prefix.clone(),
             on_unknown: match self.on_unknown {
                 OnUnknownArg::Deny => OnUnknown::Deny,
                 OnUnknownArg::Warn => OnUnknown::Warn,
@@ -118,13 +139,39 @@ impl PolicyArgs {
             image: self.image.clone(),
         }
     }
+}
 
+impl LoadArgs {
     /// What loading templates depends on.
     #[must_use]
-    pub fn load_options(&self) -> LoadOptions {
+    pub fn options(&self) -> LoadOptions {
         LoadOptions {
             allow_unknown_fields: self.unknown_fields == UnknownFields::Warn,
             annotation_prefix: self.annotation_prefix.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{prefix, user};
+
+    #[test]
+    fn prefixes_are_dns_subdomains() {
+        for good in ["inject", "inject.example.com", "a-b.c1"] {
+            assert_eq!(prefix(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ".", "a.", "-a", "a-", "A", "a/b", "a b", &"a".repeat(233)] {
+            prefix(bad).expect_err(bad);
+        }
+    }
+
+    #[test]
+    fn users_are_never_root() {
+        assert_eq!(user("65532").unwrap().0, Some(65532));
+        assert_eq!(user("none").unwrap().0, None);
+        for bad in ["0", "-1", "", "2147483648", "nobody"] {
+            user(bad).expect_err(bad);
         }
     }
 }

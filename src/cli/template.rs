@@ -1,17 +1,39 @@
-//! `podgraft template`.
+//! `podgraft template`: what there is to ask for, and whether a template file is good.
+
+mod check;
+mod list;
+mod show;
 
 use std::process::ExitCode;
 
+use clap::Subcommand;
+
 /// Options of `podgraft template`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the templates that pods may ask for.
+    List(list::Args),
+    /// Print a template, or its parameters.
+    Show(show::Args),
+    /// Say what is wrong with template files.
+    Check(check::Args),
+}
 
 /// Runs the command.
 ///
 /// # Errors
 ///
-/// What could not be done.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let _ = args;
-    todo!()
+/// Sources that can't be read, output that can't be written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::List(args) => list::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Check(args) => check::run(args),
+    }
 }

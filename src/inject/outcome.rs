@@ -8,6 +8,7 @@ use crate::template::parameter::Value;
 use crate::template::{Line, Template};
 
 use super::patch::Op;
+pub use super::reason::{Reason, Warning};
 
 /// The engine's answer.
 #[derive(Debug)]
@@ -102,13 +103,13 @@ pub struct Graft<'a> {
 
 /// One operation, and where it comes from.
 #[derive(Debug)]
-pub struct Change<'a> {
+pub struct Change {
     /// Index in the plan's grafts; `None` for what serves the pod as a whole (the status annotation).
     pub graft: Option<usize>,
     /// The line of the template that asked for it; 0 where no single line did.
     pub line: Line,
     /// What is added.
-    pub op: Op<'a>,
+    pub op: Op,
 }
 
 /// A template that was asked for and is not grafted.
@@ -131,6 +132,20 @@ pub enum Why {
     Done,
     /// It failed, and its failure policy is Ignore.
     Ignored(Box<Reason>),
+    /// An earlier call for this pod left it out, for this reason.
+    Before(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::When => f.write_str("its when is false for this pod"),
+            Self::Declined => f.write_str("the pod declines it"),
+            Self::Done => f.write_str("all of it is there"),
+            Self::Ignored(reason) => reason.fmt(f),
+            Self::Before(reason) => f.write_str(reason),
+        }
+    }
 }
 
 /// What a pod gets: ordered changes with their origin.
@@ -139,7 +154,7 @@ pub struct Plan<'a> {
     /// The grafts, in the order in which they were planned.
     pub grafts: Vec<Graft<'a>>,
     /// The changes, in the order in which they are applied.
-    pub changes: Vec<Change<'a>>,
+    pub changes: Vec<Change>,
     /// What was asked for and is left out.
     pub not_applied: Vec<NotApplied<'a>>,
     /// For the person who made the pod.
@@ -151,43 +166,5 @@ impl Plan<'_> {
     #[must_use]
     pub fn patch(&self) -> String {
         super::patch::write(self.changes.iter().map(|change| &change.op))
-    }
-}
-
-/// Why a pod is denied. `Display` is the sentence for people, [`label`](Self::label) the metric's word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// Placeholder until the engine is written.
-    Unfinished,
-}
-
-impl Reason {
-    /// The bounded word for metrics and log fields.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Unfinished => "unfinished",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
-}
-
-/// Something that the person who made the pod should know. `Display` is the sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// A graft was left out for a reason that would otherwise deny the pod.
-    LeftOut(Box<Reason>),
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LeftOut(reason) => reason.fmt(f),
-        }
     }
 }

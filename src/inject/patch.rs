@@ -1,18 +1,178 @@
 //! A plan as JSON Patch (RFC 6902): our own operations over JSON fragments, `add` only.
+//!
+//! Parents that are absent or `null` are created first, once. What changes a target comes before what is inserted into
+//! the lists of containers, so that indices are those of the pod as received.
 
-use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::draft::{Draft, Field, Kind, NewField, NewVariable};
+use super::order::Slot;
+use super::outcome::Change;
+use super::pod::{Metadata, Pod};
+use super::status::STATUS;
+use super::targets::Target;
+use crate::template::Line;
+use crate::template::node::write_string;
 
 /// An `add` operation (RFC 6902, section 4.1).
 #[derive(Debug)]
-pub struct Op<'a> {
+pub struct Op {
     /// A JSON Pointer (RFC 6901), escaped.
     pub path: String,
     /// The value's JSON.
-    pub value: Cow<'a, str>,
+    pub value: String,
 }
 
 /// Writes operations as a JSON Patch document.
-pub fn write<'o, 'a: 'o>(ops: impl Iterator<Item = &'o Op<'a>>) -> String {
-    let _ = ops.count();
-    todo!()
+pub fn write<'o>(ops: impl Iterator<Item = &'o Op>) -> String {
+    let mut out = String::from("[");
+    for op in ops {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str(r#"{"op":"add","path":"#);
+        write_string(&op.path, &mut out);
+        out.push_str(r#","value":"#);
+        out.push_str(&op.value);
+        out.push('}');
+    }
+    out.push(']');
+    out
+}
+
+/// A reference token of a JSON Pointer (RFC 6901, section 3).
+fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// The draft as operations. `index_of` tells a graft's place in the plan.
+pub fn changes(
+    pod: &Pod<'_>,
+    draft: Draft<'_>,
+    order: &[Slot],
+    index_of: &[Option<usize>],
+    status: &str,
+) -> Vec<Change> {
+    let mut patch = Patch { changes: Vec::new(), created: HashSet::new(), index_of };
+    let spec = pod.spec.as_ref();
+
+    for volume in draft.volumes {
+        let parent = spec.is_some_and(|spec| spec.volumes.is_some());
+        patch.append("/spec/volumes", parent, Some(volume.graft), volume.line, volume.json);
+    }
+
+    let mut inserted = std::collections::HashMap::new();
+    for variable in draft.variables {
+        let NewVariable { graft, line, target, name, json } = variable;
+        let (list, there) = if name.is_empty() {
+            ("envFrom", target.container.env_from.is_some())
+        } else {
+            ("env", target.container.env.is_some())
+        };
+        let list = format!("{}/{list}", pointer(&target));
+        let index: &mut usize = inserted.entry(list.clone()).or_default();
+        patch.parent(&list, there, Some(graft), line, "[]");
+        patch.add(Some(graft), line, format!("{list}/{index}"), json);
+        *index += 1;
+    }
+    for mount in draft.mounts {
+        let list = format!("{}/volumeMounts", pointer(&mount.target));
+        patch.append(&list, mount.target.container.volume_mounts.is_some(), Some(mount.graft), mount.line, mount.json);
+    }
+
+    let mut containers: Vec<_> = draft.containers.into_iter().map(Some).collect();
+    for container in &mut containers {
+        if let Some(it) = container.take_if(|it| it.kind == Kind::ClassicSidecar) {
+            patch.append("/spec/containers", true, Some(it.graft), it.line, it.json);
+        }
+    }
+    let init = spec.is_some_and(|spec| spec.init_containers.is_some());
+    for (place, slot) in order.iter().enumerate() {
+        let Slot::New(index) = *slot else { continue };
+        let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
+        patch.parent("/spec/initContainers", init, Some(it.graft), it.line, "[]");
+        patch.add(Some(it.graft), it.line, format!("/spec/initContainers/{place}"), it.json);
+    }
+
+    for field in draft.fields {
+        patch.field(pod, field);
+    }
+    let mut json = String::with_capacity(status.len() + 64);
+    write_string(status, &mut json);
+    patch.member(pod, Field::Annotation, STATUS, None, 0, json);
+    patch.changes
+}
+
+fn pointer(target: &Target<'_>) -> String {
+    format!("/spec/{}/{}", target.list(), target.index)
+}
+
+struct Patch<'p> {
+    changes: Vec<Change>,
+    /// Parents that this patch has made.
+    created: HashSet<String>,
+    index_of: &'p [Option<usize>],
+}
+
+impl Patch<'_> {
+    fn add(&mut self, graft: Option<usize>, line: Line, path: String, value: String) {
+        let graft = graft.and_then(|graft| self.index_of.get(graft).copied().flatten());
+        self.changes.push(Change { graft, line, op: Op { path, value } });
+    }
+
+    fn parent(&mut self, path: &str, there: bool, graft: Option<usize>, line: Line, empty: &str) {
+        if !there && self.created.insert(path.to_owned()) {
+            self.add(graft, line, path.to_owned(), empty.to_owned());
+        }
+    }
+
+    fn append(&mut self, list: &str, there: bool, graft: Option<usize>, line: Line, value: String) {
+        self.parent(list, there, graft, line, "[]");
+        self.add(graft, line, format!("{list}/-"), value);
+    }
+
+    fn field(&mut self, pod: &Pod<'_>, field: NewField) {
+        let NewField { graft, line, field, key, json } = field;
+        let spec = pod.spec.as_ref();
+        match field {
+            Field::Label | Field::Annotation => self.member(pod, field, &key, Some(graft), line, json),
+            Field::ImagePullSecret => {
+                let there = spec.is_some_and(|spec| spec.image_pull_secrets.is_some());
+                self.append("/spec/imagePullSecrets", there, Some(graft), line, json);
+            }
+            Field::HostAlias => {
+                let there = spec.is_some_and(|spec| spec.host_aliases.is_some());
+                self.append("/spec/hostAliases", there, Some(graft), line, json);
+            }
+        }
+    }
+
+    /// A label or annotation.
+    fn member(&mut self, pod: &Pod<'_>, field: Field, key: &str, graft: Option<usize>, line: Line, json: String) {
+        let metadata: Option<&Metadata<'_>> = pod.metadata.as_ref();
+        let (map, there) = match field {
+            Field::Label => ("/metadata/labels", metadata.is_some_and(|it| it.labels.is_some())),
+            _ => ("/metadata/annotations", metadata.is_some_and(|it| it.annotations.is_some())),
+        };
+        self.parent("/metadata", metadata.is_some(), graft, line, "{}");
+        self.parent(map, there, graft, line, "{}");
+        self.add(graft, line, format!("{map}/{}", token(key)), json);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_escaped_as_reference_tokens() {
+        assert_eq!(token("podgraft.dev/status~1"), "podgraft.dev~1status~01");
+    }
+
+    #[test]
+    fn operations_are_json() {
+        let op = Op { path: "/a\"b".to_owned(), value: "{}".to_owned() };
+        assert_eq!(write([op].iter()), r#"[{"op":"add","path":"/a\"b","value":{}}]"#);
+        assert_eq!(write([].iter()), "[]");
+    }
 }

@@ -1,16 +1,373 @@
 //! A borrowed view of the incoming pod: only what the engine looks at is parsed, the text stays the truth.
+//!
+//! Lists and maps that are absent or `null` are `None`: for Kubernetes both are empty, and a patch has to create them.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
+
+use super::json::{Members, Raw, Text, from_map};
+
+/// A core/v1 Pod.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
+pub struct Pod<'a> {
+    /// `apiVersion`.
+    #[serde(borrow, default, rename = "apiVersion")]
+    pub api_version: Text<'a>,
+    /// `kind`.
+    #[serde(borrow, default)]
+    pub kind: Text<'a>,
+    /// `metadata`.
+    #[serde(borrow, default)]
+    pub metadata: Option<Metadata<'a>>,
+    /// `spec`.
+    #[serde(borrow, default)]
+    pub spec: Option<Spec<'a>>,
+}
+
+/// `metadata`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct Metadata<'a> {
+    /// `name`; empty while the API server has not made one from `generateName`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `generateName`.
+    #[serde(borrow)]
+    pub generate_name: Text<'a>,
+    /// `namespace`.
+    #[serde(borrow)]
+    pub namespace: Text<'a>,
+    /// `labels`.
+    #[serde(borrow)]
+    pub labels: Option<Members<'a, Text<'a>>>,
+    /// `annotations`.
+    #[serde(borrow)]
+    pub annotations: Option<Members<'a, Text<'a>>>,
+}
+
+/// `spec`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct Spec<'a> {
+    /// `initContainers`.
+    #[serde(borrow)]
+    pub init_containers: Option<Vec<Container<'a>>>,
+    /// `containers`.
+    #[serde(borrow)]
+    pub containers: Option<Vec<Container<'a>>>,
+    /// `ephemeralContainers`.
+    #[serde(borrow)]
+    pub ephemeral_containers: Option<Vec<Named<'a>>>,
+    /// `volumes`.
+    #[serde(borrow)]
+    pub volumes: Option<Vec<Volume<'a>>>,
+    /// `imagePullSecrets`.
+    #[serde(borrow)]
+    pub image_pull_secrets: Option<Vec<Named<'a>>>,
+    /// `hostAliases`.
+    #[serde(borrow)]
+    pub host_aliases: Option<Vec<HostAlias<'a>>>,
+    /// `restartPolicy`; empty is Always.
+    #[serde(borrow)]
+    pub restart_policy: Text<'a>,
+    /// `hostNetwork`.
+    pub host_network: Option<bool>,
+    /// `automountServiceAccountToken`.
+    pub automount_service_account_token: Option<bool>,
+    /// `os`.
+    #[serde(borrow)]
+    pub os: Option<Named<'a>>,
+    /// `nodeSelector`.
+    #[serde(borrow)]
+    pub node_selector: Option<Members<'a, Text<'a>>>,
+    /// `securityContext`.
+    pub security_context: Option<SecurityContext>,
+    /// `resources` of the pod as a whole (KEP-2837).
+    #[serde(borrow)]
+    pub resources: Option<Resources<'a>>,
+}
+
+/// Something of which only the name matters.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(remote = "Self", default)]
+pub struct Named<'a> {
+    /// `name`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+}
+
+/// An entry of `hostAliases`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(remote = "Self", default)]
+pub struct HostAlias<'a> {
+    /// `ip`.
+    #[serde(borrow)]
+    pub ip: Text<'a>,
+}
+
+/// An entry of `containers` or `initContainers`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct Container<'a> {
+    /// `name`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `image`.
+    #[serde(borrow)]
+    pub image: Text<'a>,
+    /// `command`.
+    #[serde(borrow)]
+    pub command: Option<&'a RawValue>,
+    /// `env`.
+    #[serde(borrow)]
+    pub env: Option<Vec<EnvVar<'a>>>,
+    /// `envFrom`.
+    #[serde(borrow)]
+    pub env_from: Option<Vec<&'a RawValue>>,
+    /// `ports`.
+    #[serde(borrow)]
+    pub ports: Option<Vec<Port<'a>>>,
+    /// `volumeMounts`.
+    #[serde(borrow)]
+    pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
+    /// `volumeDevices`.
+    #[serde(borrow)]
+    pub volume_devices: Option<Vec<VolumeDevice<'a>>>,
+    /// `resources`.
+    #[serde(borrow)]
+    pub resources: Option<Resources<'a>>,
+    /// `securityContext`.
+    pub security_context: Option<SecurityContext>,
+    /// `restartPolicy`; `Always` on an init container makes it a native sidecar (KEP-753).
+    #[serde(borrow)]
+    pub restart_policy: Text<'a>,
+}
+
+impl Container<'_> {
+    /// Whether an entry of `initContainers` is a native sidecar (KEP-753).
+    #[must_use]
+    pub fn is_sidecar(&self) -> bool {
+        &*self.restart_policy == "Always"
+    }
+}
+
+/// An entry of `env`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct EnvVar<'a> {
+    /// `name`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `value`.
+    #[serde(borrow)]
+    pub value: Text<'a>,
+    /// `valueFrom`.
+    #[serde(borrow)]
+    pub value_from: Option<&'a RawValue>,
+}
+
+/// An entry of `ports`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct Port<'a> {
+    /// `name`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `containerPort`.
+    pub container_port: i64,
+    /// `hostPort`; 0 is none.
+    pub host_port: Option<i64>,
+    /// `hostIP`; empty is every address.
+    #[serde(borrow, rename = "hostIP")]
+    pub host_ip: Text<'a>,
+    /// `protocol`; empty is TCP.
+    #[serde(borrow)]
+    pub protocol: Text<'a>,
+}
+
+impl Port<'_> {
+    /// `protocol`, the default filled in.
+    #[must_use]
+    pub fn protocol(&self) -> &str {
+        if self.protocol.is_empty() { "TCP" } else { &self.protocol }
+    }
+}
+
+/// An entry of `volumeMounts`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct VolumeMount<'a> {
+    /// `name` of the volume.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `mountPath`.
+    #[serde(borrow)]
+    pub mount_path: Text<'a>,
+    /// `subPath`.
+    #[serde(borrow)]
+    pub sub_path: Text<'a>,
+    /// `subPathExpr`.
+    #[serde(borrow)]
+    pub sub_path_expr: Text<'a>,
+    /// `readOnly`.
+    pub read_only: Option<bool>,
+}
+
+/// An entry of `volumeDevices`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct VolumeDevice<'a> {
+    /// `devicePath`.
+    #[serde(borrow)]
+    pub device_path: Text<'a>,
+}
+
+/// `resources` of a container or pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(remote = "Self", default)]
+pub struct Resources<'a> {
+    /// `limits`.
+    #[serde(borrow)]
+    pub limits: Option<Members<'a, Text<'a>>>,
+    /// `requests`.
+    #[serde(borrow)]
+    pub requests: Option<Members<'a, Text<'a>>>,
+}
+
+impl<'a> Resources<'a> {
+    /// A limit that is set.
+    #[must_use]
+    pub fn limit(&self, resource: &str) -> Option<&Text<'a>> {
+        self.limits.as_ref()?.get(resource)
+    }
+
+    /// A request that is set.
+    #[must_use]
+    pub fn request(&self, resource: &str) -> Option<&Text<'a>> {
+        self.requests.as_ref()?.get(resource)
+    }
+
+    /// Whether nothing is declared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.limits.as_ref().is_none_or(Members::is_empty) && self.requests.as_ref().is_none_or(Members::is_empty)
+    }
+}
+
+/// `securityContext` of a container or pod.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct SecurityContext {
+    /// `runAsUser`.
+    pub run_as_user: Option<i64>,
+    /// `runAsGroup`.
+    pub run_as_group: Option<i64>,
+}
+
+from_map! {
+    Pod<'a>: "a pod",
+    Metadata<'a>: "metadata",
+    Spec<'a>: "a pod spec",
+    Named<'a>: "a map with a name",
+    HostAlias<'a>: "a host alias",
+    Container<'a>: "a container",
+    EnvVar<'a>: "a variable",
+    Port<'a>: "a port",
+    VolumeMount<'a>: "a volume mount",
+    VolumeDevice<'a>: "a volume device",
+    Resources<'a>: "resources",
+    SecurityContext: "a security context",
+}
+
+/// An entry of `volumes`.
+#[derive(Debug, Clone, Default)]
+pub struct Volume<'a> {
+    /// `name`.
+    pub name: Text<'a>,
+    /// Nothing can be written into it: its kind says so, or its source has `readOnly: true`.
+    pub read_only: bool,
+}
+
+/// Volume sources that the kubelet always mounts read-only (Kubernetes documentation, "Volumes").
+const READ_ONLY_SOURCES: [&str; 5] = ["configMap", "secret", "downwardAPI", "projected", "image"];
+
+/// A volume source that says whether it can be written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadOnly {
+    read_only: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct VolumeVisitor;
+
+        impl<'de> Visitor<'de> for VolumeVisitor {
+            type Value = Volume<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a volume")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut volume = Volume::default();
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    if &*key == "name" {
+                        volume.name = map.next_value()?;
+                    } else {
+                        // A source of a newer version may be anything; it says readOnly as all the others do, or not at all.
+                        let source: Raw<'de> = map.next_value()?;
+                        volume.read_only |= if READ_ONLY_SOURCES.contains(&&*key) {
+                            source.get() != "null"
+                        } else {
+                            serde_json::from_str::<ReadOnly>(source.get()).is_ok_and(|source| source.read_only)
+                        };
+                    }
+                }
+                Ok(volume)
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(Volume::default())
+            }
+        }
+
+        deserializer.deserialize_any(VolumeVisitor)
+    }
+}
+
+/// Where the pod's whole text is, for the few templates whose expressions name `object`.
+#[derive(Debug, Clone, Copy)]
+pub enum Document<'a> {
+    /// An AdmissionReview with the pod at `request.object`.
+    Review(&'a str),
+    /// The pod itself.
+    Pod(&'a str),
+}
 
 /// A request to admit a pod.
 #[derive(Debug)]
 pub struct PodRequest<'a> {
     /// The namespace; from the request, as a pod's own may be empty.
     pub namespace: Cow<'a, str>,
+    /// `request.name`; empty with `generateName`.
+    pub name: Cow<'a, str>,
+    /// `request.operation`.
+    pub operation: Cow<'a, str>,
     /// Whether the request creates a pod: CREATE of v1 Pod, no subresource.
     pub creates_pod: bool,
     /// The server will not store the pod.
     pub dry_run: bool,
+    /// The pod.
+    pub pod: Pod<'a>,
+    /// The pod's text.
+    pub document: Document<'a>,
 }
 
 /// A pod that can't be read as one.
@@ -29,8 +386,63 @@ impl<'a> PodRequest<'a> {
     /// # Errors
     ///
     /// The text is no pod.
-    pub fn create(pod: &'a [u8], namespace: &'a str) -> Result<Self, PodError> {
-        let _ = (pod, namespace);
-        todo!()
+    pub fn create(pod: &'a str, namespace: &'a str) -> Result<Self, PodError> {
+        let view: Pod<'a> = match serde_json::from_str(pod) {
+            Ok(view) => view,
+            Err(error) => return Err(PodError::explain::<Pod<'_>>(pod, &error)),
+        };
+        let name = view.metadata.as_ref().map(|metadata| metadata.name.0.clone()).unwrap_or_default();
+        Ok(Self {
+            namespace: Cow::Borrowed(namespace),
+            name,
+            operation: Cow::Borrowed("CREATE"),
+            creates_pod: true,
+            dry_run: false,
+            pod: view,
+            document: Document::Pod(pod),
+        })
+    }
+
+    /// The pod as a tree, `metadata.namespace` filled: what `object` is in expressions.
+    ///
+    /// # Errors
+    ///
+    /// It nests deeper than serde_json reads (128 levels).
+    pub fn object(&self) -> Result<serde_json::Value, String> {
+        #[derive(Deserialize)]
+        struct Review {
+            request: Request,
+        }
+        #[derive(Deserialize)]
+        struct Request {
+            object: serde_json::Value,
+        }
+        let mut object = match self.document {
+            Document::Pod(text) => serde_json::from_str(text),
+            Document::Review(text) => serde_json::from_str::<Review>(text).map(|review| review.request.object),
+        }
+        .map_err(|error| format!("the pod can't be read as a tree: {error}"))?;
+        if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+            let namespace = metadata.entry("namespace").or_insert(serde_json::Value::Null);
+            if namespace.as_str().is_none_or(str::is_empty) {
+                *namespace = serde_json::Value::from(&*self.namespace);
+            }
+        } else if let Some(pod) = object.as_object_mut() {
+            pod.insert("metadata".to_owned(), serde_json::json!({ "namespace": self.namespace }));
+        }
+        Ok(object)
+    }
+}
+
+impl PodError {
+    /// Reads `text` once more, slowly, to tell where it is no `T`.
+    pub(crate) fn explain<'de, T: Deserialize<'de>>(text: &'de str, error: &serde_json::Error) -> Self {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+            Err(located) if located.path().iter().any(|segment| !matches!(segment, Segment::Unknown)) => {
+                Self { path: located.path().to_string(), problem: located.inner().to_string() }
+            }
+            _ => Self { path: "pod".to_owned(), problem: error.to_string() },
+        }
     }
 }

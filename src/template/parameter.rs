@@ -17,7 +17,7 @@ pub use declare::{Declaration, DeclarationError};
 pub use pattern::Pattern;
 pub use value::Value;
 
-pub(in crate::template) use notation::seconds;
+pub(in crate::template) use notation::{quantity, seconds};
 pub(in crate::template) use value::quoted;
 
 /// The type of a parameter.
@@ -191,9 +191,14 @@ impl Parameter {
     }
 }
 
+/// Whether two texts are the same resource quantity, in whatever notation: `1` and `1000m`.
+pub(crate) fn same_quantity(a: &str, b: &str) -> bool {
+    a == b || notation::quantity(a).is_some_and(|a| Some(a) == notation::quantity(b))
+}
+
 /// Splits a list: a JSON array of strings if it begins with `[`, else one item a line if it has newlines, else at
 /// commas. Items of lines and commas are trimmed. Messages name items by their place only: the list may be sensitive.
-fn list(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim();
     let items: Vec<String> = if text.starts_with('[') {
         serde_json::from_str(text)

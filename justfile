@@ -1,0 +1,35 @@
+# What there is to do here: `just`. The words that CI repeats.
+
+@default:
+    just --list --unsorted
+
+# Start the webhook on https://127.0.0.1:8443 with a development certificate.
+serve *options:
+    cargo run --release -- serve {{ options }}
+
+# All tests; those with a real API server only where KUBEBUILDER_ASSETS says where it is.
+test *filter:
+    cargo test {{ filter }}
+
+# The tests with a real API server, which is downloaded (needs Go).
+apiserver *filter:
+    KUBEBUILDER_ASSETS="${KUBEBUILDER_ASSETS:-$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 use 1.36 -p path)}" \
+        cargo test --test apiserver {{ filter }}
+
+fmt:
+    cargo fmt
+
+lint:
+    cargo fmt --check
+    cargo clippy --locked --all-targets -- -D warnings
+
+# Licences, sources, bans and, with a network, advisories (needs cargo-deny).
+deny:
+    cargo deny --locked check
+
+bench *filter:
+    cargo bench {{ filter }}
+
+# What must pass before a change is merged.
+ci:
+    CI=true bash .ci/run

@@ -1,0 +1,170 @@
+//! Documents through the engine.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+use serde_json::Value;
+
+use crate::inject::outcome::Plan;
+use crate::inject::pod::PodRequest;
+use crate::inject::{self, Outcome};
+use crate::manifest::{Document, Place, Rewritten, SyntaxError};
+use crate::snapshot::Snapshot;
+
+/// What decides.
+#[derive(Debug)]
+pub struct Engine<'a> {
+    /// Templates, namespaces, policy.
+    pub snapshot: &'a Snapshot,
+    /// The namespace of objects that name none.
+    pub namespace: &'a str,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub struct File<'i> {
+    /// Its name in messages.
+    pub name: &'i str,
+    /// Its documents.
+    pub documents: Vec<Grafted<'i>>,
+    /// What to tell, a line each.
+    pub messages: Vec<String>,
+    /// There are errors among the messages.
+    pub refused: bool,
+}
+
+/// A document and what it gets.
+#[derive(Debug)]
+pub struct Grafted<'i> {
+    /// The document as it was.
+    pub document: Document<'i>,
+    /// With its own paths.
+    pub patch: Patch,
+    /// With the patch applied, if that does anything.
+    pub patched: Option<Patched>,
+}
+
+/// A document with its patch applied.
+#[derive(Debug)]
+pub struct Patched {
+    /// As data.
+    pub value: Value,
+    /// As YAML.
+    pub yaml: Rewritten,
+}
+
+impl Engine<'_> {
+    /// Injects into every document of a file.
+    pub fn file<'i>(&self, name: &'i str, stream: Result<Vec<Document<'i>>, Vec<SyntaxError>>) -> File<'i> {
+        let mut file = File { name, documents: Vec::new(), messages: Vec::new(), refused: false };
+        match stream {
+            Ok(documents) => {
+                for document in documents {
+                    let grafted = self.document(document, &mut file);
+                    file.documents.push(grafted);
+                }
+            }
+            Err(errors) => {
+                file.refused = true;
+                file.messages.extend(errors.iter().map(|error| format!("{name}:{error}")));
+            }
+        }
+        file
+    }
+
+    fn document<'i>(&self, document: Document<'i>, file: &mut File<'_>) -> Grafted<'i> {
+        for oddity in document.oddities(&self.snapshot.policy.annotation_prefix) {
+            file.messages.push(format!("{}: {}: warning: {}", file.name, oddity.subject, oddity.text));
+        }
+        let mut patch = Patch(Vec::new());
+        for place in document.pods() {
+            let mut say = |what: &str, text: &str| {
+                file.messages.push(format!("{}: {}: {what}: {text}", file.name, place.subject));
+            };
+            match self.pod(&document, &place, &mut say) {
+                Ok(operations) => patch.0.extend(operations),
+                Err(problems) => {
+                    for problem in &problems {
+                        say("error", problem);
+                    }
+                    file.refused = true;
+                }
+            }
+        }
+        let patched = apply(&document, &patch).unwrap_or_else(|error| {
+            file.refused = true;
+            file.messages.push(format!("{}: error: its patch does not apply: {error}", file.name));
+            None
+        });
+        Grafted { document, patch, patched }
+    }
+
+    /// The operations for one pod, or why it is refused; warnings go to `say`.
+    fn pod(
+        &self,
+        document: &Document<'_>,
+        place: &Place,
+        say: &mut impl FnMut(&str, &str),
+    ) -> Result<Vec<PatchOperation>, Vec<String>> {
+        let pod = place.pod(document.value());
+        let namespace = place.namespace.as_deref().unwrap_or(self.namespace);
+        let request = PodRequest::create(&pod, namespace).map_err(|error| vec![error.to_string()])?;
+        let outcome = inject::inject(&request, self.snapshot);
+        let warnings = match &outcome {
+            Outcome::Inject(plan) => &plan.warnings,
+            Outcome::Skip(_, warnings) | Outcome::Reject(_, warnings) => warnings,
+        };
+        for warning in warnings {
+            say("warning", &warning.to_string());
+        }
+        match outcome {
+            Outcome::Inject(plan) => operations(&plan, &place.pointer).map_err(|error| vec![error.to_string()]),
+            Outcome::Skip(..) => Ok(Vec::new()),
+            Outcome::Reject(reasons, _) => Err(reasons.iter().map(ToString::to_string).collect()),
+        }
+    }
+}
+
+/// The document with its patch applied, unless that is empty.
+fn apply(document: &Document<'_>, patch: &Patch) -> Result<Option<Patched>, json_patch::PatchError> {
+    if patch.0.is_empty() {
+        return Ok(None);
+    }
+    let mut value = document.value().clone();
+    json_patch::patch(&mut value, patch)?;
+    Ok(Some(Patched { yaml: document.rewrite(&value), value }))
+}
+
+/// A plan's operations, their paths leading to the pod at `pointer`.
+fn operations(plan: &Plan<'_>, pointer: &str) -> anyhow::Result<Vec<PatchOperation>> {
+    let operation = |op: &inject::patch::Op| {
+        let path = PointerBuf::parse(format!("{pointer}{}", op.path))?;
+        Ok(PatchOperation::Add(AddOperation { path, value: serde_json::from_str(&op.value)? }))
+    };
+    plan.changes.iter().map(|change| operation(&change.op)).collect()
+}
+
+impl File<'_> {
+    /// The file with everything in it injected, as YAML.
+    pub fn yaml(&self) -> String {
+        self.documents
+            .iter()
+            .map(|grafted| match &grafted.patched {
+                Some(patched) => patched.yaml.text.as_str().into(),
+                None => grafted.document.yaml(),
+            })
+            .collect()
+    }
+
+    /// Its documents that lose their comments, as messages name them.
+    pub fn without_comments(&self) -> Vec<String> {
+        let lost = |grafted: &&Grafted<'_>| grafted.patched.as_ref().is_some_and(|patched| patched.yaml.comments_lost);
+        self.documents
+            .iter()
+            .filter(lost)
+            .map(|grafted| {
+                let subject = grafted.document.pods().into_iter().next().map(|place| place.subject);
+                format!("{}: {}", self.name, subject.unwrap_or_default())
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! `podgraft template check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::cli::options::LoadArgs;
+use crate::cli::{input, print, report};
+use crate::template::{self, Diagnostic, Origin};
+
+/// Options of `podgraft template check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example, for a repository of templates:\n  podgraft template check templates/")]
+pub struct Args {
+    /// Template files: files, directories (*.yaml, *.yml, *.json, recursively), - for standard input.
+    #[arg(value_name = "FILE|DIR|-", required = true)]
+    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+/// Loads every file by itself. The exit code is 1 if one does not load.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let inputs = match input::read(&args.inputs) {
+        Ok(inputs) => inputs,
+        Err(error) => return Ok(error.report("template")),
+    };
+    let options = args.load.options();
+    let mut good = Vec::new();
+    let mut code = ExitCode::SUCCESS;
+    for input::Input { name, text } in &inputs {
+        match template::load(Origin(Arc::from(name.as_str())), text, &options) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    report(line(name, "warning", warning));
+                }
+                let names: Vec<_> = loaded.templates.iter().map(|template| template.name.as_str()).collect();
+                good.push(format!("{name}: ok: {}\n", names.join(", ")));
+            }
+            Err(error) => {
+                for diagnostic in &error.diagnostics {
+                    report(line(name, "error", diagnostic));
+                }
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    print(good.concat().as_bytes())?;
+    Ok(code)
+}
+
+fn line(name: &str, severity: &str, diagnostic: &Diagnostic) -> String {
+    let Diagnostic { line, column, message, help, .. } = diagnostic;
+    let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+    format!("{name}:{line}:{column}: {severity}: {message}{help}")
+}

@@ -1,0 +1,113 @@
+//! What a graft's expressions see. The pod is read as a tree only if an expression names it, and once a request.
+
+use std::cell::OnceCell;
+
+use serde_json::{Value as Json, json};
+
+use super::outcome::Bound;
+use super::pod::PodRequest;
+use super::targets::Target;
+use crate::snapshot::Snapshot;
+use crate::template::expression::{Variable, Variables};
+use crate::template::parameter::Value;
+
+/// What all grafts of a request see alike.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    request: &'a PodRequest<'a>,
+    snapshot: &'a Snapshot,
+    object: OnceCell<Result<Json, String>>,
+    namespace: OnceCell<Json>,
+    about: OnceCell<Json>,
+    podgraft: OnceCell<Json>,
+}
+
+impl<'a> Shared<'a> {
+    /// Nothing is read yet.
+    #[must_use]
+    pub const fn new(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Self {
+        Self {
+            request,
+            snapshot,
+            object: OnceCell::new(),
+            namespace: OnceCell::new(),
+            about: OnceCell::new(),
+            podgraft: OnceCell::new(),
+        }
+    }
+
+    fn object(&self) -> Result<&Json, String> {
+        self.object.get_or_init(|| self.request.object()).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// What one graft sees.
+#[derive(Debug)]
+pub struct Bindings<'b, 'a> {
+    shared: &'b Shared<'a>,
+    parameters: &'b [Bound<'a>],
+    targets: &'b [Target<'a>],
+    instance: Json,
+    containers: OnceCell<Result<Json, String>>,
+}
+
+impl<'b, 'a> Bindings<'b, 'a> {
+    /// The view of the graft with these parameters and targets.
+    #[must_use]
+    pub fn new(
+        shared: &'b Shared<'a>,
+        parameters: &'b [Bound<'a>],
+        targets: &'b [Target<'a>],
+        instance: Option<&str>,
+    ) -> Self {
+        Self { shared, parameters, targets, instance: instance.unwrap_or_default().into(), containers: OnceCell::new() }
+    }
+
+    /// The target containers as the pod has them.
+    fn containers(&self) -> Result<&Json, String> {
+        let read = || {
+            let object = self.shared.object()?;
+            Ok(self.targets.iter().map(|target| object["spec"][target.list()][target.index].clone()).collect())
+        };
+        self.containers.get_or_init(read).as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Variables for Bindings<'_, '_> {
+    fn parameter(&self, index: usize) -> &Value {
+        &self.parameters[index].value
+    }
+
+    fn variable(&self, variable: Variable) -> Result<&Json, String> {
+        let Shared { request, snapshot, .. } = self.shared;
+        Ok(match variable {
+            Variable::Object => self.shared.object()?,
+            Variable::NamespaceObject => self.shared.namespace.get_or_init(|| {
+                match snapshot.namespaces.get(&request.namespace) {
+                    Some(namespace) => namespace.object.clone(),
+                    // What every namespace has, so that has() and .? work alike on a namespace that isn't known.
+                    None => json!({
+                        "apiVersion": "v1",
+                        "kind": "Namespace",
+                        "metadata": { "name": request.namespace, "labels": {}, "annotations": {} },
+                    }),
+                }
+            }),
+            Variable::Request => self.shared.about.get_or_init(|| {
+                json!({
+                    "namespace": request.namespace,
+                    "name": request.name,
+                    "operation": request.operation,
+                    "dryRun": request.dry_run,
+                })
+            }),
+            Variable::Target => &self.containers()?[0],
+            Variable::Targets => self.containers()?,
+            Variable::Instance => &self.instance,
+            Variable::Podgraft => self
+                .shared
+                .podgraft
+                .get_or_init(|| json!({ "image": snapshot.policy.image, "version": env!("CARGO_PKG_VERSION") })),
+        })
+    }
+}

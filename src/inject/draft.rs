@@ -1,0 +1,229 @@
+//! What has been planned so far. A graft is all or nothing: it appends here, and is rolled back when it fails.
+
+use super::pod::Port;
+use super::targets::Target;
+use crate::template::Line;
+
+/// The most additions that the grafts of one pod may make: planning compares each with those before it.
+pub const MAX_ADDITIONS: usize = 4096;
+
+/// Index of a graft among those that are asked for.
+pub type GraftIndex = usize;
+
+/// Where a container goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Among the init containers, restarted always (KEP-753).
+    NativeSidecar,
+    /// Among the init containers, run to completion.
+    Init,
+    /// Among the app's containers.
+    ClassicSidecar,
+}
+
+/// A port as it may clash with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortUse {
+    /// `containerPort`.
+    pub number: i64,
+    /// TCP, UDP or SCTP.
+    pub protocol: String,
+    /// `hostPort`; 0 is none.
+    pub host_port: i64,
+    /// `hostIP`; empty is every address.
+    pub host_ip: String,
+}
+
+impl PortUse {
+    /// A port of the pod or of a rendered container.
+    #[must_use]
+    pub fn of(port: &Port<'_>) -> Self {
+        Self {
+            number: port.container_port,
+            protocol: port.protocol().to_owned(),
+            host_port: port.host_port.unwrap_or_default(),
+            host_ip: port.host_ip.to_string(),
+        }
+    }
+
+    /// How the two clash, if they do and their containers run together.
+    #[must_use]
+    pub fn clash(&self, other: &Self) -> Option<String> {
+        if self.protocol != other.protocol {
+            return None;
+        }
+        let any = |ip: &str| matches!(ip, "" | "0.0.0.0" | "::");
+        let one_address = any(&self.host_ip) || any(&other.host_ip) || self.host_ip == other.host_ip;
+        if self.host_port != 0 && self.host_port == other.host_port && one_address {
+            return Some(format!("hostPort {}/{}", self.host_port, self.protocol));
+        }
+        (self.number == other.number).then(|| format!("port {}/{}", self.number, self.protocol))
+    }
+}
+
+/// A container to add.
+#[derive(Debug)]
+pub struct NewContainer {
+    /// Whose.
+    pub graft: GraftIndex,
+    /// Line of the template.
+    pub line: Line,
+    /// Where it goes.
+    pub kind: Kind,
+    /// Its name in the pod.
+    pub name: String,
+    /// Its ports, as far as it runs together with others.
+    pub ports: Vec<PortUse>,
+    /// The container.
+    pub json: String,
+}
+
+/// A volume to add.
+#[derive(Debug)]
+pub struct NewVolume {
+    /// Whose.
+    pub graft: GraftIndex,
+    /// Line of the template.
+    pub line: Line,
+    /// Its name in the pod.
+    pub name: String,
+    /// It is of a kind that can't be written.
+    pub read_only: bool,
+    /// The volume.
+    pub json: String,
+}
+
+/// A mount to add to one of the pod's containers.
+#[derive(Debug)]
+pub struct NewMount<'a> {
+    /// Whose.
+    pub graft: GraftIndex,
+    /// Line of the template.
+    pub line: Line,
+    /// The container.
+    pub target: Target<'a>,
+    /// The volume's name in the pod.
+    pub volume: String,
+    /// Where, cleaned.
+    pub path: String,
+    /// What of the volume.
+    pub sub_path: String,
+    /// Not to be written.
+    pub read_only: bool,
+    /// The mount.
+    pub json: String,
+}
+
+/// A variable, or a source of variables (`name` empty), to add to one of the pod's containers.
+#[derive(Debug)]
+pub struct NewVariable<'a> {
+    /// Whose.
+    pub graft: GraftIndex,
+    /// Line of the template.
+    pub line: Line,
+    /// The container.
+    pub target: Target<'a>,
+    /// The variable; empty for an entry of `envFrom`.
+    pub name: String,
+    /// The entry.
+    pub json: String,
+}
+
+/// Something to add to the pod itself.
+#[derive(Debug)]
+pub struct NewField {
+    /// Whose.
+    pub graft: GraftIndex,
+    /// Line of the template.
+    pub line: Line,
+    /// Which map or list.
+    pub field: Field,
+    /// Its key there: label, annotation, secret name, IP.
+    pub key: String,
+    /// The value or entry.
+    pub json: String,
+}
+
+/// A map or list of the pod that grafts add to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// `metadata.labels`.
+    Label,
+    /// `metadata.annotations`.
+    Annotation,
+    /// `spec.imagePullSecrets`.
+    ImagePullSecret,
+    /// `spec.hostAliases`.
+    HostAlias,
+}
+
+impl Field {
+    /// The word for it in messages.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Label => "label",
+            Self::Annotation => "annotation",
+            Self::ImagePullSecret => "image pull secret",
+            Self::HostAlias => "host alias",
+        }
+    }
+}
+
+/// Everything planned so far, in the order of planning.
+#[derive(Debug, Default)]
+pub struct Draft<'a> {
+    /// Containers.
+    pub containers: Vec<NewContainer>,
+    /// Volumes.
+    pub volumes: Vec<NewVolume>,
+    /// Mounts of targets.
+    pub mounts: Vec<NewMount<'a>>,
+    /// Variables of targets.
+    pub variables: Vec<NewVariable<'a>>,
+    /// Additions to the pod.
+    pub fields: Vec<NewField>,
+}
+
+/// How much had been planned at some moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark([usize; 5]);
+
+impl Draft<'_> {
+    /// Now.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark([self.containers.len(), self.volumes.len(), self.mounts.len(), self.variables.len(), self.fields.len()])
+    }
+
+    /// Forgets what was planned since.
+    pub fn roll_back(&mut self, Mark([containers, volumes, mounts, variables, fields]): Mark) {
+        self.containers.truncate(containers);
+        self.volumes.truncate(volumes);
+        self.mounts.truncate(mounts);
+        self.variables.truncate(variables);
+        self.fields.truncate(fields);
+    }
+
+    /// How much is planned.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.mark().0.iter().sum()
+    }
+
+    /// Whether anything of this graft is planned.
+    #[must_use]
+    pub fn has(&self, graft: GraftIndex) -> bool {
+        self.containers.iter().any(|it| it.graft == graft)
+            || self.volumes.iter().any(|it| it.graft == graft)
+            || self.mounts.iter().any(|it| it.graft == graft)
+            || self.variables.iter().any(|it| it.graft == graft)
+            || self.fields.iter().any(|it| it.graft == graft)
+    }
+
+    /// Whether nothing is planned.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        matches!(self.mark(), Mark([0, 0, 0, 0, 0]))
+    }
+}

@@ -1,0 +1,250 @@
+//! One graft: a template rendered for a pod, each part checked against the pod and against what is planned already.
+
+mod container;
+mod names;
+mod pod_fields;
+mod target;
+mod volume;
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::bindings::{Bindings, Shared};
+use super::draft::{Draft, GraftIndex, MAX_ADDITIONS};
+use super::json::Text;
+use super::pod::{Container, Pod};
+use super::reason::{Reason, Warning};
+use super::resolve::Asked;
+use super::status::{Record, Recorded, Status};
+use super::targets::Target;
+use crate::snapshot::Policy;
+use crate::template::expression::{EvaluationError, Item};
+use crate::template::node::{Entry, Node};
+use crate::template::{Line, Template};
+
+/// Why a graft can't be made, and which earlier graft has a part in it.
+#[derive(Debug)]
+pub struct Clash {
+    /// For people.
+    pub reason: Reason,
+    /// The earlier graft, if it is two grafts that don't go together.
+    pub with: Option<GraftIndex>,
+}
+
+/// What became of a graft that did not fail.
+#[derive(Debug)]
+pub enum Made {
+    /// It is planned, in part or whole; or all of it is there.
+    Grafted(Record),
+    /// Its `when` is false for this pod.
+    NotWanted,
+}
+
+/// What a graft is planned against.
+#[derive(Debug)]
+pub struct Context<'c, 'a> {
+    /// The grafts that are asked for, as messages name them.
+    pub names: &'c [String],
+    /// The pod.
+    pub pod: &'a Pod<'a>,
+    /// What an earlier call did to it.
+    pub status: &'c Status<'a>,
+    /// The operator's choices.
+    pub policy: &'a Policy,
+    /// What expressions see.
+    pub shared: &'c Shared<'a>,
+}
+
+/// A volume that the graft's containers mount by its name in the template.
+#[derive(Debug)]
+struct Site {
+    /// Name in the template.
+    name: String,
+    /// Name in the pod.
+    volume: String,
+    /// What of it.
+    sub_path: String,
+    /// Where targets have it; none: private.
+    path: Option<String>,
+    /// Why it can't be written, if it can't.
+    read_only: Option<String>,
+}
+
+/// A graft in the making.
+struct Grafting<'g, 'a> {
+    context: &'g Context<'g, 'a>,
+    index: GraftIndex,
+    asked: &'g Asked<'a>,
+    targets: &'g [Target<'a>],
+    recorded: Option<&'g Recorded<'a>>,
+    draft: &'g mut Draft<'a>,
+    record: Record,
+    sites: Vec<Site>,
+    clashes: Vec<Clash>,
+    warnings: Vec<Warning>,
+}
+
+/// Plans one graft into the draft.
+///
+/// # Errors
+///
+/// All that stands against it; the draft then holds a part of it.
+pub fn plan<'a>(
+    context: &Context<'_, 'a>,
+    index: GraftIndex,
+    asked: &Asked<'a>,
+    targets: &[Target<'a>],
+    draft: &mut Draft<'a>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Made, Vec<Clash>> {
+    let template = asked.template;
+    let bindings = Bindings::new(context.shared, &asked.parameters, targets, asked.name.instance);
+    let mut grafting = Grafting {
+        context,
+        index,
+        asked,
+        targets,
+        recorded: context.status.graft(asked.name),
+        draft,
+        record: Record::new(asked.name, &template.hash, targets.iter().map(Target::name)),
+        sites: Vec::new(),
+        clashes: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if let Some(when) = &template.when {
+        match when.condition(&bindings, None) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Made::NotWanted),
+            Err(error) => {
+                grafting.evaluation("when", template.line, &error);
+                return Err(grafting.clashes);
+            }
+        }
+    }
+    grafting.operating_system();
+    grafting.volumes(&bindings);
+    grafting.target_additions(&bindings);
+    grafting.containers(&bindings);
+    grafting.pod_additions(&bindings);
+    let found = grafting.draft.len();
+    if found > MAX_ADDITIONS {
+        let (graft, what) = (grafting.name(), "additions to the pod");
+        grafting.refuse(Reason::TooMuch { graft, what, found, most: MAX_ADDITIONS });
+    }
+    if grafting.clashes.is_empty() {
+        warnings.append(&mut grafting.warnings);
+        Ok(Made::Grafted(grafting.record))
+    } else {
+        Err(grafting.clashes)
+    }
+}
+
+impl<'a> Grafting<'_, 'a> {
+    const fn template(&self) -> &'a Template {
+        self.asked.template
+    }
+
+    /// The graft in messages.
+    fn name(&self) -> String {
+        self.asked.name.to_string()
+    }
+
+    fn refuse(&mut self, reason: Reason) {
+        self.clashes.push(Clash { reason, with: None });
+    }
+
+    fn clash(&mut self, reason: Reason, with: Option<GraftIndex>) {
+        self.clashes.push(Clash { reason, with: with.filter(|with| *with != self.index) });
+    }
+
+    /// Where in the template something stands, for messages.
+    fn place(&self, field: &str, line: Line) -> String {
+        format!("{field} ({}:{line})", self.template().origin.0)
+    }
+
+    fn evaluation(&mut self, field: &str, line: Line, error: &EvaluationError) {
+        let place = self.place(field, line);
+        let message = error.message.clone();
+        self.refuse(Reason::Evaluation { graft: self.name(), place, message });
+    }
+
+    fn rendered(&mut self, field: &str, line: Line, problem: String) {
+        let place = self.place(field, line);
+        self.refuse(Reason::Rendered { graft: self.name(), place, problem });
+    }
+
+    fn operating_system(&mut self) {
+        let spec = self.context.pod.spec.as_ref();
+        let of_pod = spec.and_then(|spec| {
+            let named = spec.os.as_ref().map(|os| &*os.name).filter(|name| !name.is_empty());
+            // Before `spec.os` there was only the node's label to say it by.
+            named.or_else(|| spec.node_selector.as_ref()?.get("kubernetes.io/os").map(|os| &**os))
+        });
+        let wanted = &self.template().os;
+        let found = of_pod.unwrap_or("linux");
+        if found != wanted {
+            let reason = Reason::WrongOs { graft: self.name(), wanted: wanted.clone(), found: found.to_owned() };
+            self.refuse(reason);
+        }
+    }
+
+    /// Calls `visit` for each rendering of a list's entries; what has no value is noted with its line.
+    fn each<T>(
+        &mut self,
+        bindings: &Bindings<'_, 'a>,
+        field: &str,
+        entries: &'a [Entry<T>],
+        mut visit: impl FnMut(&mut Self, &'a T, Option<&Item>, Line) -> Result<(), EvaluationError>,
+    ) {
+        for entry in entries {
+            if let Err(error) = entry.each(bindings, None, |value, item| visit(self, value, item, entry.line)) {
+                self.evaluation(field, entry.line, &error);
+            }
+        }
+    }
+
+    /// The pod's containers that are there to clash with: init containers, then the app's.
+    fn of_pod(&self) -> impl Iterator<Item = (bool, &'a Container<'a>)> + use<'a> {
+        let spec = self.context.pod.spec.as_ref();
+        let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+        let app = spec.and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
+        init.iter().map(|container| (true, container)).chain(app.iter().map(|container| (false, container)))
+    }
+}
+
+/// A node that is to be text.
+fn text(
+    node: &Node,
+    bindings: &Bindings<'_, '_>,
+    item: Option<&Item>,
+    field: &str,
+) -> Result<Option<String>, EvaluationError> {
+    let Some(json) = render(Some(node), bindings, item, field)? else { return Ok(None) };
+    match serde_json::from_str::<Text<'_>>(&json) {
+        Ok(text) => Ok(Some(text.to_string())),
+        Err(error) => Err(EvaluationError { message: format!("{field}: {error}") }),
+    }
+}
+
+/// A node's JSON, its name in front of an error; `None` when it is absent or `null`.
+fn render<'t>(
+    node: Option<&'t Node>,
+    bindings: &Bindings<'_, '_>,
+    item: Option<&Item>,
+    field: &str,
+) -> Result<Option<Cow<'t, str>>, EvaluationError> {
+    let Some(node) = node else { return Ok(None) };
+    node.render(bindings, item).map_err(|error| EvaluationError { message: format!("{field}: {}", error.message) })
+}
+
+/// A rendered list's items.
+fn items<'j>(json: Option<&'j Cow<'_, str>>, field: &str) -> Result<Vec<&'j RawValue>, EvaluationError> {
+    let Some(json) = json else { return Ok(Vec::new()) };
+    read(json, field)
+}
+
+/// Rendered JSON as what it has to be.
+fn read<'j, T: serde::Deserialize<'j>>(json: &'j str, field: &str) -> Result<T, EvaluationError> {
+    serde_json::from_str(json).map_err(|error| EvaluationError { message: format!("{field}: {error}") })
+}

@@ -1,0 +1,325 @@
+//! Injected containers: rendered, wired to the graft's volumes, hardened, checked for what they would clash with.
+
+use std::borrow::Cow;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::{Grafting, items, names, read, render, text};
+use crate::inject::bindings::Bindings;
+use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
+use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
+use crate::inject::json::{MapWriter, Members, Raw, same};
+use crate::inject::pod::{EnvVar, Port, Resources};
+use crate::inject::reason::{Reason, Warning, quote};
+use crate::inject::targets::DEFAULT_CONTAINER;
+use crate::template::expression::{EvaluationError, Item};
+use crate::template::node::write_string;
+use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
+
+impl<'a> Grafting<'_, 'a> {
+    pub(super) fn containers(&mut self, bindings: &Bindings<'_, 'a>) {
+        let template = self.template();
+        let sidecar = if self.context.policy.native_sidecars { Kind::NativeSidecar } else { Kind::ClassicSidecar };
+        self.each(bindings, "sidecars", &template.sidecars, |this, container, item, line| {
+            this.container(sidecar, "sidecars", container, bindings, item, line)
+        });
+        self.each(bindings, "initContainers", &template.init_containers, |this, container, item, line| {
+            this.container(Kind::Init, "initContainers", container, bindings, item, line)
+        });
+    }
+
+    fn container(
+        &mut self,
+        kind: Kind,
+        field: &str,
+        template: &'a ContainerTemplate,
+        bindings: &Bindings<'_, 'a>,
+        item: Option<&Item>,
+        line: Line,
+    ) -> Result<(), EvaluationError> {
+        let name = text(&template.name, bindings, item, "name")?.unwrap_or_default();
+        let name = match names::label(names::joined([&*name, self.asked.name.instance.unwrap_or_default()])) {
+            Ok(name) => name,
+            Err(problem) => {
+                self.rendered(field, line, problem);
+                return Ok(());
+            }
+        };
+        let image = text(&template.image, bindings, item, "image")?.unwrap_or_default();
+        if image.is_empty() || image.trim() != image {
+            self.rendered(field, line, format!("{} is no image; write a name without blanks", quote(&image)));
+            return Ok(());
+        }
+        let command = render(template.command.as_ref(), bindings, item, "command")?;
+        if self.is_there(&name, &image, command.as_deref()) {
+            self.record.containers.push(name);
+            return Ok(());
+        }
+        if let Some(taken) = self.name_is_taken(&name) {
+            self.clashes.push(taken);
+            return Ok(());
+        }
+
+        let mut json = MapWriter::with_capacity(1024);
+        json.text("name", &name);
+        json.text("image", &image);
+        if let Some(command) = command {
+            json.json("command", &command);
+        }
+        for (key, node) in &template.rest {
+            // The form of the sidecar decides about this one.
+            if &**key != "restartPolicy"
+                && let Some(value) = render(Some(node), bindings, item, key)?
+            {
+                json.json(key, &value);
+            }
+        }
+        self.environment(field, template, bindings, item, line, &mut json)?;
+        let ports = self.ports(kind, field, &name, template, bindings, item, line, &mut json)?;
+        self.volume_mounts(&name, field, template, bindings, item, line, &mut json)?;
+        self.resources(&name, template, bindings, item, &mut json)?;
+        self.security_context(template, bindings, item, &mut json)?;
+        match kind {
+            Kind::NativeSidecar => json.text("restartPolicy", "Always"),
+            Kind::ClassicSidecar => self.classic(&name, line),
+            Kind::Init => {}
+        }
+        let json = json.finish();
+        if template.verify {
+            read::<core::Container>(&json, field)?;
+        }
+        self.record.containers.push(name.clone());
+        self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, json });
+        Ok(())
+    }
+
+    /// Whether a container of the pod is the one that would be added: a status claims it, or it is a copy of ours whose
+    /// annotations were lost, as `kubectl debug --copy-to` makes them.
+    fn is_there(&self, name: &str, image: &str, command: Option<&str>) -> bool {
+        let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == *name) else { return false };
+        let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == *name));
+        let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
+        let command_of = there.command.map(serde_json::value::RawValue::get);
+        let same_command = match (command, command_of) {
+            (Some(ours), Some(theirs)) => same(ours, theirs),
+            (ours, theirs) => empty(ours) && empty(theirs),
+        };
+        claimed || (there.image == *image && same_command)
+    }
+
+    fn name_is_taken(&self, name: &str) -> Option<super::Clash> {
+        let taken = |by: String, with| {
+            let reason = Reason::ContainerName { graft: self.name(), container: name.to_owned(), by };
+            Some(super::Clash { reason, with })
+        };
+        let ephemeral = self.context.pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+        if self.of_pod().any(|(_, there)| there.name == *name) || ephemeral.into_iter().any(|it| it.name == *name) {
+            return taken("a container of the pod".to_owned(), None);
+        }
+        let planned = self.draft.containers.iter().find(|planned| planned.name == name)?;
+        let with = Some(planned.graft).filter(|with| *with != self.index);
+        taken(format!("a container of {}", self.graft_name(planned.graft)), with)
+    }
+
+    fn environment(
+        &mut self,
+        field: &str,
+        template: &'a ContainerTemplate,
+        bindings: &Bindings<'_, 'a>,
+        item: Option<&Item>,
+        line: Line,
+        json: &mut MapWriter,
+    ) -> Result<(), EvaluationError> {
+        if let Some(env) = render(template.env.as_ref(), bindings, item, "env")? {
+            for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
+                if let Err(problem) = names::variable(&variable.name) {
+                    self.rendered(field, line, problem);
+                }
+            }
+            json.json("env", &env);
+        }
+        if let Some(env_from) = render(template.env_from.as_ref(), bindings, item, "envFrom")? {
+            json.json("envFrom", &env_from);
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what to render, against what, and where to note what is wrong")]
+    fn ports(
+        &mut self,
+        kind: Kind,
+        field: &str,
+        name: &str,
+        template: &'a ContainerTemplate,
+        bindings: &Bindings<'_, 'a>,
+        item: Option<&Item>,
+        line: Line,
+        json: &mut MapWriter,
+    ) -> Result<Vec<PortUse>, EvaluationError> {
+        let Some(ports) = render(template.ports.as_ref(), bindings, item, "ports")? else { return Ok(Vec::new()) };
+        let uses: Vec<PortUse> = read::<Vec<Port<'_>>>(&ports, "ports")?.iter().map(PortUse::of).collect();
+        for port in &uses {
+            let host_port = port.host_port != 0 && !is_port(port.host_port);
+            if host_port || !is_port(port.number) {
+                let found = if host_port { port.host_port } else { port.number };
+                self.rendered(field, line, format!("{found} is no port; allowed: 1 to 65535"));
+            }
+        }
+        let spec = self.context.pod.spec.as_ref();
+        if !uses.is_empty() && spec.is_some_and(|spec| spec.host_network == Some(true)) && !self.template().host_network
+        {
+            let reason = Reason::HostNetwork { graft: self.name(), container: name.to_owned() };
+            self.refuse(reason);
+        }
+        json.json("ports", &ports);
+        if kind == Kind::Init {
+            // It is over before the others start.
+            return Ok(Vec::new());
+        }
+        for port in &uses {
+            self.port_is_free(name, port);
+        }
+        Ok(uses)
+    }
+
+    fn port_is_free(&mut self, name: &str, port: &PortUse) {
+        let of_pod = self.of_pod().filter(|(init, it)| !init || it.is_sidecar()).find_map(|(_, it)| {
+            let clash = it.ports.iter().flatten().find_map(|theirs| port.clash(&PortUse::of(theirs)))?;
+            Some((clash, format!("container {:?} of the pod", &*it.name), None))
+        });
+        let taken = of_pod.or_else(|| {
+            self.draft.containers.iter().find_map(|it| {
+                let clash = it.ports.iter().find_map(|theirs| port.clash(theirs))?;
+                Some((clash, format!("container {:?} of {}", it.name, self.graft_name(it.graft)), Some(it.graft)))
+            })
+        });
+        if let Some((port, by, with)) = taken {
+            let reason = Reason::Port { graft: self.name(), container: name.to_owned(), port, by };
+            self.clash(reason, with);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what to render, against what, and where to note what is wrong")]
+    fn volume_mounts(
+        &mut self,
+        name: &str,
+        field: &str,
+        template: &'a ContainerTemplate,
+        bindings: &Bindings<'_, 'a>,
+        item: Option<&Item>,
+        line: Line,
+        json: &mut MapWriter,
+    ) -> Result<(), EvaluationError> {
+        let rendered = render(template.volume_mounts.as_ref(), bindings, item, "volumeMounts")?;
+        let mut written = String::from("[");
+        let mut paths: Vec<String> = Vec::new();
+        for mount in items(rendered.as_ref(), "volumeMounts")? {
+            let Some((mount, json)) = self.resolve_mount(mount, field, line)? else { continue };
+            if paths.contains(&mount.path) {
+                self.rendered(field, line, format!("two mounts at {}", mount.path));
+            }
+            let site = self.sites.iter().find(|site| site.volume == mount.volume);
+            if !mount.read_only
+                && let Some((path, by)) = site.and_then(|site| Some((site.path.clone()?, site.read_only.clone()?)))
+            {
+                self.refuse(Reason::SharedReadOnly { graft: self.name(), container: name.to_owned(), path, by });
+            }
+            paths.push(mount.path);
+            push_item(&mut written, &json);
+        }
+        let spec = self.context.pod.spec.as_ref();
+        let no_token = spec.is_some_and(|spec| spec.automount_service_account_token == Some(false));
+        let covered = paths.iter().any(|path| path == TOKEN_PATH);
+        if template.service_account_token == ServiceAccountToken::None && !no_token && !covered {
+            let volume = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","emptyDir":{{}}}}"#);
+            self.add_volume(NO_TOKEN_VOLUME.to_owned(), volume, line)?;
+            let mount = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","mountPath":"{TOKEN_PATH}","readOnly":true}}"#);
+            push_item(&mut written, &mount);
+        }
+        if written.len() > 1 {
+            written.push(']');
+            json.json("volumeMounts", &written);
+        }
+        Ok(())
+    }
+
+    fn resources(
+        &mut self,
+        name: &str,
+        template: &'a ContainerTemplate,
+        bindings: &Bindings<'_, 'a>,
+        item: Option<&Item>,
+        json: &mut MapWriter,
+    ) -> Result<(), EvaluationError> {
+        let declare = self.context.pod.spec.as_ref().map_or(Declare::AsWritten, hardening::declare);
+        if declare == Declare::Nothing {
+            return Ok(());
+        }
+        let mut written = render(template.resources.as_ref(), bindings, item, "resources")?;
+        if declare == Declare::Guaranteed {
+            let of_template = written.as_deref().unwrap_or("{}");
+            let equal = hardening::guaranteed(&read::<Resources<'_>>(of_template, "resources")?);
+            if equal.is_err() {
+                self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
+            }
+            let (Ok(equal) | Err(equal)) = equal;
+            written = Some(Cow::Owned(equal));
+        }
+        if let Some(resources) = written {
+            json.json("resources", &resources);
+        }
+        Ok(())
+    }
+
+    fn security_context(
+        &self,
+        template: &'a ContainerTemplate,
+        bindings: &Bindings<'_, 'a>,
+        item: Option<&Item>,
+        json: &mut MapWriter,
+    ) -> Result<(), EvaluationError> {
+        let mut written = render(template.security_context.as_ref(), bindings, item, "securityContext")?;
+        if template.run_as == RunAs::Target
+            && let Some(target) = self.targets.first()
+        {
+            let context: Members<'_, Raw<'_>> = match &written {
+                Some(context) => read(context, "securityContext")?,
+                None => Members::default(),
+            };
+            let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
+            written = Some(Cow::Owned(hardening::with_user(&context, user)));
+        }
+        if let Some(context) = written {
+            json.json("securityContext", &context);
+        }
+        Ok(())
+    }
+
+    /// What the classic form of a sidecar asks of the pod.
+    fn classic(&mut self, name: &str, line: Line) {
+        let policy = self.context.pod.spec.as_ref().map_or("", |spec| &spec.restart_policy);
+        if !matches!(policy, "" | "Always") {
+            let reason =
+                Reason::ClassicSidecar { graft: self.name(), container: name.to_owned(), policy: policy.to_owned() };
+            self.refuse(reason);
+        }
+        // `kubectl logs` and `exec` should go on finding the app.
+        let Some(target) = self.targets.first().filter(|target| !target.init) else { return };
+        if self.draft.fields.iter().all(|field| field.key != DEFAULT_CONTAINER) {
+            let mut json = String::new();
+            write_string(target.name(), &mut json);
+            self.field(Field::Annotation, DEFAULT_CONTAINER, json, line);
+        }
+    }
+}
+
+fn is_port(number: i64) -> bool {
+    (1..=65535).contains(&number)
+}
+
+fn push_item(list: &mut String, json: &str) {
+    if list.len() > 1 {
+        list.push(',');
+    }
+    list.push_str(json);
+}

@@ -1,0 +1,111 @@
+//! What a graft adds to the pod itself: labels, annotations, pull secrets, host aliases. What the pod has stays.
+
+use super::target::key_of;
+use super::{Grafting, items, names, read, render};
+use crate::inject::bindings::Bindings;
+use crate::inject::draft::{Field, NewField};
+use crate::inject::json::{Members, Text, same};
+use crate::inject::reason::Reason;
+use crate::template::Line;
+use crate::template::expression::EvaluationError;
+use crate::template::node::{Node, write_string};
+
+impl<'a> Grafting<'_, 'a> {
+    pub(super) fn pod_additions(&mut self, bindings: &Bindings<'_, 'a>) {
+        let additions = &self.template().pod;
+        let maps = [
+            ("pod.labels", Field::Label, additions.labels.as_ref()),
+            ("pod.annotations", Field::Annotation, additions.annotations.as_ref()),
+        ];
+        let lists = [
+            ("pod.imagePullSecrets", Field::ImagePullSecret, additions.image_pull_secrets.as_ref(), "name"),
+            ("pod.hostAliases", Field::HostAlias, additions.host_aliases.as_ref(), "ip"),
+        ];
+        let line = self.template().line;
+        for (place, field, node) in maps {
+            if let Err(error) = self.map(bindings, place, field, node, line) {
+                self.evaluation(place, line, &error);
+            }
+        }
+        for (place, field, node, key) in lists {
+            if let Err(error) = self.list(bindings, place, field, node, key, line) {
+                self.evaluation(place, line, &error);
+            }
+        }
+    }
+
+    fn map(
+        &mut self,
+        bindings: &Bindings<'_, 'a>,
+        place: &str,
+        field: Field,
+        node: Option<&'a Node>,
+        line: Line,
+    ) -> Result<(), EvaluationError> {
+        let Some(json) = render(node, bindings, None, place)? else { return Ok(()) };
+        for (key, value) in read::<Members<'_, Text<'_>>>(&json, place)?.iter() {
+            if field == Field::Label
+                && let Err(problem) = names::label_value(value)
+            {
+                self.rendered(place, line, problem);
+                continue;
+            }
+            let mut json = String::with_capacity(value.len() + 2);
+            write_string(value, &mut json);
+            self.field(field, key, json, line);
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        bindings: &Bindings<'_, 'a>,
+        place: &str,
+        field: Field,
+        node: Option<&'a Node>,
+        key: &str,
+        line: Line,
+    ) -> Result<(), EvaluationError> {
+        let json = render(node, bindings, None, place)?;
+        for item in items(json.as_ref(), place)? {
+            let key = key_of(item, key)?;
+            self.field(field, &key, item.get().to_owned(), line);
+        }
+        Ok(())
+    }
+
+    /// Plans an addition unless the pod has its key; two grafts have to agree on it.
+    pub(super) fn field(&mut self, field: Field, key: &str, json: String, line: Line) {
+        if self.pod_has(field, key) {
+            return;
+        }
+        if let Some(earlier) = self.draft.fields.iter().find(|it| it.field == field && it.key == key) {
+            if !same(&earlier.json, &json) {
+                let with = earlier.graft;
+                let what = format!("{} {key}", field.word());
+                let reason = Reason::PodField { graft: self.name(), other: self.graft_name(with), what };
+                self.clash(reason, Some(with));
+            }
+            return;
+        }
+        self.draft.fields.push(NewField { graft: self.index, line, field, key: key.to_owned(), json });
+    }
+
+    fn pod_has(&self, field: Field, key: &str) -> bool {
+        let pod = self.context.pod;
+        let metadata = pod.metadata.as_ref();
+        let spec = pod.spec.as_ref();
+        match field {
+            Field::Label => metadata.and_then(|it| it.labels.as_ref()).is_some_and(|it| it.get(key).is_some()),
+            Field::Annotation => {
+                metadata.and_then(|it| it.annotations.as_ref()).is_some_and(|it| it.get(key).is_some())
+            }
+            Field::ImagePullSecret => {
+                spec.and_then(|it| it.image_pull_secrets.as_ref()).is_some_and(|it| it.iter().any(|it| it.name == *key))
+            }
+            Field::HostAlias => {
+                spec.and_then(|it| it.host_aliases.as_ref()).is_some_and(|it| it.iter().any(|it| it.ip == *key))
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What a graft adds to its target containers: variables before their own, mounts after.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::{Grafting, items, names, read, render};
+use crate::inject::bindings::Bindings;
+use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
+use crate::inject::json::{MapWriter, Members, Raw, Text, same};
+use crate::inject::paths;
+use crate::inject::pod::{EnvVar, VolumeMount};
+use crate::inject::reason::{Reason, Warning};
+use crate::inject::targets::Target;
+use crate::inject::volumes::Mounted;
+use crate::template::Line;
+use crate::template::expression::EvaluationError;
+
+/// Whether two variables have the same value.
+fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
+    match (a.value_from, b.value_from) {
+        (None, None) => a.value == b.value,
+        (Some(a), Some(b)) => same(a.get(), b.get()),
+        _ => false,
+    }
+}
+
+impl<'a> Grafting<'_, 'a> {
+    pub(super) fn target_additions(&mut self, bindings: &Bindings<'_, 'a>) {
+        let template = self.template();
+        // The parts of `target` stand under one key; its lines are the template's.
+        let line = template.line;
+        let parts: [(&str, Option<&_>, fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>); 3] = [
+            ("target.env", template.target.env.as_ref(), Self::variable),
+            ("target.envFrom", template.target.env_from.as_ref(), Self::variable_source),
+            ("target.volumeMounts", template.target.volume_mounts.as_ref(), Self::target_mount),
+        ];
+        for (field, node, add) in parts {
+            let rendered: Result<Option<Cow<'_, str>>, _> = render(node, bindings, None, field);
+            let added = rendered.and_then(|json| {
+                for item in items(json.as_ref(), field)? {
+                    // One too many is enough to be refused.
+                    if self.draft.len() > MAX_ADDITIONS {
+                        break;
+                    }
+                    add(self, item, line)?;
+                }
+                Ok(())
+            });
+            if let Err(error) = added {
+                self.evaluation(field, line, &error);
+            }
+        }
+    }
+
+    fn variable(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
+        let wanted: EnvVar<'_> = read(item.get(), "env")?;
+        if let Err(problem) = names::variable(&wanted.name) {
+            self.rendered("target.env", line, problem);
+            return Ok(());
+        }
+        for target in self.targets {
+            self.variable_of(*target, &wanted, item, line)?;
+        }
+        Ok(())
+    }
+
+    fn variable_of(
+        &mut self,
+        target: Target<'a>,
+        wanted: &EnvVar<'_>,
+        item: &RawValue,
+        line: Line,
+    ) -> Result<(), EvaluationError> {
+        let name = &*wanted.name;
+        if let Some(own) = target.container.env.iter().flatten().find(|own| own.name == *name) {
+            let recorded = self.recorded.and_then(|recorded| recorded.variables.get(target.name()));
+            if recorded.is_some_and(|ours| ours.iter().any(|ours| **ours == *name)) {
+                self.record.variable(target.name(), name);
+            } else if !same_value(own, wanted) {
+                self.warnings.push(Warning::VariableKept {
+                    graft: self.name(),
+                    variable: name.to_owned(),
+                    container: target.name().to_owned(),
+                });
+            }
+            return Ok(());
+        }
+        let planned = |it: &&NewVariable<'_>| it.target.name() == target.name() && it.name == name;
+        if let Some(earlier) = self.draft.variables.iter().find(planned) {
+            if !same_value(&read(&earlier.json, "env")?, wanted) {
+                let with = earlier.graft;
+                let reason = Reason::Variable {
+                    graft: self.name(),
+                    other: self.graft_name(with),
+                    variable: name.to_owned(),
+                    container: target.name().to_owned(),
+                };
+                self.clash(reason, Some(with));
+            }
+            return Ok(());
+        }
+        self.record.variable(target.name(), name);
+        let json = item.get().to_owned();
+        self.draft.variables.push(NewVariable { graft: self.index, line, target, name: name.to_owned(), json });
+        Ok(())
+    }
+
+    fn variable_source(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
+        for target in self.targets {
+            let own = target.container.env_from.iter().flatten().any(|own| same(own.get(), item.get()));
+            let planned = self
+                .draft
+                .variables
+                .iter()
+                .any(|it| it.target.name() == target.name() && it.name.is_empty() && same(&it.json, item.get()));
+            if !own && !planned {
+                let json = item.get().to_owned();
+                let name = String::new();
+                self.draft.variables.push(NewVariable { graft: self.index, line, target: *target, name, json });
+            }
+        }
+        Ok(())
+    }
+
+    fn target_mount(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
+        let Some((mount, json)) = self.resolve_mount(item, "target.volumeMounts", line)? else { return Ok(()) };
+        for target in self.targets {
+            if self.has_mount(target, &mount) {
+                if self.makes(&mount.volume) {
+                    self.record.mount(target.name(), &mount.path);
+                }
+                continue;
+            }
+            let Mounted { volume, path, sub_path, read_only, .. } = mount.clone();
+            let json = json.clone();
+            self.add_mount(NewMount {
+                graft: self.index,
+                line,
+                target: *target,
+                volume,
+                path,
+                sub_path,
+                read_only,
+                json,
+            });
+        }
+        Ok(())
+    }
+
+    /// A mount of the template: its volume's name in the template becomes the one in the pod, its sub path lies below
+    /// the shared one. `None` when it can't be, which is noted.
+    pub(super) fn resolve_mount(
+        &mut self,
+        item: &RawValue,
+        field: &str,
+        line: Line,
+    ) -> Result<Option<(Mounted, String)>, EvaluationError> {
+        let mount: VolumeMount<'_> = read(item.get(), field)?;
+        let path = match paths::check(&mount.mount_path) {
+            Ok(path) => path,
+            Err(problem) => {
+                self.rendered(field, line, problem);
+                return Ok(None);
+            }
+        };
+        let Some(site) = self.sites.iter().find(|site| *site.name == *mount.name) else {
+            let problem = format!("volume {:?} of the template is not there for this pod", &*mount.name);
+            self.rendered(field, line, problem);
+            return Ok(None);
+        };
+        let computed = !mount.sub_path_expr.is_empty();
+        if computed && !site.sub_path.is_empty() {
+            let problem =
+                format!("subPathExpr can't be combined with subPath {:?} of the shared volume", site.sub_path);
+            self.rendered(field, line, problem);
+            return Ok(None);
+        }
+        let mounted = Mounted {
+            volume: site.volume.clone(),
+            path,
+            sub_path: paths::join(&site.sub_path, &mount.sub_path),
+            computed,
+            read_only: mount.read_only.unwrap_or_default(),
+        };
+        let mut json = MapWriter::with_capacity(item.get().len() + mounted.volume.len());
+        json.text("name", &mounted.volume);
+        for (key, value) in read::<Members<'_, Raw<'_>>>(item.get(), field)?.iter() {
+            if key != "name" && key != "subPath" {
+                json.json(key, value.get());
+            }
+        }
+        if !mounted.sub_path.is_empty() {
+            json.text("subPath", &mounted.sub_path);
+        }
+        Ok(Some((mounted, json.finish())))
+    }
+
+    /// Another graft in messages.
+    pub(super) fn graft_name(&self, index: usize) -> String {
+        self.context.names.get(index).cloned().unwrap_or_default()
+    }
+}
+
+/// A list's own key of an entry: what makes two entries the same.
+pub(super) fn key_of<'j>(item: &'j RawValue, key: &str) -> Result<Text<'j>, EvaluationError> {
+    let members: Members<'j, Raw<'j>> = read(item.get(), key)?;
+    match members.get(key) {
+        Some(value) => read(value.get(), key),
+        None => Ok(Text::default()),
+    }
+}

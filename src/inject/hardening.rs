@@ -1,0 +1,100 @@
+//! Least privilege for injected containers: the user they run as, resources that keep the pod's class, no token.
+
+use super::json::{MapWriter, Members, Raw};
+use super::pod::{Pod, Resources, Spec};
+use super::targets::Target;
+use crate::template::parameter::same_quantity;
+
+/// Where the API server mounts a pod's token (Kubernetes documentation, "Configure Service Accounts for Pods").
+pub const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The volume whose empty mount covers [`TOKEN_PATH`]. Without a mount there the ServiceAccount admission plugin adds the
+/// app's token to our container, and because that changes the pod, every webhook is called a second time.
+pub const NO_TOKEN_VOLUME: &str = "podgraft-no-token";
+
+/// What decides the pod's class of service (Kubernetes documentation, "Pod Quality of Service Classes").
+const RESOURCES: [&str; 2] = ["cpu", "memory"];
+
+/// The non-root user and group that a container runs as beside its target: the container's, else the pod's, else the default.
+#[must_use]
+pub fn run_as(pod: &Pod<'_>, target: &Target<'_>, default: Option<i64>) -> (Option<i64>, Option<i64>) {
+    let of_pod = pod.spec.as_ref().and_then(|spec| spec.security_context).unwrap_or_default();
+    let of_target = target.container.security_context.unwrap_or_default();
+    let effective = |own: Option<i64>, of_pod: Option<i64>| own.or(of_pod).filter(|id| *id > 0).or(default);
+    (effective(of_target.run_as_user, of_pod.run_as_user), effective(of_target.run_as_group, of_pod.run_as_group))
+}
+
+/// A container's securityContext with user and group written down.
+#[must_use]
+pub fn with_user(context: &Members<'_, Raw<'_>>, (user, group): (Option<i64>, Option<i64>)) -> String {
+    let mut written = MapWriter::with_capacity(256);
+    let ours = [("runAsUser", user), ("runAsGroup", group)];
+    for (key, value) in context.iter() {
+        if !ours.iter().any(|(name, id)| *name == key && id.is_some()) {
+            written.json(key, value.get());
+        }
+    }
+    for (key, id) in ours {
+        if let Some(id) = id {
+            written.json(key, &id.to_string());
+        }
+    }
+    written.finish()
+}
+
+/// How the resources of an injected container are declared in this pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declare {
+    /// As the template says.
+    AsWritten,
+    /// Requests equal limits, so that the pod stays Guaranteed.
+    Guaranteed,
+    /// Not at all: the pod declares its own as a whole, and the API server refuses a sum that exceeds it (KEP-2837).
+    Nothing,
+}
+
+/// How this pod wants it.
+#[must_use]
+pub fn declare(spec: &Spec<'_>) -> Declare {
+    if spec.resources.as_ref().is_some_and(|resources| !resources.is_empty()) {
+        return Declare::Nothing;
+    }
+    let init = spec.init_containers.as_deref().unwrap_or_default();
+    let mut containers = init.iter().chain(spec.containers.as_deref().unwrap_or_default());
+    let guaranteed = |resources: &Resources<'_>| {
+        RESOURCES.iter().all(|resource| {
+            resources.limit(resource).is_some_and(|limit| {
+                // Requests that are not written default to the limits.
+                resources.request(resource).is_none_or(|request| same_quantity(request, limit))
+            })
+        })
+    };
+    if containers.all(|container| container.resources.as_ref().is_some_and(guaranteed)) {
+        Declare::Guaranteed
+    } else {
+        Declare::AsWritten
+    }
+}
+
+/// Resources whose requests equal their limits: the limit where there is one, else the request. `Err` when cpu or memory
+/// is declared in neither, so that the pod can't stay Guaranteed.
+///
+/// # Errors
+///
+/// The resources as far as they could be made equal.
+pub fn guaranteed(resources: &Resources<'_>) -> Result<String, String> {
+    let mut both = MapWriter::with_capacity(128);
+    let limits = resources.limits.iter().flat_map(Members::iter);
+    let requests = resources.requests.iter().flat_map(Members::iter);
+    let requests = requests.filter(|(name, _)| resources.limit(name).is_none());
+    for (name, quantity) in limits.chain(requests) {
+        both.text(name, quantity);
+    }
+    let both = both.finish();
+    let mut written = MapWriter::with_capacity(2 * both.len());
+    written.json("limits", &both);
+    written.json("requests", &both);
+    let written = written.finish();
+    let declared = |resource: &&str| resources.limit(resource).or(resources.request(resource)).is_some();
+    if RESOURCES.iter().all(|resource| declared(resource)) { Ok(written) } else { Err(written) }
+}

@@ -1,0 +1,224 @@
+//! JSON text taken apart one level deep: members keep their order and their text, so nothing that we don't know is lost.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::template::node::write_string;
+
+/// Text as Go reads it: absent and `null` are empty. Borrowed from the input unless it holds an escape.
+///
+/// Numbers and booleans are taken as they are written: quantities may be numbers, and whatever else the pod got wrong
+/// is left to the API server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(number.to_string())))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(number.to_string())))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(number.to_string())))
+            }
+
+            fn visit_bool<E: Error>(self, boolean: bool) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(if boolean { "true" } else { "false" })))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(Text::default())
+            }
+        }
+
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+/// A map's members in the order of the text. A key that stands twice is kept twice: Go takes the last, so does [`get`].
+///
+/// [`get`]: Members::get
+#[derive(Debug, Clone)]
+pub struct Members<'a, T>(pub Vec<(Text<'a>, T)>);
+
+impl<T> Default for Members<'_, T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Members<'_, T> {
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&T> {
+        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, value)| value)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keys and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.0.iter().map(|(key, value)| (&**key, value))
+    }
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Members<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor<'a, T>(std::marker::PhantomData<Members<'a, T>>);
+
+        impl<'de: 'a, 'a, T: Deserialize<'de>> Visitor<'de> for MembersVisitor<'a, T> {
+            type Value = Members<'a, T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(map.size_hint().unwrap_or(0));
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(Members::default())
+            }
+        }
+
+        deserializer.deserialize_any(MembersVisitor(std::marker::PhantomData))
+    }
+}
+
+/// Lets structs be read from maps alone. What serde derives takes a list of the fields' values as well, which JSON never
+/// means, and names the Rust type in its errors. Goes with `#[serde(remote = "Self")]`.
+macro_rules! from_map {
+    ($($name:ident $(<$lifetime:lifetime>)?: $expecting:literal,)+) => {$(
+        impl<'de $(: $lifetime, $lifetime)?> serde::Deserialize<'de> for $name$(<$lifetime>)? {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct FromMap<T>(std::marker::PhantomData<T>);
+
+                impl<'de $(: $lifetime, $lifetime)?> serde::de::Visitor<'de> for FromMap<$name$(<$lifetime>)?> {
+                    type Value = $name$(<$lifetime>)?;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    }
+                }
+
+                deserializer.deserialize_any(FromMap(std::marker::PhantomData))
+            }
+        }
+    )+};
+}
+
+pub(crate) use from_map;
+
+/// Any JSON value as its text.
+pub type Raw<'a> = &'a RawValue;
+
+/// A writer of a JSON map: separators and escaping in one place.
+#[derive(Debug)]
+pub struct MapWriter {
+    out: String,
+}
+
+impl MapWriter {
+    /// An empty map, with room for `capacity` bytes.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        let mut out = String::with_capacity(capacity);
+        out.push('{');
+        Self { out }
+    }
+
+    /// Begins the member `key` and gives the place where its JSON value is appended.
+    pub fn member(&mut self, key: &str) -> &mut String {
+        if self.out.len() > 1 {
+            self.out.push(',');
+        }
+        write_string(key, &mut self.out);
+        self.out.push(':');
+        &mut self.out
+    }
+
+    /// Adds a member whose value is JSON already.
+    pub fn json(&mut self, key: &str, json: &str) {
+        self.member(key).push_str(json);
+    }
+
+    /// Adds a member that is text.
+    pub fn text(&mut self, key: &str, text: &str) {
+        write_string(text, self.member(key));
+    }
+
+    /// The map.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        self.out.push('}');
+        self.out
+    }
+}
+
+/// Whether two JSON texts are the same value, whatever their white space, escapes and member order.
+#[must_use]
+pub fn same(a: &str, b: &str) -> bool {
+    a == b
+        || match (serde_json::from_str::<serde_json::Value>(a), serde_json::from_str::<serde_json::Value>(b)) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        }
+}

@@ -1,0 +1,261 @@
+//! The order of init containers: `before`/`after` first, then by kind, then by name; what is there keeps its order.
+//!
+//! A topological sort that always takes the smallest container that may come next. The pod's own containers are one
+//! chain. By default ours come after another mesh's native sidecar, native sidecars before init containers, and all of
+//! them before the rest of the pod's own: so also before `istio-init`, behind which traffic is redirected to a proxy
+//! that, as an ordinary container, does not run yet.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+use super::draft::{GraftIndex, Kind, NewContainer};
+use super::pod::Container;
+use super::reason::Reason;
+use super::resolve::Asked;
+
+/// Proxies of meshes: as native sidecars, they have to run before anything of ours talks to the network.
+const MESH_PROXIES: [&str; 4] = ["consul-dataplane", "istio-proxy", "kuma-sidecar", "linkerd-proxy"];
+
+/// A place in the final list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// The pod's own, by its index.
+    Old(usize),
+    /// A planned one, by its index in the draft.
+    New(usize),
+}
+
+/// An order that can't be kept.
+#[derive(Debug)]
+pub struct Impossible {
+    /// `a before b, b before a`.
+    pub chain: String,
+    /// The grafts in it.
+    pub grafts: Vec<GraftIndex>,
+}
+
+impl Impossible {
+    /// The reason, in the name of one of its grafts.
+    #[must_use]
+    pub fn reason(&self, graft: String) -> Reason {
+        Reason::Order { graft, chain: self.chain.clone() }
+    }
+}
+
+/// What is to be ordered.
+#[derive(Debug)]
+pub struct Ordering<'o, 'a> {
+    /// The pod's init containers.
+    pub old: &'o [Container<'a>],
+    /// Names of the pod's other containers: nothing among the init containers comes after one of these.
+    pub ordinary: &'o [&'o str],
+    /// The planned containers.
+    pub new: &'o [NewContainer],
+    /// The grafts.
+    pub asked: &'o [Asked<'a>],
+    /// Containers that grafts made in an earlier call, by template name.
+    pub done: &'o [(&'o str, Vec<String>)],
+}
+
+impl Ordering<'_, '_> {
+    /// The final order of the init containers.
+    ///
+    /// # Errors
+    ///
+    /// A cycle, or a container that would have to stand after one that starts later.
+    pub fn sort(&self) -> Result<Vec<Slot>, Impossible> {
+        let nodes = self.nodes();
+        if nodes.len() == self.old.len() {
+            return Ok(nodes);
+        }
+        let mut graph = Graph::new(nodes.len());
+        for old in 1..self.old.len() {
+            graph.add(old - 1, old);
+        }
+        self.asked_for(&nodes, &mut graph)?;
+        self.after_mesh(&nodes, &mut graph);
+        graph
+            .sort(|node| self.rank(nodes[node]))
+            .map(|order| order.into_iter().map(|node| nodes[node]).collect())
+            .map_err(|cycle| Impossible {
+                chain: cycle.windows(2).map(|pair| self.shown(&nodes, pair)).collect::<Vec<_>>().join(", "),
+                grafts: cycle.iter().filter_map(|node| self.graft(nodes[*node])).collect(),
+            })
+    }
+
+    /// The pod's own first, by index, so that a node below `old.len()` is that container.
+    fn nodes(&self) -> Vec<Slot> {
+        let new = self.new.iter().enumerate().filter(|(_, it)| it.kind != Kind::ClassicSidecar);
+        (0..self.old.len()).map(Slot::Old).chain(new.map(|(index, _)| Slot::New(index))).collect()
+    }
+
+    fn graft(&self, slot: Slot) -> Option<GraftIndex> {
+        match slot {
+            Slot::Old(_) => None,
+            Slot::New(index) => Some(self.new[index].graft),
+        }
+    }
+
+    fn name(&self, slot: Slot) -> &str {
+        match slot {
+            Slot::Old(index) => &self.old[index].name,
+            Slot::New(index) => &self.new[index].name,
+        }
+    }
+
+    fn shown(&self, nodes: &[Slot], pair: &[usize]) -> String {
+        format!("{} before {}", self.name(nodes[pair[0]]), self.name(nodes[pair[1]]))
+    }
+
+    /// What comes first where nothing else decides.
+    fn rank(&self, slot: Slot) -> (u8, &str, Option<&str>, usize) {
+        match slot {
+            Slot::Old(index) if self.mesh_ends().is_some_and(|end| index < end) => (0, "", None, index),
+            Slot::Old(index) => (3, "", None, index),
+            Slot::New(index) => {
+                let new = &self.new[index];
+                let name = self.asked[new.graft].name;
+                (if new.kind == Kind::NativeSidecar { 1 } else { 2 }, name.template, name.instance, index)
+            }
+        }
+    }
+
+    /// The index after the last native sidecar of a mesh.
+    fn mesh_ends(&self) -> Option<usize> {
+        let proxy = |it: &Container<'_>| it.is_sidecar() && MESH_PROXIES.contains(&&*it.name);
+        self.old.iter().rposition(proxy).map(|last| last + 1)
+    }
+
+    /// The nodes that a name in `before` or `after` stands for: a template's containers, or one container of the pod.
+    fn named<'n>(&'n self, nodes: &'n [Slot], name: &'n str) -> impl Iterator<Item = usize> + 'n {
+        let done = self.done.iter().filter(move |(template, _)| *template == name).flat_map(|(_, made)| made);
+        let done: HashSet<&str> = done.map(String::as_str).collect();
+        nodes.iter().enumerate().filter_map(move |(node, slot)| {
+            let meant = match *slot {
+                Slot::Old(index) => *self.old[index].name == *name || done.contains(&*self.old[index].name),
+                Slot::New(index) => self.asked[self.new[index].graft].name.template == name,
+            };
+            meant.then_some(node)
+        })
+    }
+
+    fn asked_for(&self, nodes: &[Slot], graph: &mut Graph) -> Result<(), Impossible> {
+        for (own, slot) in nodes.iter().enumerate().skip(self.old.len()) {
+            let Some(graft) = self.graft(*slot) else { continue };
+            let order = &self.asked[graft].template.order;
+            let others = |names: &[String]| -> Vec<usize> {
+                let found = names.iter().flat_map(|name| self.named(nodes, name));
+                found.filter(|other| self.graft(nodes[*other]) != Some(graft)).collect()
+            };
+            for other in others(&order.before) {
+                graph.add(own, other);
+            }
+            for other in others(&order.after) {
+                graph.add(other, own);
+            }
+            if let Some(late) = order.after.iter().find(|name| self.ordinary.contains(&name.as_str())) {
+                return Err(Impossible {
+                    chain: format!(
+                        "{} after {late}, which is an ordinary container and starts when all init containers have",
+                        self.name(*slot)
+                    ),
+                    grafts: vec![graft],
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ours come after a mesh's native sidecar unless they are asked to come before.
+    fn after_mesh(&self, nodes: &[Slot], graph: &mut Graph) {
+        let Some(end) = self.mesh_ends() else { return };
+        let before = graph.reaching(end - 1);
+        for own in self.old.len()..nodes.len() {
+            if !before.contains(&own) {
+                graph.add(end - 1, own);
+            }
+        }
+    }
+}
+
+/// A directed graph over `0..len`.
+#[derive(Debug)]
+struct Graph {
+    next: Vec<Vec<usize>>,
+    edges: HashSet<(usize, usize)>,
+}
+
+impl Graph {
+    fn new(len: usize) -> Self {
+        Self { next: vec![Vec::new(); len], edges: HashSet::new() }
+    }
+
+    fn add(&mut self, from: usize, to: usize) {
+        if self.edges.insert((from, to)) {
+            self.next[from].push(to);
+        }
+    }
+
+    /// All from which `to` can be reached.
+    fn reaching(&self, to: usize) -> HashSet<usize> {
+        let mut previous: HashMap<usize, Vec<usize>> = HashMap::new();
+        for &(from, to) in &self.edges {
+            previous.entry(to).or_default().push(from);
+        }
+        let mut found = HashSet::new();
+        let mut open = vec![to];
+        while let Some(node) = open.pop() {
+            for &from in previous.get(&node).into_iter().flatten() {
+                if found.insert(from) {
+                    open.push(from);
+                }
+            }
+        }
+        found
+    }
+
+    /// A topological order that takes the lowest rank first, or a cycle: its first node stands again at its end.
+    fn sort<R: Ord>(&self, rank: impl Fn(usize) -> R) -> Result<Vec<usize>, Vec<usize>> {
+        let mut waiting = vec![0_usize; self.next.len()];
+        for &(_, to) in &self.edges {
+            waiting[to] += 1;
+        }
+        let ready = (0..self.next.len()).filter(|node| waiting[*node] == 0);
+        let mut ready: BinaryHeap<_> = ready.map(|node| Reverse((rank(node), node))).collect();
+        let mut order = Vec::with_capacity(self.next.len());
+        while let Some(Reverse((_, node))) = ready.pop() {
+            order.push(node);
+            for &to in &self.next[node] {
+                waiting[to] -= 1;
+                if waiting[to] == 0 {
+                    ready.push(Reverse((rank(to), to)));
+                }
+            }
+        }
+        if order.len() == self.next.len() { Ok(order) } else { Err(self.cycle(&waiting)) }
+    }
+
+    /// A cycle among the nodes that still wait: walking backwards from any of them never leaves them.
+    fn cycle(&self, waiting: &[usize]) -> Vec<usize> {
+        let stuck = |node: usize| waiting[node] > 0;
+        let mut previous = vec![None; waiting.len()];
+        for from in (0..waiting.len()).rev().filter(|node| stuck(*node)) {
+            for &to in &self.next[from] {
+                previous[to] = Some(from);
+            }
+        }
+        let mut walked = Vec::new();
+        let mut at = (0..waiting.len()).find(|node| stuck(*node));
+        while let Some(node) = at {
+            if let Some(start) = walked.iter().position(|it| *it == node) {
+                let mut cycle = walked.split_off(start);
+                cycle.push(node);
+                cycle.reverse();
+                return cycle;
+            }
+            walked.push(node);
+            at = previous[node];
+        }
+        walked
+    }
+}

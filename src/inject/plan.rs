@@ -1,0 +1,248 @@
+//! All grafts of a pod together: each planned against the pod and those before it, until what stays goes together.
+
+use super::annotations::Level;
+use super::bindings::Shared;
+use super::draft::{Draft, Field, GraftIndex};
+use super::graft::{self, Clash, Context, Made};
+use super::json::Members;
+use super::order::{Impossible, Ordering, Slot};
+use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
+use super::patch;
+use super::pod::{Pod, PodRequest};
+use super::reason::{Reason, Warning};
+use super::resolve::{Asked, Resolved};
+use super::status::{self, Record, STATUS, Skip, Status};
+use super::targets::{self, Target};
+use crate::snapshot::Snapshot;
+
+/// Where a graft stands.
+#[derive(Debug)]
+enum State<'a> {
+    /// To be planned, onto these targets.
+    Open(Vec<Target<'a>>),
+    /// All of it is there.
+    Done(Record),
+    /// It is left out.
+    Out(Why),
+    /// It denies the pod: the reasons are noted.
+    Denied,
+}
+
+/// Everything that is being decided about one pod.
+struct Planner<'p, 'a> {
+    request: &'a PodRequest<'a>,
+    snapshot: &'a Snapshot,
+    status: &'p Status<'a>,
+    shared: Shared<'a>,
+    asked: Vec<Asked<'a>>,
+    names: Vec<String>,
+    states: Vec<State<'a>>,
+    reasons: Vec<Reason>,
+    warnings: Vec<Warning>,
+}
+
+/// One round of planning: what it gave, or the graft that has to go before the next.
+enum Round<'a> {
+    Planned { draft: Draft<'a>, records: Vec<Option<Record>>, order: Vec<Slot>, warnings: Vec<Warning> },
+    WithoutIt,
+}
+
+/// Plans what was resolved.
+pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: Resolved<'a>) -> Outcome<'a> {
+    let Resolved { asked, mut not_applied, reasons, warnings } = resolved;
+    let status = Status::read(&request.pod);
+    let names = asked.iter().map(|asked| asked.name.to_string()).collect();
+    let shared = Shared::new(request, snapshot);
+    let mut planner =
+        Planner { request, snapshot, status: &status, shared, states: Vec::new(), names, asked, reasons, warnings };
+    planner.begin();
+    // Each round but the last leaves one graft out, so there are at most as many as grafts.
+    let (draft, records, order) = loop {
+        if let Round::Planned { draft, records, order, mut warnings } = planner.round() {
+            planner.warnings.append(&mut warnings);
+            break (draft, records, order);
+        }
+    };
+    let Planner { asked, states, reasons, warnings, .. } = planner;
+    if !reasons.is_empty() {
+        return Outcome::Reject(reasons, warnings);
+    }
+
+    let mut grafts = Vec::new();
+    let mut kept = Vec::new();
+    let mut skipped = Vec::new();
+    let mut index_of = vec![None; asked.len()];
+    for (index, ((asked, state), record)) in asked.into_iter().zip(states).zip(records).enumerate() {
+        let changed = draft.has(index);
+        let why = match (state, record) {
+            (State::Open(targets), Some(record)) => {
+                kept.push(record);
+                if changed {
+                    index_of[index] = Some(grafts.len());
+                    let targets = targets.iter().map(Target::name).collect();
+                    let Asked { name, template, parameters, .. } = asked;
+                    grafts.push(Graft { name, template, parameters, targets });
+                    continue;
+                }
+                Why::Done
+            }
+            (State::Done(record), _) => {
+                kept.push(record);
+                Why::Done
+            }
+            (State::Out(why), _) => {
+                skipped.push(Skip {
+                    template: asked.name.template.to_owned(),
+                    instance: asked.name.instance.unwrap_or_default().to_owned(),
+                    hash: asked.template.hash.clone(),
+                    reason: why.to_string(),
+                });
+                why
+            }
+            (State::Open(_), None) | (State::Denied, _) => Why::When,
+        };
+        not_applied.push(NotApplied { name: asked.name, why });
+    }
+    if draft.is_empty() {
+        let done = not_applied.iter().any(|it| it.why == Why::Done);
+        let reason = match (done, not_applied.is_empty()) {
+            (true, _) => SkipReason::AlreadyDone,
+            (_, true) => SkipReason::NothingAsked,
+            (..) => SkipReason::NothingLeft,
+        };
+        return Outcome::Skip(reason, warnings);
+    }
+    kept.extend(status.others(&kept));
+    let annotation = status::write(&kept, &skipped);
+    if let Err(reason) = annotations_fit(&request.pod, &draft, &annotation) {
+        return Outcome::Reject(vec![reason], warnings);
+    }
+    let changes = patch::changes(&request.pod, draft, &order, &index_of, &annotation);
+    Outcome::Inject(Plan { grafts, changes, not_applied, warnings })
+}
+
+impl<'a> Planner<'_, 'a> {
+    /// Finds targets, and what an earlier call has done or decided.
+    fn begin(&mut self) {
+        for asked in &self.asked {
+            let hash = &asked.template.hash;
+            let state = if let Some(reason) = self.status.skipped(asked.name, hash) {
+                State::Out(Why::Before(reason.to_owned()))
+            } else {
+                match self.status.graft(asked.name) {
+                    Some(it) if *it.hash == **hash && it.is_complete(&self.request.pod) => {
+                        State::Done(Record::again(it))
+                    }
+                    _ => match targets::find(&self.request.pod, asked, self.status, &self.snapshot.policy) {
+                        Ok(targets) => State::Open(targets),
+                        Err(mistakes) => {
+                            let of_namespace = mistakes.iter().all(|(level, _)| *level == Level::Namespace);
+                            let reasons = mistakes.into_iter().map(|(_, reason)| reason).collect();
+                            let ignored = of_namespace || asked.may_be_left_out();
+                            fail(reasons, ignored, &mut self.reasons, &mut self.warnings)
+                        }
+                    },
+                }
+            };
+            self.states.push(state);
+        }
+    }
+
+    fn round(&mut self) -> Round<'a> {
+        let mut draft = Draft::default();
+        let mut records: Vec<Option<Record>> = (0..self.asked.len()).map(|_| None).collect();
+        let mut warnings = Vec::new();
+        for index in 0..self.asked.len() {
+            let State::Open(targets) = &self.states[index] else { continue };
+            let context = Context {
+                names: &self.names,
+                pod: &self.request.pod,
+                status: self.status,
+                policy: &self.snapshot.policy,
+                shared: &self.shared,
+            };
+            let mark = draft.mark();
+            match graft::plan(&context, index, &self.asked[index], targets, &mut draft, &mut warnings) {
+                Ok(Made::Grafted(record)) => records[index] = Some(record),
+                Ok(Made::NotWanted) => self.states[index] = State::Out(Why::When),
+                Err(clashes) => {
+                    draft.roll_back(mark);
+                    // Of two that clash the later one goes, unless only the earlier one may.
+                    if !self.asked[index].may_be_left_out()
+                        && let Some(earlier) = self.earlier_to_leave_out(&clashes)
+                    {
+                        self.leave_out(earlier, clashes);
+                        return Round::WithoutIt;
+                    }
+                    self.leave_out(index, clashes);
+                }
+            }
+        }
+        match self.order(&draft, &records) {
+            Ok(order) => Round::Planned { draft, records, order, warnings },
+            Err(impossible) => {
+                let may_go =
+                    impossible.grafts.iter().copied().filter(|index| self.asked[*index].may_be_left_out()).max();
+                let index = may_go.or(impossible.grafts.iter().copied().max()).unwrap_or_default();
+                let reason = impossible.reason(self.names[index].clone());
+                self.leave_out(index, vec![Clash { reason, with: None }]);
+                Round::WithoutIt
+            }
+        }
+    }
+
+    fn earlier_to_leave_out(&self, clashes: &[Clash]) -> Option<GraftIndex> {
+        let mut all = clashes.iter().map(|clash| clash.with.filter(|with| self.asked[*with].may_be_left_out()));
+        let first = all.next()??;
+        // If the graft fails for another reason as well, nothing is won.
+        all.all(|with| with.is_some()).then_some(first)
+    }
+
+    /// A graft goes: with a warning if it may, else it denies the pod.
+    fn leave_out(&mut self, index: GraftIndex, clashes: Vec<Clash>) {
+        let reasons = clashes.into_iter().map(|clash| clash.reason).collect();
+        let ignored = self.asked[index].may_be_left_out();
+        self.states[index] = fail(reasons, ignored, &mut self.reasons, &mut self.warnings);
+    }
+
+    fn order(&self, draft: &Draft<'a>, records: &[Option<Record>]) -> Result<Vec<Slot>, Impossible> {
+        let spec = self.request.pod.spec.as_ref();
+        let old = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+        let app = spec.and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
+        let ordinary: Vec<&str> = app.iter().map(|container| &*container.name).collect();
+        let made = |index: usize| match &self.states[index] {
+            State::Done(record) => Some(&record.containers),
+            _ => records[index].as_ref().map(|record| &record.containers),
+        };
+        let done: Vec<(&str, Vec<String>)> = (0..self.asked.len())
+            .filter_map(|index| Some((self.asked[index].name.template, made(index)?.clone())))
+            .collect();
+        Ordering { old, ordinary: &ordinary, new: &draft.containers, asked: &self.asked, done: &done }.sort()
+    }
+}
+
+fn fail<'a>(found: Vec<Reason>, ignored: bool, reasons: &mut Vec<Reason>, warnings: &mut Vec<Warning>) -> State<'a> {
+    if !ignored {
+        reasons.extend(found);
+        return State::Denied;
+    }
+    let why = found.first().cloned().map_or(Why::When, |first| Why::Ignored(Box::new(first)));
+    warnings.extend(found.into_iter().map(|reason| Warning::LeftOut(Box::new(reason))));
+    State::Out(why)
+}
+
+/// What all annotations of an object may hold, keys and values together (apimachinery's `TotalAnnotationSizeLimitB`).
+const ALL_ANNOTATIONS: usize = 256 * 1024;
+
+fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_>, status: &str) -> Result<(), Reason> {
+    let own = pod.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
+    let before: usize = own.filter(|(key, _)| *key != STATUS).map(|(key, value)| key.len() + value.len()).sum();
+    let new = draft.fields.iter().filter(|field| field.field == Field::Annotation);
+    let added: usize = new.map(|field| field.key.len() + field.json.len()).sum();
+    let found = before + added + STATUS.len() + status.len();
+    // What the pod got wrong by itself is the API server's to say.
+    if found <= ALL_ANNOTATIONS || before > ALL_ANNOTATIONS {
+        return Ok(());
+    }
+    Err(Reason::Annotations { found, most: ALL_ANNOTATIONS })
+}

@@ -1,0 +1,287 @@
+//! What is requested, looked up and bound: requested × templates × levels → grafts. Precedence lives here alone.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::annotations::{Annotation, CONTAINERS, Key, Level, Main, Setting};
+use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
+use super::reason::{Reason, Warning};
+use crate::nearest::nearest;
+use crate::snapshot::{Lookup, OnUnknown, Snapshot};
+use crate::template::parameter::list;
+use crate::template::{FailurePolicy, Template};
+
+/// The most grafts one pod may have: planning compares each with those before it.
+pub const MAX_GRAFTS: usize = 64;
+
+/// A template that a pod is to get, its parameters bound.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Its name in messages.
+    pub name: GraftName<'a>,
+    /// The template.
+    pub template: &'a Template,
+    /// A value for each of its parameters.
+    pub parameters: Vec<Bound<'a>>,
+    /// `.containers`: the key that says it, and the names.
+    pub containers: Option<(Key, Vec<String>)>,
+}
+
+impl Asked<'_> {
+    /// Whether the pod goes in without it when it can't be had.
+    #[must_use]
+    pub fn may_be_left_out(&self) -> bool {
+        self.template.failure_policy == FailurePolicy::Ignore
+    }
+}
+
+/// What became of the annotations.
+#[derive(Debug, Default)]
+pub struct Resolved<'a> {
+    /// By template name and instance.
+    pub asked: Vec<Asked<'a>>,
+    /// Asked for, and already known not to be grafted.
+    pub not_applied: Vec<NotApplied<'a>>,
+    /// Each of them denies the pod.
+    pub reasons: Vec<Reason>,
+    /// For the person who made the pod.
+    pub warnings: Vec<Warning>,
+}
+
+/// What one level says of one graft.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    main: Option<(&'a str, Main<'a>)>,
+    /// Parameter, key, value.
+    parameters: Vec<(&'a str, &'a str, &'a str)>,
+}
+
+#[derive(Debug, Default)]
+struct Group<'a> {
+    pod: Said<'a>,
+    namespace: Said<'a>,
+}
+
+impl<'a> Group<'a> {
+    fn levels(&self) -> [(Level, &Said<'a>); 2] {
+        [(Level::Pod, &self.pod), (Level::Namespace, &self.namespace)]
+    }
+
+    /// The main key that decides, and whose it is: the pod's, else its namespace's.
+    fn main(&self) -> Option<(Level, &'a str, Main<'a>)> {
+        self.levels().into_iter().find_map(|(level, said)| said.main.map(|(key, main)| (level, key, main)))
+    }
+}
+
+/// Looks up and binds what the pod's and the namespace's annotations say.
+pub fn resolve<'a>(
+    snapshot: &'a Snapshot,
+    namespace: &str,
+    of_pod: &[Annotation<'a>],
+    of_namespace: &[Annotation<'a>],
+) -> Resolved<'a> {
+    let mut groups: BTreeMap<(&'a str, Option<&'a str>), Group<'a>> = BTreeMap::new();
+    for (level, annotations) in [(Level::Pod, of_pod), (Level::Namespace, of_namespace)] {
+        for annotation in annotations {
+            let group = groups.entry((annotation.template, annotation.instance)).or_default();
+            let said = if level == Level::Pod { &mut group.pod } else { &mut group.namespace };
+            match annotation.setting {
+                Setting::Main(main) => said.main = Some((annotation.key, main)),
+                Setting::Parameter(name, value) => said.parameters.push((name, annotation.key, value)),
+            }
+        }
+    }
+    let mut resolved = Resolved::default();
+    for ((template, instance), group) in &groups {
+        let graft = Graft { snapshot, namespace, name: GraftName { template, instance: *instance }, group };
+        graft.resolve(&mut resolved);
+    }
+    if resolved.asked.len() > MAX_GRAFTS {
+        resolved.reasons.push(Reason::TooManyGrafts { found: resolved.asked.len(), most: MAX_GRAFTS });
+        resolved.asked.clear();
+    }
+    resolved
+}
+
+/// One template and instance that some annotation names.
+struct Graft<'g, 'a> {
+    snapshot: &'a Snapshot,
+    namespace: &'g str,
+    name: GraftName<'a>,
+    group: &'g Group<'a>,
+}
+
+impl<'a> Graft<'_, 'a> {
+    fn resolve(&self, resolved: &mut Resolved<'a>) {
+        let asked_by = match self.group.main() {
+            Some((_, _, Main::No)) => {
+                resolved.not_applied.push(NotApplied { name: self.name, why: Why::Declined });
+                return;
+            }
+            Some((level, key, _)) => Some((level, key)),
+            None => None,
+        };
+        // A parameter alone asks for nothing, but a name that nobody knows is a typing error worth telling: the pod's own.
+        let Some((level, key)) = asked_by.or_else(|| Some((Level::Pod, self.group.pod.parameters.first()?.1))) else {
+            return;
+        };
+        let key = Key::new(level, key);
+        let template = match self.snapshot.templates.find(self.namespace, self.name.template) {
+            Lookup::Found(template) => template,
+            Lookup::Broken(broken) => {
+                let error = broken.error.summary();
+                let reason = Reason::BrokenTemplate { key, template: self.name.template.to_owned(), error };
+                return self.fail(vec![(level, reason)], false, resolved);
+            }
+            Lookup::Unknown => {
+                let known: Vec<String> = self.snapshot.templates.names(self.namespace).map(str::to_owned).collect();
+                let reason = Reason::UnknownTemplate {
+                    key,
+                    template: self.name.template.to_owned(),
+                    nearest: nearest(self.name.template, known.iter().map(String::as_str)).map(str::to_owned),
+                    known,
+                };
+                return self.fail(vec![(level, reason)], self.warns_of_unknown(), resolved);
+            }
+        };
+
+        let mut unknown = Vec::new();
+        self.unknown_parameters(template, asked_by.is_some(), &mut unknown);
+        if self.warns_of_unknown() {
+            resolved.warnings.extend(unknown.drain(..).map(|(_, reason)| Warning::LeftOut(Box::new(reason))));
+        }
+        if asked_by.is_none() {
+            if !unknown.is_empty() {
+                self.fail(unknown, false, resolved);
+            }
+            return;
+        }
+        let denies = unknown.iter().any(|(level, _)| *level == Level::Pod);
+        let mut mistakes = unknown;
+        let parameters = self.bind(template, &mut mistakes);
+        let containers = self.containers(&mut mistakes);
+        if mistakes.is_empty() {
+            resolved.asked.push(Asked { name: self.name, template, parameters, containers });
+        } else {
+            self.fail(mistakes, template.failure_policy == FailurePolicy::Ignore && !denies, resolved);
+        }
+    }
+
+    fn warns_of_unknown(&self) -> bool {
+        self.snapshot.policy.on_unknown == OnUnknown::Warn
+    }
+
+    /// The graft can't be had. Mistakes of the namespace alone don't deny its pods.
+    fn fail(&self, mistakes: Vec<(Level, Reason)>, ignored: bool, resolved: &mut Resolved<'a>) {
+        if ignored || mistakes.iter().all(|(level, _)| *level == Level::Namespace) {
+            for (_, reason) in mistakes {
+                let why = Why::Ignored(Box::new(reason.clone()));
+                resolved.not_applied.push(NotApplied { name: self.name, why });
+                resolved.warnings.push(Warning::LeftOut(Box::new(reason)));
+            }
+        } else {
+            resolved.reasons.extend(mistakes.into_iter().map(|(_, reason)| reason));
+        }
+    }
+
+    fn unknown_parameters(&self, template: &Template, asked: bool, mistakes: &mut Vec<(Level, Reason)>) {
+        for (level, said) in self.group.levels() {
+            if level == Level::Namespace && !asked {
+                continue;
+            }
+            for (name, key, _) in &said.parameters {
+                if *name == CONTAINERS || template.parameters.iter().any(|parameter| parameter.name == *name) {
+                    continue;
+                }
+                let mut known: Vec<String> = template.parameters.iter().map(|it| it.name.clone()).collect();
+                known.push(CONTAINERS.to_owned());
+                let reason = Reason::UnknownParameter {
+                    key: Key::new(level, key),
+                    template: template.name.clone(),
+                    parameter: (*name).to_owned(),
+                    nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+                    known,
+                };
+                mistakes.push((level, reason));
+            }
+        }
+    }
+
+    /// A value for each parameter: the pod's, else the namespace's, else the default.
+    fn bind(&self, template: &'a Template, mistakes: &mut Vec<(Level, Reason)>) -> Vec<Bound<'a>> {
+        for (level, said) in self.group.levels() {
+            if let (Some((key, Main::Value(value))), None) = (said.main, template.primary) {
+                let reason = Reason::NoPrimary {
+                    key: Key::new(level, key),
+                    template: template.name.clone(),
+                    value: value.to_owned(),
+                };
+                mistakes.push((level, reason));
+            }
+        }
+        let mut bound = Vec::with_capacity(template.parameters.len());
+        for (index, parameter) in template.parameters.iter().enumerate() {
+            let said = self.group.levels().into_iter().find_map(|(level, said)| {
+                let main = match said.main {
+                    Some((key, Main::Value(value))) if template.primary == Some(index) => Some((key, value)),
+                    _ => None,
+                };
+                let own = said.parameters.iter().find(|(name, ..)| *name == parameter.name);
+                let own = own.map(|(_, key, value)| (*key, *value));
+                if let (Some((main_key, main)), Some((own_key, own))) = (main, own)
+                    && main != own
+                {
+                    let reason = Reason::TwoValues {
+                        key: Key::new(level, main_key),
+                        other: Key::new(level, own_key),
+                        parameter: parameter.name.clone(),
+                    };
+                    mistakes.push((level, reason));
+                }
+                main.or(own).map(|(key, value)| (level, key, value))
+            });
+            match (said, &parameter.default) {
+                (Some((level, key, text)), _) => match parameter.parse(text) {
+                    Ok(value) => {
+                        let source = if level == Level::Pod { Source::Pod } else { Source::Namespace };
+                        bound.push(Bound { value: Cow::Owned(value), source });
+                    }
+                    Err(error) => mistakes.push((level, Reason::BadValue { key: Key::new(level, key), error })),
+                },
+                (None, Some(value)) => bound.push(Bound { value: Cow::Borrowed(value), source: Source::Default }),
+                (None, None) => {
+                    let prefix = &self.snapshot.policy.annotation_prefix;
+                    let instance = self.name.instance.map(|instance| format!("{instance}.")).unwrap_or_default();
+                    let reason = Reason::MissingParameter {
+                        graft: self.name.to_string(),
+                        parameter: parameter.name.clone(),
+                        key: format!("{instance}{prefix}/{}.{}", template.name, parameter.name),
+                        allowed: parameter.allowed(),
+                    };
+                    // Whoever asked for the graft has to say it.
+                    let level = self.group.main().map_or(Level::Pod, |(level, ..)| level);
+                    mistakes.push((level, reason));
+                }
+            }
+        }
+        bound
+    }
+
+    fn containers(&self, mistakes: &mut Vec<(Level, Reason)>) -> Option<(Key, Vec<String>)> {
+        let (level, key, text) = self.group.levels().into_iter().find_map(|(level, said)| {
+            said.parameters.iter().find(|(name, ..)| *name == CONTAINERS).map(|(_, key, text)| (level, *key, *text))
+        })?;
+        let key = Key::new(level, key);
+        match list(text) {
+            Ok(names) if !names.is_empty() => Some((key, names)),
+            Ok(_) => {
+                mistakes.push((level, Reason::BadContainers { key, problem: "the list is empty".to_owned() }));
+                None
+            }
+            Err(problem) => {
+                mistakes.push((level, Reason::BadContainers { key, problem }));
+                None
+            }
+        }
+    }
+}

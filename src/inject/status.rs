@@ -1,0 +1,240 @@
+//! `podgraft.dev/status`: what a pod got, for people, for tools, and for our own second call. It is no security boundary.
+
+use serde::{Deserialize, Serialize};
+
+use super::json::{Members, Text};
+use super::outcome::GraftName;
+use super::pod::{Container, Pod};
+
+/// The annotation's key.
+pub const STATUS: &str = "podgraft.dev/status";
+
+/// What the annotation says; empty when there is none, or one that isn't ours.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Status<'a> {
+    #[serde(borrow)]
+    grafts: Vec<Recorded<'a>>,
+    #[serde(borrow)]
+    skipped: Vec<RecordedSkip<'a>>,
+}
+
+/// A graft that was made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Recorded<'a> {
+    #[serde(borrow)]
+    template: Text<'a>,
+    #[serde(borrow)]
+    instance: Text<'a>,
+    /// The template's hash when it was made.
+    #[serde(borrow)]
+    pub hash: Text<'a>,
+    /// Names of the targets.
+    #[serde(borrow)]
+    pub targets: Vec<Text<'a>>,
+    /// Names of the injected containers.
+    #[serde(borrow)]
+    pub containers: Vec<Text<'a>>,
+    /// Names of the volumes it made.
+    #[serde(borrow)]
+    pub volumes: Vec<Text<'a>>,
+    /// Mount paths by target.
+    #[serde(borrow)]
+    pub mounts: Members<'a, Vec<Text<'a>>>,
+    /// Variables by target.
+    #[serde(borrow)]
+    pub variables: Members<'a, Vec<Text<'a>>>,
+}
+
+/// A template that was left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RecordedSkip<'a> {
+    #[serde(borrow)]
+    template: Text<'a>,
+    #[serde(borrow)]
+    instance: Text<'a>,
+    #[serde(borrow)]
+    hash: Text<'a>,
+    #[serde(borrow)]
+    reason: Text<'a>,
+}
+
+impl<'a> Status<'a> {
+    /// Reads a pod's status annotation. What can't be read counts as none: it is overwritten.
+    #[must_use]
+    pub fn read(pod: &'a Pod<'_>) -> Self {
+        let annotations = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+        annotations
+            .and_then(|annotations| annotations.get(STATUS))
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    }
+
+    /// What was recorded of a graft.
+    #[must_use]
+    pub fn graft(&self, name: GraftName<'_>) -> Option<&Recorded<'a>> {
+        self.grafts
+            .iter()
+            .find(|it| *it.template == *name.template && *it.instance == *name.instance.unwrap_or_default())
+    }
+
+    /// Records of earlier grafts that are not among these: their containers stay ours.
+    #[must_use]
+    pub fn others(&self, kept: &[Record]) -> Vec<Record> {
+        let there =
+            |it: &&Recorded<'_>| kept.iter().any(|kept| *it.template == kept.template && *it.instance == kept.instance);
+        self.grafts.iter().filter(|it| !there(it)).map(Record::again).collect()
+    }
+
+    /// Whether this version of the template was left out before: a decision that a second call keeps.
+    #[must_use]
+    pub fn skipped(&self, name: GraftName<'_>, hash: &str) -> Option<&str> {
+        self.skipped
+            .iter()
+            .find(|it| {
+                *it.template == *name.template
+                    && *it.instance == *name.instance.unwrap_or_default()
+                    && *it.hash == *hash
+            })
+            .map(|it| &*it.reason)
+    }
+
+    /// Whether some graft made a container of this name.
+    #[must_use]
+    pub fn has_container(&self, name: &str) -> bool {
+        self.grafts.iter().any(|graft| graft.containers.iter().any(|container| **container == *name))
+    }
+}
+
+impl Recorded<'_> {
+    /// Whether all that was recorded is in the pod.
+    #[must_use]
+    pub fn is_complete(&self, pod: &Pod<'_>) -> bool {
+        let Some(spec) = &pod.spec else { return false };
+        let containers = || {
+            let init = spec.init_containers.as_deref().unwrap_or_default();
+            init.iter().chain(spec.containers.as_deref().unwrap_or_default())
+        };
+        let volumes = spec.volumes.as_deref().unwrap_or_default();
+        let each = |wanted: &Members<'_, Vec<Text<'_>>>, has: &dyn Fn(&Container<'_>, &str) -> bool| {
+            wanted.iter().all(|(name, items)| {
+                containers().find(|it| *it.name == *name).is_some_and(|it| items.iter().all(|item| has(it, item)))
+            })
+        };
+        self.containers.iter().all(|name| containers().any(|it| it.name == *name))
+            && self.volumes.iter().all(|name| volumes.iter().any(|it| it.name == *name))
+            && each(&self.mounts, &|container, path| {
+                let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+                mounts.iter().any(|mount| super::paths::clean(&mount.mount_path) == path)
+            })
+            && each(&self.variables, &|container, variable| {
+                container.env.as_deref().unwrap_or_default().iter().any(|it| *it.name == *variable)
+            })
+    }
+}
+
+/// What a graft is, for the annotation: everything that is its own, whether this call added it or an earlier one.
+#[derive(Debug, Default, Serialize)]
+pub struct Record {
+    template: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    instance: String,
+    hash: String,
+    targets: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) containers: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) volumes: Vec<String>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    mounts: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    variables: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Record {
+    /// An empty record of a graft.
+    #[must_use]
+    pub fn new<'n>(name: GraftName<'_>, hash: &str, targets: impl Iterator<Item = &'n str>) -> Self {
+        Self {
+            template: name.template.to_owned(),
+            instance: name.instance.unwrap_or_default().to_owned(),
+            hash: hash.to_owned(),
+            targets: targets.map(str::to_owned).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The record as an earlier call wrote it.
+    #[must_use]
+    pub fn again(recorded: &Recorded<'_>) -> Self {
+        let owned = |names: &[Text<'_>]| names.iter().map(ToString::to_string).collect();
+        let map = |members: &Members<'_, Vec<Text<'_>>>| {
+            let value = |items: &Vec<Text<'_>>| items.iter().map(|item| serde_json::Value::from(&**item)).collect();
+            members.iter().map(|(name, items)| (name.to_owned(), value(items))).collect()
+        };
+        Self {
+            template: recorded.template.to_string(),
+            instance: recorded.instance.to_string(),
+            hash: recorded.hash.to_string(),
+            targets: owned(&recorded.targets),
+            containers: owned(&recorded.containers),
+            volumes: owned(&recorded.volumes),
+            mounts: map(&recorded.mounts),
+            variables: map(&recorded.variables),
+        }
+    }
+
+    /// Notes that `target` has our mount at `path`.
+    pub fn mount(&mut self, target: &str, path: &str) {
+        push(&mut self.mounts, target, path);
+    }
+
+    /// Notes that `target` has our variable.
+    pub fn variable(&mut self, target: &str, name: &str) {
+        push(&mut self.variables, target, name);
+    }
+
+    /// Whether the graft has nothing of its own that a status could show.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.volumes.is_empty() && self.mounts.is_empty() && self.variables.is_empty()
+    }
+}
+
+fn push(map: &mut serde_json::Map<String, serde_json::Value>, key: &str, item: &str) {
+    let items = map.entry(key).or_insert_with(|| serde_json::Value::Array(Vec::new()));
+    if let Some(items) = items.as_array_mut()
+        && !items.iter().any(|it| it == item)
+    {
+        items.push(item.into());
+    }
+}
+
+/// A template that is left out, for the annotation.
+#[derive(Debug, Serialize)]
+pub struct Skip {
+    /// The template.
+    pub template: String,
+    /// The instance, empty without one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub instance: String,
+    /// The template's hash.
+    pub hash: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// The annotation's text.
+#[must_use]
+pub fn write(grafts: &[Record], skipped: &[Skip]) -> String {
+    #[derive(Serialize)]
+    struct Written<'w> {
+        grafts: &'w [Record],
+        #[serde(skip_serializing_if = "<[Skip]>::is_empty")]
+        skipped: &'w [Skip],
+    }
+    // Maps with text keys can't fail to serialise.
+    serde_json::to_string(&Written { grafts, skipped }).unwrap_or_default()
+}

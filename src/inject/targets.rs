@@ -1,0 +1,140 @@
+//! Target containers: which of the pod's containers a graft is wired into.
+
+use super::annotations::Level;
+use super::pod::{Container, Pod};
+use super::reason::Reason;
+use super::resolve::Asked;
+use super::status::Status;
+use crate::nearest::nearest;
+use crate::snapshot::Policy;
+use crate::template::Targets;
+
+/// The annotation that names the container which `kubectl logs` and `exec` take (Kubernetes' well-known annotations).
+pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// Containers that known injectors add as ordinary containers: never the app's own.
+const FOREIGN: [&str; 14] = [
+    "aws-otel-collector",
+    "consul-dataplane",
+    "daprd",
+    "envoy-sidecar",
+    "gke-gcsfuse-sidecar",
+    "istio-proxy",
+    "jaeger-agent",
+    "kuma-sidecar",
+    "linkerd-proxy",
+    "nginx-mesh-sidecar",
+    "opa-istio",
+    "otc-container",
+    "traffic-agent",
+    "vault-agent",
+];
+
+/// The most containers that one graft is wired into.
+const MAX_TARGETS: usize = 256;
+
+/// One of the pod's containers.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// It is in `initContainers`, else in `containers`.
+    pub init: bool,
+    /// Its index there.
+    pub index: usize,
+    /// The container.
+    pub container: &'a Container<'a>,
+}
+
+impl<'a> Target<'a> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        &self.container.name
+    }
+
+    /// The list that it is in.
+    #[must_use]
+    pub const fn list(&self) -> &'static str {
+        if self.init { "initContainers" } else { "containers" }
+    }
+}
+
+/// The pod's containers that can be targets: `containers`, then `initContainers`.
+fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {
+    let spec = pod.spec.as_ref();
+    let list = |init: bool, containers: Option<&'a Vec<Container<'a>>>| {
+        containers.into_iter().flatten().enumerate().map(move |(index, container)| Target { init, index, container })
+    };
+    list(false, spec.and_then(|spec| spec.containers.as_ref()))
+        .chain(list(true, spec.and_then(|spec| spec.init_containers.as_ref())))
+}
+
+/// The targets of a graft, in pod order: those that a status recorded, else those that the pod names, else the template's.
+///
+/// # Errors
+///
+/// A name that no container has; a pod without containers of its own.
+pub fn find<'a>(
+    pod: &'a Pod<'a>,
+    asked: &Asked<'_>,
+    status: &Status<'_>,
+    policy: &Policy,
+) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
+    let found = choose(pod, asked, status, policy)?;
+    if found.len() <= MAX_TARGETS {
+        return Ok(found);
+    }
+    let (graft, what) = (asked.name.to_string(), "target containers");
+    Err(vec![(Level::Pod, Reason::TooMuch { graft, what, found: found.len(), most: MAX_TARGETS })])
+}
+
+fn choose<'a>(
+    pod: &'a Pod<'a>,
+    asked: &Asked<'_>,
+    status: &Status<'_>,
+    policy: &Policy,
+) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
+    // A container that came after us is no target: it would get wired only in a second call.
+    if let Some(recorded) = status.graft(asked.name) {
+        let found: Vec<_> =
+            all(pod).filter(|target| recorded.targets.iter().any(|name| **name == *target.name())).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    if let Some((key, names)) = &asked.containers {
+        let mut mistakes = Vec::new();
+        for name in names {
+            if !all(pod).any(|target| target.name() == name) {
+                let known: Vec<String> = all(pod).map(|target| target.name().to_owned()).collect();
+                let reason = Reason::UnknownTarget {
+                    key: key.clone(),
+                    container: name.clone(),
+                    nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+                    known,
+                };
+                mistakes.push((key.level, reason));
+            }
+        }
+        if mistakes.is_empty() {
+            return Ok(all(pod).filter(|target| names.iter().any(|name| name == target.name())).collect());
+        }
+        return Err(mistakes);
+    }
+    let brought = || all(pod).filter(|target| !target.init && !status.has_container(target.name()));
+    let foreign = |name: &str| FOREIGN.contains(&name) || policy.foreign_containers.iter().any(|own| own == name);
+    let mut own: Vec<_> = brought().filter(|target| !foreign(target.name())).collect();
+    if own.is_empty() {
+        // A pod of nothing but such names brought them itself.
+        own = brought().collect();
+    }
+    if own.is_empty() {
+        return Err(vec![(Level::Pod, Reason::NoTarget { graft: asked.name.to_string() })]);
+    }
+    if asked.template.targets == Targets::First {
+        let annotations = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+        let preferred = annotations.and_then(|annotations| annotations.get(DEFAULT_CONTAINER));
+        let first = preferred.and_then(|name| own.iter().position(|target| target.name() == &**name)).unwrap_or(0);
+        own = vec![own.swap_remove(first)];
+    }
+    Ok(own)
+}

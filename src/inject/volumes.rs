@@ -1,0 +1,130 @@
+//! Shared volumes: one volume at one path in every target, reused where a target mounts something there already.
+
+use super::draft::Draft;
+use super::paths::{below, clean, join};
+use super::reason::Reason;
+use super::targets::Target;
+
+/// A mount that a target has, from the pod or from an earlier graft.
+#[derive(Debug, Clone)]
+pub struct Mounted {
+    /// The volume's name in the pod.
+    pub volume: String,
+    /// Where, cleaned.
+    pub path: String,
+    /// What of the volume.
+    pub sub_path: String,
+    /// The kubelet computes the sub path.
+    pub computed: bool,
+    /// Not to be written.
+    pub read_only: bool,
+}
+
+/// What a target mounts: the pod's own, then what earlier grafts planned.
+pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_>) -> impl Iterator<Item = Mounted> + 'm {
+    let own = target.container.volume_mounts.iter().flatten().map(|mount| Mounted {
+        volume: mount.name.to_string(),
+        path: clean(&mount.mount_path),
+        sub_path: mount.sub_path.to_string(),
+        computed: !mount.sub_path_expr.is_empty(),
+        read_only: mount.read_only.unwrap_or_default(),
+    });
+    let planned = draft.mounts.iter().filter(|mount| mount.target.name() == target.name()).map(|mount| Mounted {
+        volume: mount.volume.clone(),
+        path: mount.path.clone(),
+        sub_path: mount.sub_path.clone(),
+        computed: false,
+        read_only: mount.read_only,
+    });
+    own.chain(planned)
+}
+
+/// The volume at a shared path.
+#[derive(Debug)]
+pub enum Site {
+    /// A target mounts it already.
+    Existing {
+        /// The target that decided, for messages.
+        by: String,
+        /// The volume and what of it is at the path.
+        volume: String,
+        /// The sub path in the volume.
+        sub_path: String,
+        /// A target's mount of it can't be written.
+        read_only: bool,
+    },
+    /// Nobody does: the template's own volume.
+    New,
+}
+
+/// Finds what is at `path`: the first target that mounts exactly it, else the first that mounts a directory above.
+///
+/// # Errors
+///
+/// The targets disagree, or the kubelet computes the sub path.
+pub fn locate(graft: &str, path: &str, targets: &[Target<'_>], draft: &Draft<'_>) -> Result<Site, Reason> {
+    let computed = |target: &Target<'_>, path: &str| Reason::SharedSubPathExpr {
+        graft: graft.to_owned(),
+        container: target.name().to_owned(),
+        path: path.to_owned(),
+    };
+    let exact = |target: &Target<'_>| mounts(target, draft).find(|mount| mount.path == path);
+    if let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, exact(target)?))) {
+        if mount.computed {
+            return Err(computed(decider, path));
+        }
+        for target in targets {
+            let Some(other) = exact(target) else { continue };
+            if other.computed {
+                return Err(computed(target, path));
+            }
+            if (&other.volume, &other.sub_path) != (&mount.volume, &mount.sub_path) {
+                let shown = |mount: &Mounted| {
+                    if mount.sub_path.is_empty() {
+                        mount.volume.clone()
+                    } else {
+                        format!("{}, subPath {}", mount.volume, mount.sub_path)
+                    }
+                };
+                return Err(Reason::SharedVolumes {
+                    graft: graft.to_owned(),
+                    path: path.to_owned(),
+                    first: decider.name().to_owned(),
+                    first_volume: shown(&mount),
+                    second: target.name().to_owned(),
+                    second_volume: shown(&other),
+                });
+            }
+        }
+        let read_only = targets.iter().filter_map(exact).any(|mount| mount.read_only);
+        let by = decider.name().to_owned();
+        return Ok(Site::Existing { by, volume: mount.volume, sub_path: mount.sub_path, read_only });
+    }
+    // The nearest directory above is the one that the target sees at the path.
+    let above = |target: &Target<'_>| {
+        mounts(target, draft).filter(|mount| below(path, &mount.path).is_some()).max_by_key(|mount| mount.path.len())
+    };
+    let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, above(target)?))) else {
+        return Ok(Site::New);
+    };
+    if mount.computed {
+        return Err(computed(decider, &mount.path));
+    }
+    Ok(Site::Existing {
+        by: decider.name().to_owned(),
+        sub_path: join(&mount.sub_path, below(path, &mount.path).unwrap_or_default()),
+        volume: mount.volume,
+        read_only: mount.read_only,
+    })
+}
+
+/// Whether the target sees this part of the volume at `path` without another mount.
+#[must_use]
+pub fn sees(target: &Target<'_>, draft: &Draft<'_>, path: &str, volume: &str, sub_path: &str) -> bool {
+    let nearest = mounts(target, draft)
+        .filter(|mount| mount.path == path || below(path, &mount.path).is_some())
+        .max_by_key(|mount| mount.path.len());
+    nearest.is_some_and(|mount| {
+        mount.volume == volume && join(&mount.sub_path, below(path, &mount.path).unwrap_or_default()) == sub_path
+    })
+}

@@ -1,0 +1,55 @@
+//! Files of the library: which there are, and their text.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Problem;
+
+/// The largest file that is read, in bytes: what a ConfigMap can hold.
+pub(super) const MAX_FILE: u64 = 1024 * 1024;
+
+/// The files of a directory that may hold manifests, by name; or `path` itself if it is no directory.
+///
+/// Not recursive. Names that begin with a dot are the kubelet's (`..data`) and editors' own. A link counts as what it
+/// leads to: in a mounted ConfigMap every file is one.
+pub(super) fn list(path: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let unreadable = |error| Problem::Unreadable { path: path.to_owned(), error: Arc::new(error) };
+    if !path.metadata().map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in path.read_dir().map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let manifest = matches!(file.extension().and_then(|e| e.to_str()), Some("yaml" | "yml" | "json"));
+        if manifest && !hidden && !file.is_dir() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The text of a file. Neither a huge file nor a pipe without a writer holds the reader up.
+pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    let unreadable = |error: io::Error| Problem::Unreadable { path: path.to_owned(), error: Arc::new(error) };
+    let metadata = path.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Problem::NotAFile { path: path.to_owned() });
+    }
+    let too_large = |size| Problem::TooLarge { path: path.to_owned(), size };
+    if metadata.len() > MAX_FILE {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    let file = File::open(path).map_err(unreadable)?;
+    // It may have grown since it was measured.
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(too_large(bytes.len() as u64));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| Problem::NotText { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })
+}

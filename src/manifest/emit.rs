@@ -1,0 +1,54 @@
+//! Values as YAML that reads the same under YAML 1.1 and 1.2, in the layout of kubectl.
+
+use serde_json::Value;
+
+/// Habits of a document that additions to it follow.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// The dashes of a list stand right of the key above, not below it.
+    pub indent_lists: bool,
+}
+
+/// A value as a block of YAML, with a newline at its end.
+pub fn yaml(value: &Value, style: Style) -> String {
+    let options = serde_saphyr::ser_options! {
+        compact_list_indent: !style.indent_lists,
+        // Long lines stay lines: folding them makes scripts unreadable.
+        folded_wrap_chars: usize::MAX,
+    };
+    // JSON is YAML, should the writer ever refuse.
+    serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| format!("{value}\n"))
+}
+
+/// A value as a block of YAML behind so many spaces.
+pub fn indented(value: &Value, indent: usize, style: Style) -> String {
+    let margin = " ".repeat(indent);
+    let indent = |line: &str| if line == "\n" { line.to_owned() } else { format!("{margin}{line}") };
+    yaml(value, style).split_inclusive('\n').map(indent).collect()
+}
+
+/// A value on one line, to stand in a flow collection.
+pub fn flow(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| format!("{}: {}", word(name), flow(value));
+            format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::String(text) => word(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// A text without quotes where it can do without.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    let yaml = yaml(&text.into(), Style::default());
+    if text.chars().all(plain) && yaml.trim_end() == text { text.to_owned() } else { Value::from(text).to_string() }
+}
+
+/// A value as YAML between the head and the tail of the document that it replaces.
+pub fn between(head: &str, value: &Value, tail: &str) -> String {
+    let newline = if head.is_empty() || head.ends_with('\n') { "" } else { "\n" };
+    format!("{}{newline}{}{tail}", head.trim_end_matches([' ', '\t']), yaml(value, Style::default()))
+}

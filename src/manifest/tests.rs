@@ -1,0 +1,442 @@
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn one(text: &str) -> Document<'_> {
+    let mut documents = read(text).unwrap();
+    assert_eq!(documents.len(), 1, "{text:?}");
+    documents.remove(0)
+}
+
+fn value(text: &str) -> Value {
+    one(text).value
+}
+
+/// The document's YAML with a value added.
+fn added(text: &str, path: &str, value: Value) -> String {
+    let document = one(text);
+    let add = AddOperation { path: PointerBuf::parse(path).unwrap(), value };
+    let mut patched = document.value().clone();
+    json_patch::patch(&mut patched, &Patch(vec![PatchOperation::Add(add)])).unwrap();
+    let rewritten = document.rewrite(&patched).text;
+    assert_eq!(super::tests::value(&rewritten), patched, "{rewritten}");
+    rewritten
+}
+
+fn texts(stream: &str) -> Vec<&str> {
+    split::documents(stream).into_iter().map(|piece| piece.text).collect()
+}
+
+#[test]
+fn streams_split_at_markers_only() {
+    assert_eq!(texts(""), Vec::<&str>::new());
+    assert_eq!(texts("a: 1"), ["a: 1"]);
+    assert_eq!(texts("a: 1\n---\nb: 2\n"), ["a: 1\n", "---\nb: 2\n"]);
+    assert_eq!(texts("# c\n---\na: 1\n--- # x\nb: 2"), ["# c\n---\na: 1\n", "--- # x\nb: 2"]);
+    assert_eq!(texts("---\n---\n"), ["---\n", "---\n"]);
+    assert_eq!(texts("--- {a: 1}\n--- |\n text\n--- x"), ["--- {a: 1}\n", "--- |\n text\n", "--- x"]);
+    assert_eq!(texts("a: |\n  ---\n  x\n"), ["a: |\n  ---\n  x\n"]);
+    assert_eq!(texts("a: 1\n----\n---x\n"), ["a: 1\n----\n---x\n"]);
+    assert_eq!(
+        texts("%YAML 1.1\n---\na: 1\n...\n%YAML 1.1\n---\nb: 2\n"),
+        ["%YAML 1.1\n---\na: 1\n...\n", "%YAML 1.1\n---\nb: 2\n"]
+    );
+    assert_eq!(texts("a: 1\n...\n# end\n"), ["a: 1\n...\n", "# end\n"]);
+    assert_eq!(texts("\u{feff}---\na: 1\r\n---\r\nb: 2\r\n"), ["\u{feff}---\na: 1\r\n", "---\r\nb: 2\r\n"]);
+}
+
+#[test]
+fn scalars_are_read_as_kubectl_reads_them() {
+    let read = "{a: yes, b: 'yes', c: 0644, d: '0777', e: 1e3, f: 1.0, g: 0.5, h: ~, i: 1_000, j: off, k: 0x1F, \
+                l: 2001-01-01, m: '5', o: 12345678901234567890}";
+    assert_eq!(
+        value(read),
+        json!({"a": true, "b": "yes", "c": 420, "d": "0777", "e": 1000, "f": 1, "g": 0.5, "h": null, "i": 1000, "j": false,
+               "k": 31, "l": "2001-01-01", "m": "5", "o": 12_345_678_901_234_567_890_u64})
+    );
+    assert_eq!(value("n: 1\n8080: 2\na: 3\na: 4\n"), json!({"false": 1, "8080": 2, "a": 4}));
+    assert_eq!(
+        value("base: &b {x: 1, z: 2}\nuse: *b\nmerged: {<<: *b, z: 3}\n"),
+        json!({"base": {"x": 1, "z": 2}, "use": {"x": 1, "z": 2}, "merged": {"z": 3, "x": 1}})
+    );
+}
+
+#[test]
+fn mistakes_have_their_place_in_the_stream() {
+    let errors = read("a: 1\n---\n# c\nb: c: d\n---\n? [x]\n: 1\n").unwrap_err();
+    let lines: Vec<_> = errors.iter().map(|error| error.line).collect();
+    assert_eq!(lines, [4, 6], "{errors:?}");
+    assert_eq!(errors[0].to_string(), "4:5: mapping values are not allowed in this context");
+    read("a: .inf").unwrap_err();
+}
+
+#[test]
+fn nothing_nests_too_deeply_for_the_stack() {
+    let main_thread = std::thread::Builder::new().stack_size(8 << 20);
+    let hostile = || {
+        for text in ["[", "a: {", "{\"a\":", "- ", "? "] {
+            read(&text.repeat(100_000)).unwrap_err();
+        }
+        let deep = "{a: ".repeat(99) + "1" + &"}".repeat(99);
+        assert_eq!(pods::find(one(&deep).value()), []);
+    };
+    main_thread.spawn(hostile).unwrap().join().unwrap();
+}
+
+#[test]
+fn a_document_may_be_large_but_not_by_aliases() {
+    let list = "- 1\n".repeat(300_000);
+    assert_eq!(value(&list).as_array().unwrap().len(), 300_000);
+    let bomb: String = ('b'..='j')
+        .zip('a'..)
+        .map(|(this, last)| format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 10].join(", ")))
+        .collect();
+    let error = read(&format!("a: &a [x]\n{bomb}")).unwrap_err();
+    assert!(error[0].message.contains("alias"), "{error:?}");
+}
+
+#[test]
+fn json_is_a_stream_of_objects_or_a_flow_mapping() {
+    let documents = read("\u{feff}{\"a\": 1}\n{\"b\": \"yes\"} ").unwrap();
+    let values: Vec<_> = documents.iter().map(|document| document.value.clone()).collect();
+    assert_eq!(values, [json!({"a": 1}), json!({"b": "yes"})]);
+    assert_eq!(documents.iter().map(Document::yaml).collect::<String>(), "a: 1\n---\nb: \"yes\"\n");
+    assert_eq!(value("{\"a\": b}"), json!({"a": "b"}));
+    assert_eq!(one("{\"a\": b}").yaml(), "{\"a\": b}");
+    assert_eq!(read("{\"a\":\n 1,}x").unwrap_err()[0].to_string(), "2:4: trailing comma");
+}
+
+#[test]
+fn every_kind_says_where_its_pods_are() {
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {}});
+    let workload = |group: &str, kind: &str| json!({"apiVersion": group, "kind": kind, "metadata": {"name": "x"}, "spec": {"template": template}});
+    for (group, kind) in [
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "StatefulSet"),
+        ("apps/v1", "DaemonSet"),
+        ("apps/v1", "ReplicaSet"),
+        ("batch/v1", "Job"),
+        ("v1", "ReplicationController"),
+    ] {
+        let places = pods::find(&workload(group, kind));
+        let want = Place {
+            object: String::new(),
+            pointer: "/spec/template".to_owned(),
+            subject: format!("{kind}/x"),
+            namespace: None,
+        };
+        assert_eq!(places, [want]);
+    }
+    let cron =
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": template}}}});
+    assert_eq!(pods::find(&cron)[0].pointer, "/spec/jobTemplate/spec/template");
+    let pod_template = json!({"apiVersion": "v1", "kind": "PodTemplate", "template": template});
+    assert_eq!(pods::find(&pod_template)[0].pointer, "/template");
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "x-", "namespace": "n"}});
+    let want = Place {
+        object: String::new(),
+        pointer: String::new(),
+        subject: "Pod/x-*".to_owned(),
+        namespace: Some("n".to_owned()),
+    };
+    assert_eq!(pods::find(&pod), [want]);
+    let odd = json!({"kind": "Pod", "metadata": {"name": "a\u{1b}[31m\n"}});
+    assert_eq!(pods::find(&odd)[0].subject, "Pod/a\u{fffd}[31m\u{fffd}");
+
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [cron, {"kind": "Secret"}, {"kind": "List", "items": [pod]}]});
+    let pointers: Vec<_> = pods::find(&list).into_iter().map(|place| place.pointer).collect();
+    assert_eq!(pointers, ["/items/0/spec/jobTemplate/spec/template", "/items/2/items/0"]);
+    let typed = json!({"apiVersion": "apps/v1", "kind": "DeploymentList", "items": [{"spec": {"template": template}}]});
+    assert_eq!(pods::find(&typed)[0].pointer, "/items/0/spec/template");
+}
+
+#[test]
+fn what_only_looks_like_a_workload_is_left_alone() {
+    for other in [
+        json!({"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "spec": {"template": {}}}),
+        json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "spec": {"template": {}}}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": null}}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment"}),
+        json!({"apiVersion": "v1", "kind": "List", "items": "none"}),
+        json!(null),
+        json!([1]),
+        json!("Pod"),
+    ] {
+        assert_eq!(pods::find(&other), []);
+    }
+}
+
+#[test]
+fn annotations_where_nobody_reads_them_are_pointed_out() {
+    let oddities = |text: &str| -> Vec<String> {
+        one(text).oddities("inject").into_iter().map(|oddity| format!("{}: {}", oddity.subject, oddity.text)).collect()
+    };
+    assert_eq!(
+        oddities(
+            "{apiVersion: v1, kind: List, items: [{apiVersion: batch/v1, kind: CronJob, metadata: {name: x, \
+             annotations: {a: b, inject/one: 'true', inject/two: 'true'}}, spec: {jobTemplate: {metadata: {annotations: \
+             {second.inject/one: 'true'}}, spec: {template: {metadata: {labels: {inject/three: 'true'}, annotations: \
+             {inject/two: 'true'}}}}}}}]}"
+        ),
+        [
+            "CronJob/x: annotation inject/one of metadata.annotations is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+            "CronJob/x: annotation second.inject/one of spec.jobTemplate.metadata.annotations is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+            "CronJob/x: label inject/three of spec.jobTemplate.spec.template.metadata.labels is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+        ]
+    );
+    assert_eq!(
+        oddities("{kind: Pod, metadata: {annotations: {inject/a: 'true'}, labels: {inject/b: 'true'}}}"),
+        ["Pod: label inject/b of metadata.labels is not read; podgraft reads metadata.annotations"]
+    );
+    assert_eq!(
+        oddities(
+            "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web, annotations: {inject/a: 'true'}}, \
+             spec: {template: {metadata: {annotations: {inject/a: 'true'}}}}}"
+        ),
+        ["Rollout/web: spec.template.metadata.annotations asks for grafts, which are made only in a cluster: \
+          Rollout is no kind known here"]
+    );
+    assert_eq!(oddities("{kind: Namespace, metadata: {annotations: {inject/a: 'true'}}}"), [""; 0]);
+}
+
+#[test]
+fn a_template_becomes_a_pod_with_nothing_that_it_does_not_have() {
+    let pod = |text: &str| {
+        let document = value(text);
+        let place = pods::find(&document).remove(0);
+        serde_json::from_str::<Value>(&place.pod(&document)).unwrap()
+    };
+    assert_eq!(
+        pod(
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: n}, spec: {template: {spec: {containers: []}}}}"
+        ),
+        json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": []}})
+    );
+    assert_eq!(
+        pod("{apiVersion: v1, kind: PodList, items: [{metadata: null, spec: {}, status: {phase: Running}}]}"),
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": null, "spec": {}, "status": {"phase": "Running"}})
+    );
+}
+
+#[test]
+fn additions_leave_the_text_around_them_as_it_is() {
+    let text = "# licence\n---\nspec:  # the pod\n  containers:\n  # the app\n  - name: 'web' # quoted\n    cpu: 1.0\n";
+    let sidecar = json!({"name": "s", "args": ["0777"]});
+    assert_eq!(
+        added(text, "/spec/containers/-", sidecar.clone()),
+        format!("{text}  - name: s\n    args:\n    - \"0777\"\n")
+    );
+    assert_eq!(
+        added(text, "/spec/containers/0", sidecar),
+        text.replace("  # the app", "  - name: s\n    args:\n    - \"0777\"\n  # the app")
+    );
+    assert_eq!(added(text, "/spec/containers/0/env", json!([])), format!("{text}    env: []\n"));
+    assert_eq!(added(text, "/metadata", json!({"a": "y"})), format!("{text}metadata:\n  a: \"y\"\n"));
+}
+
+#[test]
+fn additions_follow_the_layout_of_their_document() {
+    let text = "a:\n    b:\n      - x\n      # last\nend: 1";
+    assert_eq!(added(text, "/a/b/-", json!("n")), "a:\n    b:\n      - x\n      - \"n\"\n      # last\nend: 1");
+    assert_eq!(added(text, "/a/c", json!([1])), "a:\n    b:\n      - x\n    c:\n      - 1\n      # last\nend: 1");
+    assert_eq!(added(text, "/l", json!(["a"])), "a:\n    b:\n      - x\n      # last\nend: 1\nl:\n  - a");
+    assert_eq!(
+        added("a: 1\r\nb:\r\n- 1\r\n", "/b/0", json!({"c": "x\ny\n"})),
+        "a: 1\r\nb:\r\n- c: |\r\n    x\r\n    y\r\n- 1\r\n"
+    );
+    assert_eq!(added("a: |\n  x\n\n# c\nb: 1\n", "/c", json!(null)), "a: |\n  x\n\n# c\nb: 1\nc: null\n");
+    assert_eq!(added("b: 1\na: |+\n  x\n\n", "/c", json!(1)), "b: 1\na: |+\n  x\n\nc: 1\n");
+    assert_eq!(added("%YAML 1.1\n---\na: 1\n...\n", "/b", json!(2)), "%YAML 1.1\n---\na: 1\nb: 2\n...\n");
+}
+
+#[test]
+fn flow_collections_stay_flow_collections() {
+    assert_eq!(added("--- {a: 1}\n", "/b", json!(["x y"])), "--- {a: 1, b: [\"x y\"]}\n");
+    assert_eq!(added("a: [ x, # c\n  y, ]\n", "/a/0", json!({"k": 1})), "a: [ {k: 1}, x, # c\n  y, ]\n");
+    assert_eq!(added("a: [x,y]", "/a/-", json!("yes")), "a: [x,y, \"yes\"]");
+    assert_eq!(added("{a: {}, b: null}", "/a/b", json!(1)), "{a: {b: 1}, b: null}");
+    assert_eq!(added("{a: {}, b: null}", "/b", json!([1])), "{a: {}, b: [1]}");
+    assert_eq!(added("a: {b: {c: 1}, d}\n", "/a/b/e", json!("x")), "a: {b: {c: 1, e: x}, d}\n");
+}
+
+#[test]
+fn empty_members_give_way_to_blocks() {
+    assert_eq!(added("a: # c\nb: 1\n", "/a", json!({"x": 1})), "a: # c\n  x: 1\nb: 1\n");
+    assert_eq!(added("a: ~\n", "/a", json!([1])), "a:\n- 1\n");
+    assert_eq!(added("s:\n  a: []  # c\n  b: {}", "/s/a/-", json!({"m": 1})), "s:\n  a:  # c\n  - m: 1\n  b: {}");
+    assert_eq!(added("s:\n  a: []\n  b: {\n  }", "/s/b/c", json!(1)), "s:\n  a: []\n  b:\n    c: 1");
+}
+
+#[test]
+fn a_stale_value_is_replaced() {
+    assert_eq!(added("a:\n  s: '{\"x\":1}' # c\n", "/a/s", json!("{\"x\":2}")), "a:\n  s: \"{\\\"x\\\":2}\" # c\n");
+    assert_eq!(added("a:\n  s: |\n    x\n", "/a/s", json!("y")), "a:\n  s: \"y\"\n");
+}
+
+#[test]
+fn what_an_alias_stands_for_is_written_out_anew() {
+    let text = "# head\n---\na: &x\n  b: 1 # c\nd: *x\n";
+    assert_eq!(added(text, "/d/e", json!(2)), "# head\n---\na:\n  b: 1\nd:\n  b: 1\n  e: 2\n");
+    assert_eq!(added(text, "/a/e", json!(2)), "# head\n---\na:\n  b: 1\n  e: 2\nd:\n  b: 1\n");
+    assert_eq!(added(text, "/f", json!(2)), format!("{text}f: 2\n"));
+    let merged = "a: &x {b: 1}\nd:\n  <<: *x\n  c: 2\n  # c\nz: 1\n";
+    assert_eq!(added(merged, "/d/e", json!(2)), "a: &x {b: 1}\nd:\n  <<: *x\n  c: 2\n  e: 2\n  # c\nz: 1\n");
+}
+
+#[test]
+fn a_document_written_anew_keeps_what_stands_around_it() {
+    // The second list item begins behind another dash.
+    let text = "%YAML 1.1\n--- # first\n# source\na: &x []\nb: *x\n...\n";
+    assert_eq!(added(text, "/b/-", json!(1)), "%YAML 1.1\n--- # first\n# source\na: []\nb:\n- 1\n...\n");
+    assert_eq!(added("--- &x\r\na: &y {}\r\nb: *y\r\n", "/b/c", json!(1)), "--- &x\r\na: {}\r\nb:\r\n  c: 1\r\n");
+    assert_eq!(added("{\"a\": 1.5}", "/b", json!("y")), "a: 1.5\nb: \"y\"\n");
+}
+
+#[test]
+fn lost_comments_are_noticed_and_nothing_else() {
+    let lost = |text: &str| {
+        let text = format!("{text}\nfirst: &x {{}}\nlast: *x\n");
+        let document = one(&text);
+        let mut patched = document.value().clone();
+        patched["last"]["z"] = json!(1);
+        document.rewrite(&patched).comments_lost
+    };
+    assert!(lost("a: 1 # here"));
+    assert!(lost("a: |  # here\n  text"));
+    assert!(lost("a:\n- 1\n# here"));
+    assert!(!lost("# kept\n---\n# kept\na: 1"));
+    assert!(!lost("a: 'x # y'\nb: x#y\nc: |\n  # text\nd: \"\\\"#\""));
+}
+
+#[test]
+fn streams_are_joined_with_what_parsers_need_between_them() {
+    let join = |texts: &[&str]| {
+        let mut stream = String::new();
+        for text in texts {
+            append(&mut stream, text);
+        }
+        stream
+    };
+    assert_eq!(join(&["a: 1", "b: 2\n"]), "a: 1\n---\nb: 2\n");
+    assert_eq!(join(&["a: 1\n", "# c\n---\nb: 2\n"]), "a: 1\n# c\n---\nb: 2\n");
+    assert_eq!(join(&["a: 1\n", "# only\n"]), "a: 1\n# only\n");
+    assert_eq!(join(&["a: 1\n", "\u{feff}b: 2\n"]), "a: 1\n---\nb: 2\n");
+    assert_eq!(join(&["a: 1\n", "%YAML 1.1\n---\nb: 2\n"]), "a: 1\n...\n%YAML 1.1\n---\nb: 2\n");
+    assert_eq!(join(&["\u{feff}# c\n"]), "\u{feff}# c\n");
+}
+
+/// Values as manifests hold them, with text that YAML could take for something else.
+fn values() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        "(yes|no|on|off|y|n|true|null|~|0777|0x1F|1e3|1_000|1:30|=|<<|-|---|\\.\\.\\.|2001-01-01|\\.inf|!x|&a|\\*a|\\?|@|%)",
+        "[ -~]{0,12}",
+        "([ \t#:a-z-]{0,6}\n){1,4}",
+        "\\PC{0,6}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        text.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((text.clone(), inner), 0..5)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// The value with every list that is right within a list in a map: Kubernetes has no others.
+fn no_list_in_list(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| if item.is_array() { json!({"in": no_list_in_list(item)}) } else { no_list_in_list(item) })
+            .collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(key, member)| (key, no_list_in_list(member)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        _ => value,
+    }
+}
+
+/// Adds a value to a collection on the way down from this one.
+fn add_somewhere(base: &mut Value, new: Value, seed: u64) {
+    let (choice, rest) = ((seed % 7) as usize, seed / 7);
+    match base {
+        Value::Array(items) if choice == 0 || items.is_empty() => items.insert(rest as usize % (items.len() + 1), new),
+        Value::Object(members) if choice == 0 || members.is_empty() => {
+            members.entry("added").or_insert(new);
+        }
+        Value::Array(items) => {
+            let index = choice % items.len();
+            if !items[index].is_null() {
+                add_somewhere(&mut items[index], new, rest);
+            }
+        }
+        Value::Object(members) => {
+            let index = choice % members.len();
+            members.values_mut().nth(index).into_iter().for_each(|member| add_somewhere(member, new.clone(), rest));
+        }
+        Value::Null => *base = json!({"added": new}),
+        _ => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_stream_that_nothing_touches_comes_out_byte_for_byte(
+        lines in prop::collection::vec(prop_oneof![
+            Just("---\n"), Just("--- # c\n"), Just("...\n"), Just("# c\n"), Just("\n"), Just("a: 1\n"), Just("b:\r\n- x\r\n"),
+            Just("c: |\n  ---\n\n  x\n"), Just("\u{feff}"), Just("%YAML 1.1\n"), Just("d: \"x\n  y\"\n"), Just("e: 'é' # c"),
+        ], 0..12),
+    ) {
+        let stream = lines.concat();
+        prop_assert_eq!(texts(&stream).concat(), stream.as_str());
+        if let Ok(documents) = read(&stream) {
+            prop_assert_eq!(documents.iter().map(Document::yaml).collect::<String>(), stream);
+        }
+    }
+
+    #[test]
+    fn any_text_splits_into_itself(stream in "\\PC*|[-. #%a:\n\r]{0,40}") {
+        prop_assert_eq!(texts(&stream).concat(), stream.as_str());
+        let _ = read(&stream);
+    }
+
+    #[test]
+    fn any_value_is_read_as_it_was_written(value in values(), indent_lists: bool) {
+        let yaml = emit::yaml(&value, Style { indent_lists });
+        let documents = read(&yaml).unwrap();
+        prop_assert_eq!(&documents[0].value, &value, "{}", yaml);
+        let flow = emit::flow(&value);
+        prop_assert_eq!(&tree::parse(&flow).unwrap().to_value(), &value, "{}", flow);
+    }
+
+    #[test]
+    fn an_addition_moves_no_line_of_a_block(base in values(), new in values(), indent_lists: bool, seed: u64) {
+        let base = json!({"base": no_list_in_list(base), "end": [{"a": 1}]});
+        let text = emit::yaml(&base, Style { indent_lists });
+        let mut patched = base.clone();
+        add_somewhere(&mut patched, new, seed);
+        let document = one(&text);
+        let rewritten = document.rewrite(&patched);
+        let read = read(&rewritten.text).unwrap();
+        prop_assert_eq!(&read[0].value, &patched, "{}\n{}", text, rewritten.text);
+        let mut lines = rewritten.text.lines();
+        for line in text.lines().filter(|line| !line.ends_with(['}', ']', 'l'])) {
+            prop_assert!(lines.any(|new| new == line), "{line}:\n{text}\n{}", rewritten.text);
+        }
+    }
+}

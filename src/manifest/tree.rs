@@ -1,0 +1,210 @@
+//! A YAML document as a tree whose nodes know their place in the text.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
+
+use super::SyntaxError;
+
+/// Twice as deep as any Kubernetes object (the deepest CustomResourceDefinitions have some 50 levels). A level takes
+/// 25 KiB of stack in a debug build, so that this is a third of what a main thread has.
+const MAX_DEPTH: usize = 100;
+
+/// How many scalars and brackets aliases may repeat in one document.
+const MAX_REPEATED: usize = 100_000;
+
+/// A value and where it is written.
+#[derive(Debug)]
+pub struct Node {
+    /// The value.
+    pub kind: Kind,
+    /// Bytes of the text: a scalar's own, the first of a collection, an alias.
+    pub span: Range<usize>,
+    /// The same where the value is defined: other than `span` for what an alias or a merge key brought.
+    pub defined: Range<usize>,
+}
+
+/// A value.
+#[derive(Debug)]
+pub enum Kind {
+    /// Null, a boolean, a number or text.
+    Scalar(Value),
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the text's order; what merge keys brought comes last, repeated keys are repeated.
+    Map(Vec<(Node, Node)>),
+}
+
+/// Reads one document; null when there is none in the text.
+pub fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let options = serde_saphyr::options! {
+        // What is written may be as large as a dump of a whole cluster; what aliases repeat of it may not.
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: usize::MAX, max_events: usize::MAX },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    };
+    let node: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
+        let message = error.to_string();
+        let message = message.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(&message);
+        SyntaxError { line, column, message: message.to_owned() }
+    })?;
+    match node.strange_key() {
+        None => Ok(node),
+        Some(key) => {
+            let before = &text[..key.span.start];
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let message = "a key that is no text, number or boolean: JSON has no such keys".to_owned();
+            Err(SyntaxError { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, message })
+        }
+    }
+}
+
+impl Node {
+    /// The value as JSON. Numbers are as kubectl passes them on: a whole `1.0` or `1e3` is an integer.
+    pub fn to_value(&self) -> Value {
+        match &self.kind {
+            Kind::Scalar(value) => value.clone(),
+            Kind::List(items) => items.iter().map(Self::to_value).collect(),
+            Kind::Map(members) => {
+                members.iter().map(|(key, value)| (key.to_key(), value.to_value())).collect::<Map<_, _>>().into()
+            }
+        }
+    }
+
+    /// The name of a member. Keys that are no text become text, as in kubectl: `1:` is "1", `on:` is "true".
+    pub fn to_key(&self) -> String {
+        match &self.kind {
+            Kind::Scalar(Value::String(text)) => text.clone(),
+            Kind::Scalar(value) => value.to_string(),
+            Kind::List(_) | Kind::Map(_) => String::new(),
+        }
+    }
+
+    /// What stands around the root node: the lines before it (directives, comments, marker) and the end marker.
+    pub fn surroundings<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
+        let before = &text[..self.span.start.min(text.len())];
+        let head = before.trim_end_matches([' ', '\t']);
+        let head = if head.is_empty() || head.ends_with('\n') { head } else { before };
+        let last = text.trim_end_matches(['\r', '\n']).rfind('\n').map_or(0, |newline| newline + 1);
+        let tail = if text[last..].starts_with("...") { &text[last..] } else { "" };
+        (head, tail)
+    }
+
+    /// Whether there are comments from this byte on: a `#` outside of all scalars.
+    pub fn has_comments(&self, text: &str, from: usize) -> bool {
+        let mut scalars = Vec::new();
+        self.scalars(&mut scalars);
+        scalars.sort_unstable_by_key(|span| span.start);
+        let mut end = from;
+        for span in scalars {
+            if text.get(end..span.start).is_some_and(|gap| gap.contains('#')) {
+                return true;
+            }
+            end = end.max(span.end);
+        }
+        text.get(end..).is_some_and(|gap| gap.contains('#'))
+    }
+
+    /// The first key that can't be the name of a JSON object's member.
+    fn strange_key(&self) -> Option<&Self> {
+        match &self.kind {
+            Kind::Scalar(_) => None,
+            Kind::List(items) => items.iter().find_map(Self::strange_key),
+            Kind::Map(members) => members.iter().find_map(|(key, value)| match key.kind {
+                Kind::Scalar(Value::String(_) | Value::Number(_) | Value::Bool(_)) => value.strange_key(),
+                _ => Some(key),
+            }),
+        }
+    }
+
+    fn scalars(&self, spans: &mut Vec<Range<usize>>) {
+        match &self.kind {
+            Kind::Scalar(_) => spans.push(self.defined.clone()),
+            Kind::List(items) => items.iter().for_each(|item| item.scalars(spans)),
+            Kind::Map(members) => members.iter().for_each(|(key, value)| {
+                key.scalars(spans);
+                value.scalars(spans);
+            }),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let node = Spanned::<Kind>::deserialize(deserializer)?;
+        let range = |at: serde_saphyr::Location| {
+            let start = at.span().byte_offset().unwrap_or_default() as usize;
+            start..start + at.span().byte_len().unwrap_or_default() as usize
+        };
+        Ok(Self { span: range(node.referenced), defined: range(node.defined), kind: node.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Scalar(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+        Ok(Kind::Scalar(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(Kind::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
+        Ok(Kind::Scalar(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kind, E> {
+        Ok(Kind::Scalar(number(value).ok_or_else(|| E::custom("a number that JSON does not have"))?.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
+        Ok(Kind::Scalar(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Kind::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Kind, A::Error> {
+        let mut map = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            map.push(member);
+        }
+        Ok(Kind::Map(map))
+    }
+}
+
+/// A float as kubectl passes it on: Go writes whole numbers below 2^63 without a fraction.
+fn number(value: f64) -> Option<Number> {
+    // 2^63 itself is out of range; every whole float below it is an exact i64.
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if value.fract() == 0.0 && value.abs() < LIMIT { Some((value as i64).into()) } else { Number::from_f64(value) }
+}

@@ -1,0 +1,424 @@
+//! What operators see: one struct of metrics on a registry of its own, so that tests run beside each other.
+//!
+//! Times are in seconds and labels bounded. Everything that a request counts is resolved beforehand, because looking
+//! a labelled counter up takes a lock; rejections are looked up, as they are rare and are logged anyway.
+
+mod process;
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::inject::outcome::{Reason, Why};
+use crate::snapshot::Snapshot;
+
+/// Upper bounds of the latency histogram: most answers take well under a millisecond, the registration's timeout
+/// is 5 s.
+const LATENCIES: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// A set of label values that is known beforehand.
+pub trait Label: Copy + Eq + 'static {
+    /// All of them.
+    const ALL: &'static [Self];
+    /// The value's word.
+    fn word(self) -> &'static str;
+}
+
+macro_rules! labels {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+labels! {
+    /// What the API server does with the object.
+    Operation {
+        /// It creates a pod.
+        Create = "create",
+        /// Anything else, which the registration does not send.
+        Other = "other",
+        /// The request could not be read.
+        Unknown = "unknown",
+    }
+}
+
+labels! {
+    /// How a request was answered.
+    Verdict {
+        /// With a patch.
+        Injected = "injected",
+        /// The pod stays as it is.
+        Skipped = "skipped",
+        /// The pod is denied.
+        Rejected = "rejected",
+        /// The object is no pod that can be read: denied.
+        BadObject = "bad_object",
+        /// The request is no review: HTTP 400, 413, 415.
+        BadRequest = "bad_request",
+        /// Our own failure: HTTP 500.
+        Failed = "failed",
+    }
+}
+
+labels! {
+    /// What became of a template that a pod asked for.
+    Graft {
+        /// It was grafted.
+        Injected = "injected",
+        /// Its `when` is false for the pod.
+        When = "when",
+        /// The pod declined what its namespace asked for.
+        Declined = "declined",
+        /// All of it was there.
+        Done = "done",
+        /// It failed, and its failure policy is Ignore.
+        Ignored = "ignored",
+    }
+}
+
+labels! {
+    /// What a reading of a file came to.
+    Load {
+        /// In force.
+        Ok = "ok",
+        /// Refused.
+        Failed = "failed",
+    }
+}
+
+labels! {
+    /// Why a TLS handshake failed.
+    HandshakeFailure {
+        /// The client doesn't know our CA: the registration's `caBundle` is stale.
+        UnknownCa = "unknown_ca",
+        /// The client refuses the certificate; Go says so for an unknown CA, too.
+        BadCertificate = "bad_certificate",
+        /// The client's clock says that the certificate has expired.
+        Expired = "certificate_expired",
+        /// What came is no TLS: plain HTTP, mostly.
+        NotTls = "not_tls",
+        /// No protocol version or cipher suite in common.
+        Incompatible = "incompatible",
+        /// It took too long.
+        Timeout = "timeout",
+        /// The client went away: a probe of the port, mostly.
+        Closed = "closed",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+impl From<&Why> for Graft {
+    fn from(why: &Why) -> Self {
+        match why {
+            Why::When => Self::When,
+            Why::Declined => Self::Declined,
+            Why::Done => Self::Done,
+            Why::Ignored(_) | Why::Before(_) => Self::Ignored,
+        }
+    }
+}
+
+/// A counter for each value of a label.
+#[derive(Debug, Clone)]
+pub struct ByLabel<L: Label>(Vec<(L, IntCounter)>);
+
+impl<L: Label> ByLabel<L> {
+    fn resolve(mut counter: impl FnMut(&str) -> IntCounter) -> Self {
+        Self(L::ALL.iter().map(|label| (*label, counter(label.word()))).collect())
+    }
+
+    /// Counts one.
+    pub fn inc(&self, label: L) {
+        // A handful of values: a scan is as fast as anything.
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == label) {
+            counter.inc();
+        }
+    }
+}
+
+/// Counts something for as long as it lasts.
+#[derive(Debug)]
+pub struct Lasting(IntGauge);
+
+impl Lasting {
+    /// Counts it from now on.
+    #[must_use]
+    pub fn count(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Everything that is counted and measured.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Vec<(Operation, ByLabel<Verdict>)>,
+    /// From the body's last byte to the answer's first, without the network.
+    pub duration: Histogram,
+    injections: IntCounterVec,
+    rejections: IntCounterVec,
+    /// Readings of template files, compiled or refused.
+    pub template_loads: ByLabel<Load>,
+    template_last_success: Gauge,
+    templates: IntGauge,
+    /// Readings of the certificate directory that brought another certificate, or a bad one.
+    pub certificate_loads: ByLabel<Load>,
+    certificate_expiry: Gauge,
+    /// Failed handshakes.
+    pub handshake_failures: ByLabel<HandshakeFailure>,
+    /// Open connections of the webhook.
+    pub connections: IntGauge,
+    /// Requests that are being answered.
+    pub in_flight: IntGauge,
+    /// Requests that were turned away because too many were in flight.
+    pub shed: IntCounter,
+}
+
+/// The counters of a snapshot's templates.
+#[derive(Debug, Default)]
+pub struct Injections(HashMap<String, ByLabel<Graft>>);
+
+impl Injections {
+    /// Counts what became of a template. Names that the snapshot doesn't know are not counted: they are no label.
+    pub fn inc(&self, template: &str, graft: Graft) {
+        if let Some(counters) = self.0.get(template) {
+            counters.inc(graft);
+        }
+    }
+}
+
+impl Metrics {
+    /// Metrics that are all zero.
+    ///
+    /// # Errors
+    ///
+    /// A name is taken or no name: a mistake of ours, which every test would find.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let requests =
+            counters(&registry, "podgraft_admission_requests_total", "Requests, by answer", &["operation", "outcome"])?;
+        let injections = counters(
+            &registry,
+            "podgraft_injections_total",
+            "Templates asked for, by what came of it",
+            &["template", "outcome"],
+        )?;
+        let rejections =
+            counters(&registry, "podgraft_rejections_total", "Reasons for which pods were denied", &["reason"])?;
+        for reason in Reason::LABELS {
+            rejections.with_label_values(&[reason]);
+        }
+        let duration = Histogram::with_opts(
+            HistogramOpts::new("podgraft_admission_duration_seconds", "Time to decide, without the network")
+                .buckets(LATENCIES.to_vec()),
+        )?;
+        registry.register(Box::new(duration.clone()))?;
+        let build =
+            IntGaugeVec::new(Opts::new("podgraft_build_info", "1, with the version as its label"), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        let shed =
+            IntCounter::new("podgraft_requests_shed_total", "Requests turned away because too many were in flight")?;
+        registry.register(Box::new(shed.clone()))?;
+        let metrics = Self {
+            requests: Operation::ALL
+                .iter()
+                .map(|operation| {
+                    (*operation, ByLabel::resolve(|word| requests.with_label_values(&[operation.word(), word])))
+                })
+                .collect(),
+            duration,
+            injections,
+            rejections,
+            template_loads: by_label(
+                &registry,
+                "podgraft_template_loads_total",
+                "Readings of template files",
+                "result",
+            )?,
+            template_last_success: timestamp(
+                &registry,
+                "podgraft_template_last_success_timestamp_seconds",
+                "When templates were last read without a mistake",
+            )?,
+            templates: gauge(&registry, "podgraft_templates", "Templates in force")?,
+            certificate_loads: by_label(
+                &registry,
+                "podgraft_certificate_loads_total",
+                "Changes of the certificate directory",
+                "result",
+            )?,
+            certificate_expiry: timestamp(
+                &registry,
+                "podgraft_certificate_expiry_timestamp_seconds",
+                "When the certificate in force expires",
+            )?,
+            handshake_failures: by_label(
+                &registry,
+                "podgraft_tls_handshake_failures_total",
+                "Failed TLS handshakes; unknown_ca and bad_certificate mean a stale caBundle",
+                "reason",
+            )?,
+            connections: gauge(&registry, "podgraft_connections", "Open connections of the webhook")?,
+            in_flight: gauge(&registry, "podgraft_requests_in_flight", "Requests being answered")?,
+            shed,
+            registry,
+        };
+        metrics.registry.register(Box::new(process::Collector::new()?))?;
+        Ok(metrics)
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, operation: Operation, verdict: Verdict) {
+        if let Some((_, verdicts)) = self.requests.iter().find(|(known, _)| *known == operation) {
+            verdicts.inc(verdict);
+        }
+    }
+
+    /// Counts a reason for which a pod was denied.
+    pub fn rejected(&self, reason: &'static str) {
+        self.rejections.with_label_values(&[reason]).inc();
+    }
+
+    /// Notes a new set of templates, and resolves its counters.
+    #[must_use]
+    pub fn templates(&self, snapshot: &Snapshot) -> Injections {
+        let mut known = HashMap::new();
+        let mut count = 0;
+        for template in snapshot.templates.iter() {
+            count += 1;
+            known.entry(template.name.clone()).or_insert_with(|| {
+                ByLabel::resolve(|word| self.injections.with_label_values(&[template.name.as_str(), word]))
+            });
+        }
+        self.templates.set(count);
+        Injections(known)
+    }
+
+    /// Notes that all templates could be read.
+    pub fn templates_read(&self, at: SystemTime) {
+        self.template_last_success.set(seconds(at));
+    }
+
+    /// Notes a certificate in force.
+    pub fn certificate(&self, not_after: SystemTime) {
+        self.certificate_expiry.set(seconds(not_after));
+    }
+
+    /// All of it in Prometheus' text format.
+    ///
+    /// # Errors
+    ///
+    /// The encoder's; it has none for what is registered here.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
+
+fn by_label<L: Label>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<ByLabel<L>, prometheus::Error> {
+    let counters = counters(registry, name, help, &[label])?;
+    Ok(ByLabel::resolve(|word| counters.with_label_values(&[word])))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn timestamp(registry: &Registry, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    let gauge = Gauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_that_operators_build_on_is_there_from_the_start() {
+        let metrics = Metrics::new().unwrap();
+        metrics.rejected("port");
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"podgraft_admission_requests_total{operation="create",outcome="injected"} 0"#,
+            r#"podgraft_admission_duration_seconds_bucket{le="0.0001"} 0"#,
+            r#"podgraft_rejections_total{reason="port"} 1"#,
+            r#"podgraft_template_loads_total{result="failed"} 0"#,
+            "podgraft_template_last_success_timestamp_seconds 0",
+            "podgraft_templates 0",
+            "podgraft_certificate_expiry_timestamp_seconds 0",
+            r#"podgraft_tls_handshake_failures_total{reason="unknown_ca"} 0"#,
+            "podgraft_connections 0",
+            "podgraft_requests_in_flight 0",
+            "podgraft_requests_shed_total 0",
+            concat!(r#"podgraft_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_counts_where_it_belongs() {
+        let metrics = Metrics::new().unwrap();
+        metrics.answered(Operation::Create, Verdict::Rejected);
+        metrics.handshake_failures.inc(HandshakeFailure::Timeout);
+        let text = metrics.text().unwrap();
+        assert!(text.contains("podgraft_admission_requests_total{operation=\"create\",outcome=\"rejected\"} 1\n"));
+        assert!(text.contains("podgraft_admission_requests_total{operation=\"other\",outcome=\"rejected\"} 0\n"));
+        assert!(text.contains("podgraft_tls_handshake_failures_total{reason=\"timeout\"} 1\n"));
+    }
+
+    #[test]
+    fn the_process_is_measured_under_the_names_that_dashboards_know() {
+        let text = Metrics::new().unwrap().text().unwrap();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find(|line| line.split(' ').next() == Some(name)).expect(name);
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        assert!(value("process_resident_memory_bytes") > 100_000.0);
+        assert!(value("process_open_fds") >= 3.0);
+        assert!(value("process_max_fds") >= value("process_open_fds"));
+        assert!(value("process_threads") >= 1.0);
+        assert!(value("process_cpu_seconds_total") >= 0.0);
+        let age = seconds(SystemTime::now()) - value("process_start_time_seconds");
+        assert!((-2.0..24.0 * 3600.0).contains(&age), "{age}");
+    }
+}

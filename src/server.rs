@@ -1,0 +1,149 @@
+//! The webhook over HTTPS, and the admin port beside it.
+//!
+//! [`router`] and [`admin`] are what is served, [`Server::bind`] takes the sockets, [`Server::run`] serves until a
+//! future says stop, and then ends every connection in order. Requests meet the rest of the program in one place: the
+//! set that [`State::publish`] puts in force.
+
+mod admin;
+mod answer;
+mod body;
+mod listener;
+mod mutate;
+mod patience;
+mod record;
+mod state;
+
+pub use admin::admin;
+pub use mutate::router;
+pub use patience::Patience;
+pub use state::State;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use listener::Listener;
+
+/// How many clients may be connected to the admin port. A Prometheus or two, the kubelet, a person.
+const ADMIN_CONNECTIONS: usize = 32;
+
+/// What a server may do, and how it stops.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Connections to the webhook at a time; more wait until one ends.
+    pub max_connections: usize,
+    /// How long to go on serving after the signal, until load balancers know.
+    pub shutdown_delay: Duration,
+    /// How long requests may then take to finish.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_connections: 1000, shutdown_delay: Duration::ZERO, drain_timeout: Duration::from_secs(25) }
+    }
+}
+
+/// An address that can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("listening on {address}: {error}")]
+pub struct BindError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// Why not.
+    pub error: io::Error,
+}
+
+/// The bound sockets, and what is served on them.
+#[derive(Debug)]
+pub struct Server {
+    webhook: TcpListener,
+    admin: TcpListener,
+    tls: Arc<ServerConfig>,
+    state: Arc<State>,
+    options: Options,
+}
+
+impl Server {
+    /// Binds both addresses. With port 0 the system chooses a port.
+    ///
+    /// # Errors
+    ///
+    /// An address is taken, or is none of this machine.
+    pub async fn bind(
+        webhook: SocketAddr,
+        admin: SocketAddr,
+        tls: Arc<ServerConfig>,
+        state: Arc<State>,
+        options: Options,
+    ) -> Result<Self, BindError> {
+        let bind = async |address| TcpListener::bind(address).await.map_err(|error| BindError { address, error });
+        Ok(Self { webhook: bind(webhook).await?, admin: bind(admin).await?, tls, state, options })
+    }
+
+    /// The webhook's address, with the port that it got.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell.
+    pub fn webhook_address(&self) -> io::Result<SocketAddr> {
+        self.webhook.local_addr()
+    }
+
+    /// The admin port's address, with the port that it got.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `stop`: then goes unready, serves on for the shutdown delay and asks clients to go elsewhere,
+    /// stops accepting, and lets every request finish within the drain timeout.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { webhook, admin, tls, state, options } = self;
+        let webhook = Listener {
+            tcp: webhook,
+            tls: Some(tls),
+            router: router(Arc::clone(&state)),
+            patience: state.patience,
+            max_connections: options.max_connections,
+            metrics: Some(Arc::clone(&state.metrics)),
+        };
+        let admin = Listener {
+            tcp: admin,
+            tls: None,
+            router: admin::admin(Arc::clone(&state)),
+            patience: state.patience,
+            max_connections: ADMIN_CONNECTIONS,
+            metrics: None,
+        };
+        let (closing, abort, closed) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        // Whatever becomes of this future, nothing that it started outlives it.
+        let _end = (closing.clone().drop_guard(), abort.clone().drop_guard(), closed.clone().drop_guard());
+        let webhook = tokio::spawn(webhook.serve(closing.clone(), abort.clone()));
+        // The admin port stays to the end, so that the drain can be watched; then nothing there is worth a wait.
+        let admin = tokio::spawn(admin.serve(closed.clone(), closed.clone()));
+
+        stop.await;
+        state.leave();
+        sleep(options.shutdown_delay).await;
+        closing.cancel();
+        let mut webhook = webhook;
+        if timeout(options.drain_timeout, &mut webhook).await.is_err() {
+            let connections = state.metrics.connections.get();
+            tracing::warn!(connections, "requests did not finish within the drain timeout");
+            abort.cancel();
+            let _ = webhook.await;
+        }
+        closed.cancel();
+        let _ = admin.await;
+    }
+}

@@ -1,0 +1,88 @@
+//! The body of a request that may be a review, within limits of size, time and type.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+/// The largest body that is read, in bytes: etcd keeps objects below 1.5 MiB, and a review of an update holds two.
+const MAX_BODY: u64 = 8 * 1024 * 1024;
+
+/// How much of a body that is too large is passed over, so that its sender hears why.
+const MAX_PASSED_OVER: u64 = 64 * 1024 * 1024;
+
+/// Why a body is not read, or not to its end. `Display` is the answer's text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("there is no Content-Type; send an AdmissionReview as application/json")]
+    NoType,
+    #[error("Content-Type is {0}; send an AdmissionReview as application/json")]
+    WrongType(String),
+    #[error("Content-Encoding is {0}; send an AdmissionReview as it is")]
+    Encoded(String),
+    #[error("the body has more than {MAX_BODY} bytes, the most that is read")]
+    TooLarge,
+    #[error("the body broke off: {0}")]
+    BrokeOff(axum::Error),
+    #[error("the body did not arrive within {} s", .0.as_secs_f64())]
+    TooSlow(Duration),
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoType | Self::WrongType(_) | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BrokeOff(_) => StatusCode::BAD_REQUEST,
+            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// Reads a body to its end.
+pub(super) async fn read(request: Request, patience: Duration) -> Result<Bytes, Refusal> {
+    let headers = request.headers();
+    check_type(headers)?;
+    let asks_first = headers.contains_key(header::EXPECT);
+    timeout(patience, collect(request.into_body(), asks_first)).await.unwrap_or(Err(Refusal::TooSlow(patience)))
+}
+
+/// Reviews are JSON, and not compressed.
+fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let value = |name: HeaderName| {
+        let value = headers.get(name)?;
+        // It comes back in the answer: a line of it is enough.
+        Some(String::from_utf8_lossy(value.as_bytes()).chars().take(100).collect::<String>())
+    };
+    let found = value(header::CONTENT_TYPE).ok_or(Refusal::NoType)?;
+    let essence = found.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Refusal::WrongType(found));
+    }
+    match value(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => Err(Refusal::Encoded(encoding)),
+        _ => Ok(()),
+    }
+}
+
+/// Collects a body. Of one that is too large nothing is kept, but its end is waited for: a client that is still
+/// sending when its connection closes may never see the answer. One that asks before it sends is told at once.
+async fn collect(mut body: Body, asks_first: bool) -> Result<Bytes, Refusal> {
+    let told = body.size_hint().lower();
+    if told > MAX_PASSED_OVER || (told > MAX_BODY && asks_first) {
+        return Err(Refusal::TooLarge);
+    }
+    let (mut bytes, mut size) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Refusal::BrokeOff)?.into_data() else { continue };
+        size += data.len() as u64;
+        if size > MAX_PASSED_OVER {
+            break;
+        }
+        if size > MAX_BODY { bytes = Vec::new() } else { bytes.extend_from_slice(&data) }
+    }
+    if size > MAX_BODY { Err(Refusal::TooLarge) } else { Ok(bytes.into()) }
+}

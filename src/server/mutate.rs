@@ -1,0 +1,87 @@
+//! `POST /mutate`: an AdmissionReview in, an AdmissionReview out, and a status code for everything that is none.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Request, State as Shared};
+use axum::http::{Method, StatusCode, Uri, Version, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::post;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::admission::{self, DecodeError};
+use crate::inject::inject;
+use crate::metrics::{Lasting, Operation, Verdict};
+
+use super::answer::{come_again, json, text, with};
+use super::{State, body, record};
+
+/// What the webhook serves.
+pub fn router(state: Arc<State>) -> Router {
+    let panicked = {
+        let state = Arc::clone(&state);
+        move |_: Box<dyn Any + Send>| {
+            // The panic hook has said where. Whether the pod may go in without us is for the registration to say.
+            state.metrics.answered(Operation::Unknown, Verdict::Failed);
+            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; podgraft's log says more")
+        }
+    };
+    Router::new()
+        .route("/mutate", post(mutate))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            let line = format!("{method} {} is not allowed; use POST with an AdmissionReview", uri.path());
+            with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
+        })
+        .fallback(async |uri: Uri| {
+            text(StatusCode::NOT_FOUND, format!("{:.100} is not here; there is POST /mutate", uri.path()))
+        })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&state), ask_to_close))
+        .with_state(state)
+}
+
+/// While we are leaving, every answer asks its client to connect anew: to another replica.
+async fn ask_to_close(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    let version = request.version();
+    let answer = next.run(request).await;
+    // In HTTP/2 the header is forbidden (RFC 9113, section 8.2.2); there, GOAWAY says it when we stop accepting.
+    if state.leaving() && version < Version::HTTP_2 { with(answer, header::CONNECTION, "close") } else { answer }
+}
+
+async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let Ok(_slot) = state.slots.try_acquire() else {
+        state.metrics.shed.inc();
+        return come_again(StatusCode::TOO_MANY_REQUESTS, "too many requests are in flight; come again in a second");
+    };
+    let _in_flight = Lasting::count(&state.metrics.in_flight);
+    let body = match body::read(request, state.patience.body).await {
+        Ok(body) => body,
+        Err(refusal) => {
+            state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
+            return text(refusal.status(), refusal.to_string());
+        }
+    };
+    let Some(live) = state.live() else {
+        return come_again(StatusCode::SERVICE_UNAVAILABLE, "templates are not loaded yet; come again in a second");
+    };
+
+    let start = Instant::now();
+    let review = match admission::decode(&body) {
+        Ok(review) => review,
+        Err(DecodeError::NotAReview(problem)) => {
+            state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
+            return text(StatusCode::BAD_REQUEST, problem);
+        }
+        Err(DecodeError::BadObject { uid, message }) => {
+            record::bad_object(&state.metrics, &uid, &message);
+            return json(admission::refuse(&uid, StatusCode::BAD_REQUEST.as_u16(), &message));
+        }
+    };
+    let outcome = inject(&review.request, &live.snapshot);
+    let answer = admission::encode(&review.uid, &outcome);
+    record::decided(&state.metrics, &live.injections, &review, &outcome, start.elapsed());
+    json(answer)
+}

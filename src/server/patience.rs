@@ -1,0 +1,229 @@
+//! How long a connection may keep us waiting.
+//!
+//! hyper's own header timeout starts when it begins to wait for a request, and would close the idle connections that
+//! API servers keep for 90 s. Ours starts with a request's first byte; a connection without a request may idle.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How long a client may take, at each stage of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From connection to the end of the TLS handshake.
+    pub handshake: Duration,
+    /// From the handshake to the first request's first byte.
+    pub first: Duration,
+    /// The same, from when the server stops. Go's transport opens connections that it may not need; they don't hold a
+    /// shutdown up.
+    pub first_when_stopping: Duration,
+    /// From a request's first byte to the end of its head.
+    pub head: Duration,
+    /// From the end of its head to the end of its body.
+    pub body: Duration,
+    /// Between two requests. API servers close idle connections after 90 s; who closes first loses a request.
+    pub idle: Duration,
+    /// For the client to take in a part of an answer.
+    pub write: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            first: Duration::from_secs(30),
+            first_when_stopping: Duration::from_secs(1),
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            idle: Duration::from_mins(2),
+            write: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a connection's service knows and its stream must know: the requests that began and ended.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    began: AtomicU32,
+    ended: AtomicU32,
+    stopping: AtomicBool,
+}
+
+/// A request that is being answered, until it is dropped.
+pub(super) struct Busy(Arc<Pace>);
+
+impl Pace {
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        self.began.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a stream waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// The first request's first byte.
+    First,
+    /// The same, and the server stops.
+    FirstWhenStopping,
+    /// A further request's first byte.
+    Next,
+    /// The rest of a head.
+    Head,
+    /// Nothing: the handler is at work, and has its own patience with the body.
+    Nothing,
+}
+
+/// A stream whose reads and writes end when the peer takes too long.
+pub(super) struct Timed<S> {
+    stream: S,
+    patience: Patience,
+    pace: Arc<Pace>,
+    /// HTTP/2: what comes between requests is no head of one, but frames of the connection.
+    multiplexed: bool,
+    wait: Wait,
+    /// Requests that had begun when we last looked.
+    seen: u32,
+    reading: Option<(Wait, Pin<Box<Sleep>>)>,
+    writing: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Timed<S> {
+    pub(super) fn new(stream: S, patience: Patience, pace: Arc<Pace>, multiplexed: bool) -> Self {
+        Self { stream, patience, pace, multiplexed, wait: Wait::First, seen: 0, reading: None, writing: None }
+    }
+
+    /// What the stream waits for now that there is nothing to read.
+    fn waits_for(&mut self) -> Wait {
+        let (began, ended) = (self.pace.began.load(Ordering::Relaxed), self.pace.ended.load(Ordering::Relaxed));
+        if began != self.seen {
+            // The head that we were waiting for is complete.
+            self.seen = began;
+            self.wait = Wait::Next;
+        }
+        match self.wait {
+            _ if began != ended => Wait::Nothing,
+            Wait::First if self.pace.stopping.load(Ordering::Relaxed) => Wait::FirstWhenStopping,
+            wait => wait,
+        }
+    }
+
+    /// Whether the peer has used up the time that it has.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
+        let wait = self.waits_for();
+        let limit = match wait {
+            Wait::First => self.patience.first,
+            Wait::FirstWhenStopping => self.patience.first_when_stopping,
+            Wait::Next => self.patience.idle,
+            Wait::Head => self.patience.head,
+            Wait::Nothing => {
+                self.restart();
+                return Poll::Pending;
+            }
+        };
+        let timer = match &mut self.reading {
+            Some((running, timer)) if *running == wait => timer,
+            Some((running, timer)) => {
+                *running = wait;
+                timer.as_mut().reset(Instant::now() + limit);
+                timer
+            }
+            none => &mut none.insert((wait, Box::pin(sleep(limit)))).1,
+        };
+        timer.as_mut().poll(cx).map(|()| wait)
+    }
+
+    /// Notes that something was read.
+    fn heard(&mut self) {
+        match self.waits_for() {
+            Wait::Nothing => {}
+            _ if self.multiplexed => {
+                self.wait = Wait::Next;
+                self.restart();
+            }
+            _ => self.wait = Wait::Head,
+        }
+    }
+
+    /// Lets the next wait begin anew, whatever it is for.
+    fn restart(&mut self) {
+        if let Some((running, _)) = &mut self.reading {
+            *running = Wait::Nothing;
+        }
+    }
+
+    /// Ends a write that the peer has not taken for too long.
+    fn poll_stalled<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.writing = None;
+            return progress;
+        }
+        let limit = self.patience.write;
+        let timer = self.writing.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+            if buf.filled().len() > before {
+                self.heard();
+            }
+            return Poll::Ready(read);
+        }
+        match ready!(self.poll_patience(cx)) {
+            // As if the peer had hung up: hyper says goodbye and closes.
+            Wait::Next | Wait::FirstWhenStopping => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.poll_stalled(cx, progress)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_stalled(cx, progress)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.poll_stalled(cx, progress)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.poll_stalled(cx, progress)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,193 @@
+//! The webhook's certificate: read from a directory, checked, served, and swapped when the files change.
+//!
+//! A connection takes the certificate in force at its handshake through the [`Resolver`]; neither listener nor
+//! rustls configuration is ever replaced. A set of files that is bad, or only half written, changes nothing.
+
+pub mod authority;
+pub mod bundle;
+pub mod directory;
+mod resolver;
+#[cfg(test)]
+mod tests;
+
+pub use bundle::Bundle;
+pub use resolver::Resolver;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::ServerSessionMemoryCache;
+
+use bundle::Flaw;
+use directory::{Contents, DirectoryError};
+
+/// How long a development certificate lives, unless `podgraft certs --days` says otherwise.
+pub const DEVELOPMENT_LIFETIME: Duration = Duration::from_hours(365 * 24);
+
+/// The names of a development certificate.
+pub const DEVELOPMENT_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Why there is no certificate to serve. All that is wrong with a set of files at once.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The files can't be read or written, or some are missing.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// There is no file at all, and none may be made.
+    #[error(
+        "{}: holds neither ca.crt nor tls.crt nor tls.key; put a certificate there, or make one with \
+         `podgraft certs --dir {} --host NAME`",
+        .0.display(), .0.display()
+    )]
+    Missing(PathBuf),
+    /// The files don't make a certificate that a client would accept.
+    #[error("{}: {}", dir.display(), list(flaws))]
+    Bad {
+        /// The directory.
+        dir: PathBuf,
+        /// At least one.
+        flaws: Vec<Flaw>,
+    },
+    /// A development certificate could not be made.
+    #[error("making a development certificate: {0}")]
+    Make(#[from] rcgen::Error),
+    /// rustls refuses its configuration.
+    #[error("setting up TLS: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+fn list(flaws: &[Flaw]) -> String {
+    flaws.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The cryptography that everything of ours uses, named rather than taken from the process.
+#[must_use]
+pub fn provider() -> CryptoProvider {
+    aws_lc_rs::default_provider()
+}
+
+/// What a listener needs: HTTP/2 and HTTP/1.1 by ALPN, sessions that resume, the resolver's certificate.
+///
+/// # Errors
+///
+/// rustls refuses; with the provider that is compiled in, it does not.
+pub fn server_config(resolver: Arc<Resolver>) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Tickets for clients that take them; a small cache for TLS 1.2 clients that don't. A resumed handshake costs no
+    // signature, and API servers come back often.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.session_storage = ServerSessionMemoryCache::new(256);
+    Ok(config)
+}
+
+/// The certificate directory, and what of it is in force.
+#[derive(Debug)]
+pub struct Keeper {
+    dir: PathBuf,
+    development: bool,
+    resolver: Arc<Resolver>,
+    bundle: Bundle,
+    /// What was wrong at the last reading, so that it is told once.
+    problem: Option<String>,
+}
+
+/// What a reading of the directory came to.
+#[derive(Debug)]
+pub enum Reload {
+    /// The files are those in force.
+    Unchanged,
+    /// Another certificate is in force.
+    Swapped,
+    /// The files are bad and the certificate before stays in force; told for the first time.
+    Kept(TlsError),
+    /// The same, told before.
+    StillKept,
+}
+
+impl Keeper {
+    /// Reads the directory for the first time. Where `development` certificates are allowed, an empty directory gets
+    /// one, and one that has expired is made anew.
+    ///
+    /// # Errors
+    ///
+    /// There is no certificate that can be served.
+    pub fn open(dir: &Path, development: bool, now: SystemTime) -> Result<Self, TlsError> {
+        if development && matches!(directory::read(dir)?, Contents::Empty) {
+            let names: Vec<String> = DEVELOPMENT_NAMES.map(str::to_owned).to_vec();
+            directory::write(dir, &authority::make(names, DEVELOPMENT_LIFETIME, now)?)?;
+        }
+        let bundle = read(dir, development, now)?;
+        let resolver = Arc::new(Resolver::new(Arc::clone(&bundle.key)));
+        Ok(Self { dir: dir.to_owned(), development, resolver, bundle, problem: None })
+    }
+
+    /// Reads the directory again, and puts its certificate in force if it is another one, and good.
+    pub fn reload(&mut self, now: SystemTime) -> Reload {
+        match read(&self.dir, self.development, now) {
+            Ok(bundle) => {
+                self.problem = None;
+                if bundle.key.cert == self.bundle.key.cert {
+                    return Reload::Unchanged;
+                }
+                self.resolver.swap(Arc::clone(&bundle.key));
+                self.bundle = bundle;
+                Reload::Swapped
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                if self.problem.replace(problem.clone()) == Some(problem) {
+                    Reload::StillKept
+                } else {
+                    Reload::Kept(error)
+                }
+            }
+        }
+    }
+
+    /// What gives the certificate in force to handshakes.
+    #[must_use]
+    pub fn resolver(&self) -> Arc<Resolver> {
+        Arc::clone(&self.resolver)
+    }
+
+    /// The certificate in force.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The file of the CA that clients must trust.
+    #[must_use]
+    pub fn ca_file(&self) -> PathBuf {
+        self.dir.join(directory::CA)
+    }
+}
+
+/// A directory's certificate, checked. An expired development certificate is replaced, with the names it had.
+fn read(dir: &Path, development: bool, now: SystemTime) -> Result<Bundle, TlsError> {
+    let Contents::Complete(files) = directory::read(dir)? else {
+        return Err(TlsError::Missing(dir.to_owned()));
+    };
+    match Bundle::parse(&files.cert, &files.key, now) {
+        Ok(bundle) => Ok(bundle),
+        Err(flaws) => {
+            if development
+                && matches!(flaws[..], [Flaw::Expired { .. }])
+                && let Some(names) = authority::names_of_ours(&files.cert)
+            {
+                let files = authority::make(names, DEVELOPMENT_LIFETIME, now)?;
+                directory::write(dir, &files)?;
+                return Bundle::parse(&files.cert, &files.key, now)
+                    .map_err(|flaws| TlsError::Bad { dir: dir.to_owned(), flaws });
+            }
+            Err(TlsError::Bad { dir: dir.to_owned(), flaws })
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The three files of a certificate directory, named as in a `kubernetes.io/tls` Secret.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The CA that clients must trust.
+pub const CA: &str = "ca.crt";
+/// The certificate chain, leaf first.
+pub const CERT: &str = "tls.crt";
+/// The leaf's private key.
+pub const KEY: &str = "tls.key";
+
+/// The text of the three files.
+#[derive(Clone)]
+pub struct Files {
+    /// `ca.crt`.
+    pub ca: Vec<u8>,
+    /// `tls.crt`.
+    pub cert: Vec<u8>,
+    /// `tls.key`.
+    pub key: Vec<u8>,
+}
+
+/// The key stays out of logs.
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files").finish_non_exhaustive()
+    }
+}
+
+/// What a directory holds.
+#[derive(Debug)]
+pub enum Contents {
+    /// None of the three, or no directory.
+    Empty,
+    /// All three.
+    Complete(Files),
+}
+
+/// Why a directory's files can't be had, or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Some of the three are there.
+    #[error("{}: holds {} but not {}; put all three there, or none", dir.display(), there.join(" and "), missing.join(" and "))]
+    Partial {
+        /// The directory.
+        dir: PathBuf,
+        /// The files that are there.
+        there: Vec<&'static str>,
+        /// The files that aren't.
+        missing: Vec<&'static str>,
+    },
+    /// A file can't be read.
+    #[error("{}: can't be read: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file can't be written.
+    #[error("{}: can't be written: {error}", path.display())]
+    Write {
+        /// The file, or the directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Reads a directory.
+///
+/// # Errors
+///
+/// A file can't be read, or only some of the three are there.
+pub fn read(dir: &Path) -> Result<Contents, DirectoryError> {
+    let file = |name: &str| {
+        let path = dir.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DirectoryError::Read { path, error }),
+        }
+    };
+    match (file(CA)?, file(CERT)?, file(KEY)?) {
+        (Some(ca), Some(cert), Some(key)) => Ok(Contents::Complete(Files { ca, cert, key })),
+        (None, None, None) => Ok(Contents::Empty),
+        (ca, cert, key) => {
+            let found = [(CA, ca), (CERT, cert), (KEY, key)];
+            let names =
+                |there| found.iter().filter(|(_, file)| file.is_some() == there).map(|(name, _)| *name).collect();
+            Err(DirectoryError::Partial { dir: dir.to_owned(), there: names(true), missing: names(false) })
+        }
+    }
+}
+
+/// Writes the three files, each whole or not at all, the key readable by its owner alone. Makes the directory.
+///
+/// # Errors
+///
+/// A file can't be written; those before it are.
+pub fn write(dir: &Path, files: &Files) -> Result<(), DirectoryError> {
+    fs::create_dir_all(dir).map_err(|error| DirectoryError::Write { path: dir.to_owned(), error })?;
+    for (name, bytes, mode) in [(CA, &files.ca, 0o644), (CERT, &files.cert, 0o644), (KEY, &files.key, 0o600)] {
+        let path = dir.join(name);
+        replace(&path, bytes, mode).map_err(|error| DirectoryError::Write { path, error })?;
+    }
+    Ok(())
+}
+
+/// Replaces a file in one step: a reader sees the old bytes or the new ones.
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    // It would keep its mode if it were left from an earlier process.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}

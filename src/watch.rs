@@ -1,0 +1,167 @@
+//! Tells when files under some paths may have changed, so that they are read again.
+//!
+//! Watched are directories, never files: the kubelet swaps a mounted ConfigMap or Secret by renaming a symbolic link
+//! beside the file, and a watch on the file itself sees that once and then never again. What is watched may not be
+//! there yet, and may be replaced as a whole. Who waits reads everything again and compares: an event says only that
+//! it is time to look.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// A change is told once this long nothing further happened: a set of files is rarely written in one go.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// A change is told after this long at the latest, however busy the directory is.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Without any event, it is time to look after this long: some file systems (NFS, FUSE) tell nothing.
+const POLL: Duration = Duration::from_secs(30);
+
+/// The same where the system gives us no watcher at all.
+const POLL_UNWATCHED: Duration = Duration::from_millis(1500);
+
+/// A wait for changes under some paths.
+#[derive(Debug)]
+pub struct Watch {
+    roots: Vec<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
+    wake: Arc<Notify>,
+}
+
+impl Watch {
+    /// Starts to watch directories, files (by their directory), and paths that are yet to come.
+    #[must_use]
+    pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let roots: Vec<PathBuf> = paths.into_iter().map(|path| root(&path)).collect();
+        let wake = Arc::new(Notify::new());
+        let watcher = notify::recommended_watcher({
+            let (roots, wake) = (roots.clone(), Arc::clone(&wake));
+            move |event: notify::Result<notify::Event>| {
+                if event.map_or(true, |event| concerns(&event, &roots)) {
+                    wake.notify_one();
+                }
+            }
+        })
+        .inspect_err(|error| tracing::warn!(%error, "files can't be watched, they are polled instead"))
+        .ok();
+        let mut watch = Self { roots, watcher, wake };
+        watch.arm();
+        watch
+    }
+
+    /// Waits until it is time to look again. Dropped while it waits, it may forget a change until the next poll.
+    pub async fn changed(&mut self) {
+        let poll = if self.watcher.is_some() { POLL } else { POLL_UNWATCHED };
+        if timeout(poll, self.wake.notified()).await.is_ok() {
+            let latest = Instant::now() + PATIENCE;
+            while Instant::now() < latest {
+                if timeout_at(latest.min(Instant::now() + QUIET), self.wake.notified()).await.is_err() {
+                    break;
+                }
+            }
+        }
+        // Before the caller reads: what changes from now on wakes us again.
+        self.arm();
+    }
+
+    /// Watches what is there now. A path may be another directory than a moment ago, so each is watched anew.
+    fn arm(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for root in &self.roots {
+            // The directory above tells when this one comes, goes or is replaced.
+            let above = root.ancestors().skip(1).find(|above| above.is_dir());
+            for path in above.into_iter().chain([root.as_path()]) {
+                if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
+                    tracing::debug!(%error, path = %path.display(), "not watched for now");
+                }
+            }
+        }
+    }
+}
+
+/// The directory to watch for a path.
+fn root(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match path.parent() {
+        Some(parent) if path.is_file() => parent.to_owned(),
+        _ => path,
+    }
+}
+
+/// Whether an event is about something in, at or above a root.
+fn concerns(event: &notify::Event, roots: &[PathBuf]) -> bool {
+    // Our own reading opens files: to answer that would never end.
+    let reading = matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
+    let about = |path: &PathBuf| roots.iter().any(|root| path.starts_with(root) || root.starts_with(path));
+    !reading && (event.paths.is_empty() || event.paths.iter().any(about))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Far above the second or so that a change takes to be told, far below the poll.
+    const SOON: Duration = Duration::from_secs(10);
+
+    async fn told(watch: &mut Watch) -> bool {
+        timeout(SOON, watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn every_swap_of_a_mounted_config_map_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let swap = |round: usize| {
+            let version = format!("..2026_{round}");
+            fs::create_dir(at(&version)).unwrap();
+            fs::write(at(&version).join("a.yaml"), version.as_bytes()).unwrap();
+            symlink(&version, at("..data_tmp")).unwrap();
+            fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        };
+        swap(0);
+        symlink("..data/a.yaml", at("a.yaml")).unwrap();
+        let mut directory = Watch::new([dir.path().to_owned()]);
+        let mut file = Watch::new([at("a.yaml")]);
+        for round in 1..4 {
+            swap(round);
+            assert!(told(&mut directory).await, "the directory, round {round}");
+            assert!(told(&mut file).await, "the file, round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_comes_later_and_is_replaced_is_watched() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("not/yet");
+        let mut watch = Watch::new([dir.clone()]);
+        fs::create_dir_all(&dir).unwrap();
+        assert!(told(&mut watch).await, "it came");
+        fs::write(dir.join("a.yaml"), "1").unwrap();
+        assert!(told(&mut watch).await, "a file came");
+        fs::rename(&dir, parent.path().join("not/now")).unwrap();
+        fs::create_dir(&dir).unwrap();
+        assert!(told(&mut watch).await, "it was replaced");
+        fs::write(dir.join("a.yaml"), "2").unwrap();
+        assert!(told(&mut watch).await, "a file of the new one came");
+    }
+
+    #[tokio::test]
+    async fn reading_is_no_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        fs::write(&file, "1").unwrap();
+        let mut watch = Watch::new([dir.path().to_owned()]);
+        fs::read(&file).unwrap();
+        fs::read_dir(dir.path()).unwrap().for_each(drop);
+        assert!(timeout(Duration::from_secs(1), watch.changed()).await.is_err());
+    }
+}

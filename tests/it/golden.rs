@@ -1,0 +1,126 @@
+//! The golden corpus: every folder of `tests/fixtures/inject` through every way into the engine.
+//!
+//! A folder holds `pod.yaml` and, if it needs them, `templates.yaml` (beside the built-ins), `namespace.yaml` and
+//! `options.yaml`; and what comes of the pod: `want.pod.yaml` and `want.patch.json`, or `want.skip`, or `want.reject`,
+//! and `want.warnings`. `PODGRAFT_UPDATE=1` writes these; `PODGRAFT_CASE=mesh` looks only at cases with that in their name.
+
+pub mod case;
+mod doors;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{env, fs};
+
+use case::Case;
+use doors::{Answer, Verdict};
+use serde_json::Value;
+
+use crate::promises;
+
+/// The files that say what is wanted.
+const WANTS: [&str; 5] = ["want.patch.json", "want.pod.yaml", "want.reject", "want.skip", "want.warnings"];
+
+/// The review's identity; an answer carries it back.
+const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
+
+#[test]
+fn every_case_comes_out_as_wanted() {
+    let update = env::var_os("PODGRAFT_UPDATE").is_some();
+    for_each_case(|case| {
+        let found = files(case, &doors::engine(case, &case.pod));
+        if update { write(case, &found) } else { compare(case, &found) }
+    });
+}
+
+#[test]
+fn every_case_keeps_the_promises() {
+    for_each_case(|case| {
+        let answer = doors::engine(case, &case.pod);
+        assert_eq!(doors::engine(case, &case.pod), answer, "the same bytes again");
+        let Verdict::Inject(patch) = &answer.verdict else { return };
+        let patched = promises::keep(&case.pod, patch);
+        let again = doors::engine(case, &patched.to_string());
+        assert_eq!(again.verdict, Verdict::Skip("already_done"), "a second time");
+    });
+}
+
+#[test]
+fn an_admission_review_says_the_same_as_the_engine() {
+    for_each_case(|case| {
+        let answer = doors::engine(case, &case.pod);
+        doors::assert_says(&doors::admission(case, UID), UID, &answer);
+    });
+}
+
+/// Calls `check` for every case, and names those for which it panics.
+fn for_each_case(check: impl Fn(&Case)) {
+    let only = env::var("PODGRAFT_CASE").unwrap_or_default();
+    let mut failed = Vec::new();
+    for folder in case::folders() {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.contains(&only) && catch_unwind(AssertUnwindSafe(|| check(&Case::read(folder)))).is_err() {
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "{} cases fail: {failed:#?}", failed.len());
+}
+
+/// The `want` files that this answer makes.
+fn files(case: &Case, answer: &Answer) -> BTreeMap<&'static str, String> {
+    let mut files = BTreeMap::new();
+    match &answer.verdict {
+        Verdict::Inject(patch) => {
+            let mut pod: Value = serde_json::from_str(&case.pod).unwrap();
+            promises::apply(&mut pod, patch);
+            files.insert("want.patch.json", one_operation_a_line(patch));
+            files.insert("want.pod.yaml", to_yaml(&pod));
+        }
+        Verdict::Skip(label) => drop(files.insert("want.skip", format!("{label}\n"))),
+        Verdict::Reject(reasons) => {
+            let lines = reasons.iter().map(|(label, sentence)| format!("{label}: {sentence}\n"));
+            files.insert("want.reject", lines.collect());
+        }
+    }
+    if !answer.warnings.is_empty() {
+        files.insert("want.warnings", answer.warnings.iter().map(|warning| format!("{warning}\n")).collect());
+    }
+    files
+}
+
+fn one_operation_a_line(patch: &str) -> String {
+    let operations: Vec<Value> = serde_json::from_str(patch).unwrap();
+    let lines: Vec<_> = operations.iter().map(|operation| format!("  {operation}")).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
+fn to_yaml(pod: &Value) -> String {
+    let text = serde_saphyr::to_string(pod).unwrap();
+    assert_eq!(case::yaml::<Value>("want.pod.yaml", &text), *pod, "YAML reads back");
+    text
+}
+
+fn compare(case: &Case, found: &BTreeMap<&'static str, String>) {
+    let wanted: BTreeMap<_, _> = case.wants().collect();
+    let mut differs = false;
+    for name in WANTS {
+        let (wanted, found) = (wanted.get(name), found.get(name));
+        if wanted != found {
+            differs = true;
+            let text = |side: Option<&String>| side.cloned().unwrap_or_default();
+            let (wanted, found) = (text(wanted), text(found));
+            let diff = similar::TextDiff::from_lines(&wanted, &found);
+            eprintln!("{}", diff.unified_diff().header(&format!("{}/{name}", case.name), "found"));
+        }
+    }
+    assert!(!differs, "{} differs; PODGRAFT_UPDATE=1 writes what was found", case.name);
+}
+
+fn write(case: &Case, found: &BTreeMap<&'static str, String>) {
+    for name in WANTS {
+        let path = case.folder.join(name);
+        match found.get(name) {
+            Some(text) => fs::write(path, text).unwrap(),
+            None => drop(fs::remove_file(path)),
+        }
+    }
+}

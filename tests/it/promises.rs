@@ -1,0 +1,156 @@
+//! The promises of the engine that any patched pod can be held to, without knowing what was asked for.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+/// Applies a patch of `add` operations.
+pub fn apply(pod: &mut Value, patch: &str) {
+    let operations: json_patch::Patch = serde_json::from_str(patch).unwrap();
+    for operation in &operations.0 {
+        assert!(matches!(operation, json_patch::PatchOperation::Add(_)), "only add: {operation}");
+    }
+    json_patch::patch(pod, &operations).unwrap_or_else(|error| panic!("the patch applies: {error}"));
+}
+
+/// Asserts that the patch is additive and sound, and gives the patched pod.
+pub fn keep(pod: &str, patch: &str) -> Value {
+    let before: Value = serde_json::from_str(pod).unwrap();
+    let mut after = before.clone();
+    apply(&mut after, patch);
+
+    if let Err(lost) = contained(&before, &after, "") {
+        panic!("the patch takes away or changes {lost}");
+    }
+    let (unknown_before, unknown_after) = (unknown_fields(&before), unknown_fields(&after));
+    assert_eq!(unknown_before, unknown_after, "unknown fields stay, and none are added");
+    let (wrong_before, wrong_after) = (problems(&before), problems(&after));
+    let new: Vec<_> = wrong_after.difference(&wrong_before).collect();
+    assert!(new.is_empty(), "the patch breaks core/v1 rules: {new:?}");
+    after
+}
+
+/// Our own annotation: the one thing that may be overwritten.
+const STATUS: &str = "/metadata/annotations/podgraft.dev~1status";
+
+/// Whether `after` still has everything that `before` has: each member of a map, each item of a list in its order. A
+/// `null` counts as absent. The error is the path of what is lost.
+fn contained(before: &Value, after: &Value, path: &str) -> Result<(), String> {
+    match (before, after) {
+        (Value::Null, _) => Ok(()),
+        (Value::Object(before), Value::Object(after)) => before.iter().try_for_each(|(key, value)| {
+            let path = format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
+            match after.get(key) {
+                _ if path == STATUS => Ok(()),
+                Some(after) => contained(value, after, &path),
+                None => Err(path),
+            }
+        }),
+        (Value::Array(before), Value::Array(after)) => {
+            // The earliest match leaves the most for the rest, so if any order-keeping assignment exists, this finds it.
+            let mut rest = after.iter();
+            before.iter().enumerate().try_for_each(|(index, item)| {
+                let path = format!("{path}/{index}");
+                if rest.any(|after| contained(item, after, &path).is_ok()) { Ok(()) } else { Err(path) }
+            })
+        }
+        _ if before == after => Ok(()),
+        _ => Err(path.to_owned()),
+    }
+}
+
+/// The fields that core/v1 of the dependency does not know, without list positions, which the patch may shift.
+fn unknown_fields(pod: &Value) -> Vec<String> {
+    let mut unknown = Vec::new();
+    let decoded: Result<Pod, _> = serde_ignored::deserialize(pod, |path| {
+        let path = path.to_string();
+        let names = path.split('.').filter(|name| *name != "?" && name.parse::<usize>().is_err());
+        unknown.push(names.collect::<Vec<_>>().join("."));
+    });
+    decoded.unwrap_or_else(|error| panic!("the pod is core/v1: {error}"));
+    unknown.sort();
+    unknown
+}
+
+/// What core/v1 validation has against a pod, as far as a graft could cause it.
+pub fn problems(pod: &Value) -> BTreeSet<String> {
+    let mut problems = BTreeSet::new();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let spec = &pod["spec"];
+    let volumes = list(&spec["volumes"]);
+    let mut unique = Unique::default();
+    for volume in &volumes {
+        unique.add(format!("volume {}", text(&volume["name"])));
+    }
+
+    for (kind, container) in containers(spec) {
+        let name = text(&container["name"]);
+        unique.add(format!("container {name}"));
+        if name.is_empty() || name.len() > 63 {
+            problems.insert(format!("{kind} name {name:?}"));
+        }
+        for mount in list(&container["volumeMounts"]) {
+            let path = text(&mount["mountPath"]);
+            unique.add(format!("mount path {path} in {name}"));
+            if !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
+                problems.insert(format!("{name} mounts {}, which is no volume", mount["name"]));
+            }
+            if path.contains(':') || path.split('/').any(|part| part == "..") {
+                problems.insert(format!("{name} mounts at {path}"));
+            }
+        }
+        for device in list(&container["volumeDevices"]) {
+            unique.add(format!("mount path {} in {name}", text(&device["devicePath"])));
+        }
+        let runs_on = kind == "container" || container["restartPolicy"] == "Always";
+        for port in list(&container["ports"]) {
+            let protocol = port["protocol"].as_str().unwrap_or("TCP");
+            if runs_on {
+                unique.add(format!("port {}/{protocol}", port["containerPort"]));
+            }
+            if let (true, Some(host_port @ 1..)) = (runs_on, port["hostPort"].as_i64()) {
+                unique.add(format!("host port {host_port}/{protocol} on {:?}", text(&port["hostIP"])));
+            }
+            if let Some(port_name) = port["name"].as_str() {
+                unique.add(format!("port name {port_name} in {name}"));
+            }
+        }
+        if kind == "init container" && !runs_on {
+            for field in ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"] {
+                if container.get(field).is_some_and(|value| !value.is_null()) {
+                    problems.insert(format!("init container {name} has {field}"));
+                }
+            }
+        }
+        if container["image"].as_str().is_none_or(str::is_empty) {
+            problems.insert(format!("{name} has no image"));
+        }
+    }
+    problems.extend(unique.repeated);
+    problems
+}
+
+/// Every container of a pod, with what it is.
+pub fn containers(spec: &Value) -> Vec<(&'static str, &Value)> {
+    [("init container", "initContainers"), ("container", "containers"), ("ephemeral container", "ephemeralContainers")]
+        .into_iter()
+        .flat_map(|(kind, field)| spec[field].as_array().into_iter().flatten().map(move |item| (kind, item)))
+        .collect()
+}
+
+/// Things that may be there once.
+#[derive(Default)]
+struct Unique {
+    seen: BTreeSet<String>,
+    repeated: BTreeSet<String>,
+}
+
+impl Unique {
+    fn add(&mut self, thing: String) {
+        if let Some(thing) = self.seen.replace(thing) {
+            self.repeated.insert(format!("{thing} twice"));
+        }
+    }
+}
