@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use code::Code;
 use data::Data;
-use evaluate::{Machine, fail};
+use evaluate::fail;
 
 use super::node::MAX_ITEMS;
 use super::parameter::{Parameter, Type, Value};
@@ -106,6 +106,46 @@ pub trait Variables {
     ///
     /// It can't be had (the pod nests too deeply to be read as a tree).
     fn variable(&self, variable: Variable) -> Result<&serde_json::Value, String>;
+
+    /// What all evaluations together may spend.
+    fn budget(&self) -> &Budget;
+}
+
+/// What the expressions of one request, or of one trial rendering, may spend together: each is bounded, this bounds
+/// how often a template may repeat them. In `evaluate`'s units.
+#[derive(Debug)]
+pub struct Budget(Cell<usize>);
+
+impl Budget {
+    /// Ten times what one evaluation may spend; pods with many large grafts take some thousand.
+    const TOTAL: usize = 1_000_000;
+
+    /// The budget of a request.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Cell::new(Self::TOTAL))
+    }
+
+    /// What is left of it.
+    fn left(&self) -> usize {
+        self.0.get()
+    }
+
+    fn spend(&self, units: usize) -> Result<(), EvaluationError> {
+        let rest = self.0.get().checked_sub(units);
+        self.0.set(rest.unwrap_or(0));
+        if rest.is_some() { Ok(()) } else { Self::exhausted() }
+    }
+
+    fn exhausted<T>() -> Result<T, EvaluationError> {
+        fail(format!("the expressions of this request take more than {} steps together", Self::TOTAL))
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// What `forEach` binds: `item`, and `index` from 0.
@@ -114,13 +154,18 @@ pub struct Item<'v> {
     value: Data<'v>,
     index: usize,
     sources: Sources,
+    /// How many `forEach` are around, this one counted.
+    level: usize,
 }
+
+/// How deep `forEach` may nest; core/v1 has lists in lists in lists in lists.
+const MAX_LEVELS: usize = 4;
 
 impl<'v> Item<'v> {
     /// An item that no `forEach` made, for a trial rendering.
     #[must_use]
     pub fn new(item: &'v serde_json::Value, index: usize) -> Self {
-        Self { value: item.into(), index, sources: Sources { parameters: true, pod: true } }
+        Self { value: item.into(), index, sources: Sources { parameters: true, pod: true }, level: 1 }
     }
 }
 
@@ -236,7 +281,7 @@ impl Expression {
     ///
     /// It fails, exceeds the limits or is no boolean.
     pub fn condition(&self, variables: &dyn Variables, item: Option<&Item<'_>>) -> Result<bool, EvaluationError> {
-        match Machine::new(variables, item).evaluate(&self.code)? {
+        match evaluate::run(&self.code, variables, item)? {
             Data::Boolean(boolean) => Ok(boolean),
             other => fail(format!("a condition is a bool, not {}", other.kind())),
         }
@@ -253,12 +298,16 @@ impl Expression {
         item: Option<&'v Item<'v>>,
     ) -> Result<Vec<Item<'v>>, EvaluationError> {
         let sources = self.sources(item);
-        match Machine::new(variables, item).evaluate(&self.code)? {
+        let level = 1 + item.map_or(0, |outer| outer.level);
+        if level > MAX_LEVELS {
+            return fail(format!("forEach nests at most {MAX_LEVELS} deep"));
+        }
+        match evaluate::run(&self.code, variables, item)? {
             Data::List(list) if list.len() > MAX_ITEMS => {
                 fail(format!("forEach goes over at most {MAX_ITEMS} items, not {}", list.len()))
             }
             Data::List(list) => {
-                Ok(list.iter().enumerate().map(|(index, value)| Item { value, index, sources }).collect())
+                Ok(list.iter().enumerate().map(|(index, value)| Item { value, index, sources, level }).collect())
             }
             other => fail(format!("forEach goes over a list, not {}", other.kind())),
         }

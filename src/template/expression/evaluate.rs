@@ -8,13 +8,14 @@
 //! of [`BUDGET`], paid *before* the work is done and the memory taken. So one evaluation visits at most `BUDGET` nodes
 //! (some milliseconds) and holds at most `BUDGET` items and `BUDGET * CHUNK` bytes of text (some MiB); values are shared,
 //! so nothing is ever copied for free. The depth of recursion is that of the expression, which `scan` limits, or of a
-//! value, which is limited by the JSON parser or, again, by the expression.
+//! value, which is limited by the JSON parser or, again, by the expression. All evaluations of a request share a
+//! [`Budget`] besides, so that no template makes it long by repetition.
 
 use std::sync::Arc;
 
 use super::code::{At, Code, Element, Loop, LoopKind, Select};
 use super::data::{Data, List, Map, Text};
-use super::{EvaluationError, Item, Variables, functions, operators};
+use super::{Budget, EvaluationError, Item, Variables, functions, operators};
 use crate::nearest::did_you_mean;
 use crate::template::parameter::quoted;
 
@@ -23,7 +24,7 @@ use crate::template::parameter::quoted;
 const BUDGET: usize = 100_000;
 
 /// Bytes of text that one unit reads or writes.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 
 pub(super) type Evaluated<'v> = Result<Data<'v>, EvaluationError>;
 
@@ -33,6 +34,16 @@ pub(super) struct Machine<'v> {
     item: Option<&'v Item<'v>>,
     locals: Vec<Data<'v>>,
     budget: usize,
+    /// The budget that it began with.
+    allowed: usize,
+}
+
+/// Evaluates an expression, at the cost of the request's budget too.
+pub(super) fn run<'v>(code: &'v Code, variables: &'v dyn Variables, item: Option<&'v Item<'v>>) -> Evaluated<'v> {
+    let allowed = BUDGET.min(variables.budget().left());
+    let mut machine = Machine { variables, item, locals: Vec::new(), budget: allowed, allowed };
+    let value = machine.evaluate(code);
+    variables.budget().spend(allowed - machine.budget).and(value)
 }
 
 /// An evaluation that has no value.
@@ -41,16 +52,13 @@ pub(super) fn fail<T>(message: impl Into<String>) -> Result<T, EvaluationError> 
 }
 
 impl<'v> Machine<'v> {
-    pub(super) fn new(variables: &'v dyn Variables, item: Option<&'v Item<'v>>) -> Self {
-        Self { variables, item, locals: Vec::new(), budget: BUDGET }
-    }
-
     /// Pays for work to be done. Once the budget is spent nothing is free any more, so that `||` can't hide the error.
     pub(super) fn spend(&mut self, units: usize) -> Result<(), EvaluationError> {
         let rest = self.budget.checked_sub(units);
         self.budget = rest.unwrap_or(0);
         match rest {
             Some(_) => Ok(()),
+            None if self.allowed < BUDGET => Budget::exhausted(),
             None => {
                 fail(format!("takes more than {BUDGET} steps: the lists or texts that it works on are too long for it"))
             }

@@ -1,7 +1,7 @@
 //! String leaves of templates: text and expressions in turn, rendered as JSON.
 
 use super::code::Code;
-use super::evaluate::Machine;
+use super::evaluate::{self, CHUNK};
 use super::scan::{self, Piece};
 use super::write::Writer;
 use super::{EvaluationError, Expression, ExpressionError, Item, Names, Variable, Variables};
@@ -108,10 +108,21 @@ impl Leaf {
         item: Option<&Item<'_>>,
         out: &mut String,
     ) -> Result<bool, EvaluationError> {
-        let mut writer = Writer::new(out);
+        let start = out.len();
+        let rendered = self.write(variables, item, Writer::new(out))?;
+        variables.budget().spend((out.len() - start) / CHUNK)?;
+        Ok(rendered)
+    }
+
+    fn write(
+        &self,
+        variables: &dyn Variables,
+        item: Option<&Item<'_>>,
+        mut writer: Writer<'_>,
+    ) -> Result<bool, EvaluationError> {
         match &self.parts {
             Parts::One(expression) => {
-                let value = Machine::new(variables, item).evaluate(&expression.code)?;
+                let value = evaluate::run(&expression.code, variables, item)?;
                 writer.value(&value, self.style, self.doubles(expression, item))
             }
             Parts::Mixed(parts) => {
@@ -120,7 +131,7 @@ impl Leaf {
                     match part {
                         Part::Text(text) => writer.json(text)?,
                         Part::Expression(expression) => {
-                            let value = Machine::new(variables, item).evaluate(&expression.code)?;
+                            let value = evaluate::run(&expression.code, variables, item)?;
                             writer.scalar(&value, self.doubles(expression, item))?;
                         }
                     }
