@@ -27,7 +27,7 @@ pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<
 }
 
 /// The system has no thread to load a file on: no mistake of the file's, but as much a reason to keep the last good one.
-pub(super) fn no_thread(origin: Origin, text: &str, error: &std::io::Error) -> LoadError {
+pub(super) fn no_thread(origin: Origin, text: &str, error: &impl std::fmt::Display) -> LoadError {
     let mut problems = Problems::new(text);
     problems.error(&Place::default(), format!("the file can't be read now: no thread is to be had: {error}"));
     let diagnostics = problems.finish().err().unwrap_or_default();
