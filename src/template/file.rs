@@ -97,8 +97,8 @@ fn guess(text: &str) -> Option<(Scope, String)> {
     };
     let metadata = value(false, "metadata").unwrap_or_default();
     let inline = |key: &str| {
-        let (_, rest) = metadata.split_once(key)?;
-        let value = rest.strip_prefix(':')?.split([',', '}']).next()?;
+        let value =
+            metadata.split(['{', ',', '}']).find_map(|part| part.trim().strip_prefix(key)?.strip_prefix(':'))?;
         Some(value.trim().trim_matches(['"', '\'']).to_owned())
     };
     let name = inline("name").or_else(|| value(true, "name"))?;
