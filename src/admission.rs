@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::inject::json::Text;
 use crate::inject::outcome::{Outcome, Reason, Warning};
 use crate::inject::pod::{Document, Pod, PodError, PodRequest};
+use crate::inject::reason::quote;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -134,7 +135,7 @@ pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
             Err(error) => {
                 let PodError { path, problem } = PodError::explain::<Wire<'_, IgnoredAny>>(text, &error);
                 let place = if path == "pod" { String::new() } else { format!("{path}: ") };
-                Err(DecodeError::NotAReview(format!("the body is no {KIND}: {place}{problem}")))
+                Err(DecodeError::NotAReview(cut(format!("the body is no {KIND}: {place}{problem}"), LONGEST_MESSAGE)))
             }
         },
     }
@@ -144,8 +145,9 @@ fn checked<P>(wire: Wire<'_, P>) -> Result<WireRequest<'_, P>, DecodeError> {
     let refuse = |problem: String| Err(DecodeError::NotAReview(problem));
     if &*wire.api_version != API_VERSION || &*wire.kind != KIND {
         return refuse(format!(
-            "the body is {:?} of {:?}; wanted is {KIND} of {API_VERSION}",
-            &*wire.kind, &*wire.api_version
+            "the body is {} of {}; wanted is {KIND} of {API_VERSION}",
+            quote(&wire.kind),
+            quote(&wire.api_version)
         ));
     }
     let Some(request) = wire.request else { return refuse(format!("the {KIND} has no request")) };
@@ -235,6 +237,7 @@ pub fn encode(uid: &str, outcome: &Outcome<'_>) -> Vec<u8> {
 #[must_use]
 pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
     let reason = if code == 400 { "BadRequest" } else { "Forbidden" };
+    let message = &cut(message.to_owned(), LONGEST_MESSAGE);
     write(Response { uid, status: Some(Status { outcome: "Failure", message, reason, code }), ..Response::default() })
 }
 

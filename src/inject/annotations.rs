@@ -46,8 +46,9 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.level {
-            Level::Pod => write!(f, "annotation {}", self.text),
-            Level::Namespace => write!(f, "namespace annotation {}", self.text),
+            // A key comes before the API server has validated it: it may hold anything.
+            Level::Pod => write!(f, "annotation {}", self.text.escape_debug()),
+            Level::Namespace => write!(f, "namespace annotation {}", self.text.escape_debug()),
         }
     }
 }

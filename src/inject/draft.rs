@@ -4,6 +4,9 @@ use super::pod::Port;
 use super::targets::Target;
 use crate::template::Line;
 
+/// The most additions that the grafts of one pod may make: planning compares each with those before it.
+pub const MAX_ADDITIONS: usize = 4096;
+
 /// Index of a graft among those that are asked for.
 pub type GraftIndex = usize;
 
@@ -200,6 +203,12 @@ impl Draft<'_> {
         self.mounts.truncate(mounts);
         self.variables.truncate(variables);
         self.fields.truncate(fields);
+    }
+
+    /// How much is planned.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.mark().0.iter().sum()
     }
 
     /// Whether anything of this graft is planned.

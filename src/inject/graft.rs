@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::bindings::{Bindings, Shared};
-use super::draft::{Draft, GraftIndex};
+use super::draft::{Draft, GraftIndex, MAX_ADDITIONS};
 use super::json::Text;
 use super::pod::{Container, Pod};
 use super::reason::{Reason, Warning};
@@ -127,6 +127,11 @@ pub fn plan<'a>(
     grafting.target_additions(&bindings);
     grafting.containers(&bindings);
     grafting.pod_additions(&bindings);
+    let found = grafting.draft.len();
+    if found > MAX_ADDITIONS {
+        let (graft, what) = (grafting.name(), "additions to the pod");
+        grafting.refuse(Reason::TooMuch { graft, what, found, most: MAX_ADDITIONS });
+    }
     if grafting.clashes.is_empty() {
         warnings.append(&mut grafting.warnings);
         Ok(Made::Grafted(grafting.record))

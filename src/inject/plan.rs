@@ -2,15 +2,16 @@
 
 use super::annotations::Level;
 use super::bindings::Shared;
-use super::draft::{Draft, GraftIndex};
+use super::draft::{Draft, Field, GraftIndex};
 use super::graft::{self, Clash, Context, Made};
+use super::json::Members;
 use super::order::{Impossible, Ordering, Slot};
 use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
 use super::patch;
-use super::pod::PodRequest;
+use super::pod::{Pod, PodRequest};
 use super::reason::{Reason, Warning};
 use super::resolve::{Asked, Resolved};
-use super::status::{self, Record, Skip, Status};
+use super::status::{self, Record, STATUS, Skip, Status};
 use super::targets::{self, Target};
 use crate::snapshot::Snapshot;
 
@@ -113,6 +114,9 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     }
     kept.extend(status.others(&kept));
     let annotation = status::write(&kept, &skipped);
+    if let Err(reason) = annotations_fit(&request.pod, &draft, &annotation) {
+        return Outcome::Reject(vec![reason], warnings);
+    }
     let changes = patch::changes(&request.pod, draft, &order, &index_of, &annotation);
     Outcome::Inject(Plan { grafts, changes, not_applied, warnings })
 }
@@ -225,4 +229,20 @@ fn fail<'a>(found: Vec<Reason>, ignored: bool, reasons: &mut Vec<Reason>, warnin
     let why = found.first().cloned().map_or(Why::When, |first| Why::Ignored(Box::new(first)));
     warnings.extend(found.into_iter().map(|reason| Warning::LeftOut(Box::new(reason))));
     State::Out(why)
+}
+
+/// What all annotations of an object may hold, keys and values together (apimachinery's `TotalAnnotationSizeLimitB`).
+const ALL_ANNOTATIONS: usize = 256 * 1024;
+
+fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_>, status: &str) -> Result<(), Reason> {
+    let own = pod.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
+    let before: usize = own.filter(|(key, _)| *key != STATUS).map(|(key, value)| key.len() + value.len()).sum();
+    let new = draft.fields.iter().filter(|field| field.field == Field::Annotation);
+    let added: usize = new.map(|field| field.key.len() + field.json.len()).sum();
+    let found = before + added + STATUS.len() + status.len();
+    // What the pod got wrong by itself is the API server's to say.
+    if found <= ALL_ANNOTATIONS || before > ALL_ANNOTATIONS {
+        return Ok(());
+    }
+    Err(Reason::Annotations { found, most: ALL_ANNOTATIONS })
 }

@@ -172,6 +172,26 @@ pub enum Reason {
         /// How many are allowed.
         most: usize,
     },
+    /// More of something than is looked at, so that no pod can stall the webhook.
+    #[error("{graft}: {found} {what}; at most {most} are allowed")]
+    TooMuch {
+        /// The graft.
+        graft: Name,
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many are allowed.
+        most: usize,
+    },
+    /// All annotations together may hold 256 KiB (Kubernetes documentation, "Annotations"), our status among them.
+    #[error("the pod's annotations would hold {found} bytes; at most {most} are allowed by Kubernetes")]
+    Annotations {
+        /// Bytes after injection.
+        found: usize,
+        /// Bytes allowed.
+        most: usize,
+    },
     /// An expression without a value for this pod.
     #[error("{graft}: {place}: {message}")]
     Evaluation {
@@ -357,7 +377,7 @@ impl Reason {
             Self::UnknownParameter { .. } => "unknown_parameter",
             Self::MissingParameter { .. } => "missing_parameter",
             Self::UnknownTarget { .. } | Self::NoTarget { .. } => "no_target",
-            Self::TooManyGrafts { .. } => "too_many_grafts",
+            Self::TooManyGrafts { .. } | Self::TooMuch { .. } | Self::Annotations { .. } => "too_much",
             Self::Evaluation { .. } | Self::Rendered { .. } => "evaluation",
             Self::WrongOs { .. } | Self::HostNetwork { .. } | Self::ClassicSidecar { .. } => "impossible",
             Self::ContainerName { .. } => "container_name",
@@ -382,7 +402,7 @@ impl Reason {
         "unknown_parameter",
         "missing_parameter",
         "no_target",
-        "too_many_grafts",
+        "too_much",
         "evaluation",
         "impossible",
         "container_name",

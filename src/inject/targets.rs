@@ -30,6 +30,9 @@ const FOREIGN: [&str; 14] = [
     "vault-agent",
 ];
 
+/// The most containers that one graft is wired into.
+const MAX_TARGETS: usize = 256;
+
 /// One of the pod's containers.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
@@ -71,6 +74,20 @@ fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {
 ///
 /// A name that no container has; a pod without containers of its own.
 pub fn find<'a>(
+    pod: &'a Pod<'a>,
+    asked: &Asked<'_>,
+    status: &Status<'_>,
+    policy: &Policy,
+) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
+    let found = choose(pod, asked, status, policy)?;
+    if found.len() <= MAX_TARGETS {
+        return Ok(found);
+    }
+    let (graft, what) = (asked.name.to_string(), "target containers");
+    Err(vec![(Level::Pod, Reason::TooMuch { graft, what, found: found.len(), most: MAX_TARGETS })])
+}
+
+fn choose<'a>(
     pod: &'a Pod<'a>,
     asked: &Asked<'_>,
     status: &Status<'_>,

@@ -4,6 +4,7 @@ mod builtin;
 mod certs;
 mod golden;
 mod http;
+mod layers;
 mod process;
 mod promises;
 mod reload;

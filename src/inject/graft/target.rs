@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Grafting, items, names, read, render};
 use crate::inject::bindings::Bindings;
-use crate::inject::draft::{NewMount, NewVariable};
+use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
 use crate::inject::json::{MapWriter, Members, Raw, Text, same};
 use crate::inject::paths;
 use crate::inject::pod::{EnvVar, VolumeMount};
@@ -37,8 +37,16 @@ impl<'a> Grafting<'_, 'a> {
         ];
         for (field, node, add) in parts {
             let rendered: Result<Option<Cow<'_, str>>, _> = render(node, bindings, None, field);
-            let added = rendered
-                .and_then(|json| items(json.as_ref(), field)?.into_iter().try_for_each(|item| add(self, item, line)));
+            let added = rendered.and_then(|json| {
+                for item in items(json.as_ref(), field)? {
+                    // One too many is enough to be refused.
+                    if self.draft.len() > MAX_ADDITIONS {
+                        break;
+                    }
+                    add(self, item, line)?;
+                }
+                Ok(())
+            });
             if let Err(error) = added {
                 self.evaluation(field, line, &error);
             }
