@@ -1,5 +1,6 @@
 //! `podgraft serve` as a process of its own, and what it prints.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
@@ -44,6 +45,7 @@ impl Process {
             .args(options)
             .current_dir(dir.path())
             .stdout(Stdio::piped())
+            .stderr(File::create(dir.path().join("log")).unwrap())
             .spawn()
             .unwrap();
         let mut greeting = String::new();
@@ -55,6 +57,11 @@ impl Process {
         };
         let (address, admin) = (after("https://"), after("http://"));
         Self { child, greeting, address, admin, dir }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
