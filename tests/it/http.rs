@@ -271,6 +271,51 @@ async fn a_body_that_does_not_arrive_is_408() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_no_answers_is_cut_off() {
+    let patience = Patience { write: Duration::from_millis(200), ..Patience::default() };
+    let webhook = Setup { patience, ..Setup::default() }.start().await;
+    let mut stream = tokio::net::TcpStream::connect(webhook.admin).await.unwrap();
+    // The answers fill the buffers of both sockets, which may hold some megabytes.
+    let asked = 4000;
+    let requests = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(asked);
+    let sent = tokio::time::timeout(Duration::from_secs(3), stream.write_all(requests.as_bytes())).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut answers = Vec::new();
+    let ended = tokio::time::timeout(LONG, stream.read_to_end(&mut answers)).await;
+    assert!(ended.is_ok(), "the connection ended; sent: {sent:?}");
+    let answered = String::from_utf8_lossy(&answers).matches("HTTP/1.1 200").count();
+    assert!(answered < asked, "{answered} were answered");
+}
+
+#[tokio::test]
+async fn more_connections_than_may_be_open_wait_for_one_that_closes() {
+    let options = podgraft::server::Options { max_connections: 1, ..Default::default() };
+    let webhook = Setup { options, ..Setup::default() }.start().await;
+    let first = webhook.tls(&["http/1.1"]).await.unwrap();
+    let mut second = Box::pin(webhook.mutate(review("u", "note", "x")));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut second).await.is_err(), "it waits");
+    drop(first);
+    assert_eq!(second.await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn many_large_bodies_are_answered_in_turn() {
+    let webhook = std::sync::Arc::new(start().await);
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let webhook = std::sync::Arc::clone(&webhook);
+        clients.spawn(async move {
+            let mut body = review("u", "note", "x").into_bytes();
+            body.resize(1024 * 1024, b' ');
+            webhook.mutate(body).await.status
+        });
+    }
+    while let Some(status) = clients.join_next().await {
+        assert_eq!(status.unwrap(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn the_admin_port_names_what_it_has() {
     let webhook = start().await;
     assert_eq!(said(&webhook.get("/").await), (404, "/ is not here; there are /metrics, /healthz and /readyz"));

@@ -18,7 +18,7 @@ async fn ended(webhook: Webhook) {
 }
 
 #[tokio::test]
-async fn idle_connections_don_t_hold_the_end_up() {
+async fn the_end_waits_for_no_idle_connection() {
     let webhook = start().await;
     let mut idle = webhook.http1().await;
     send(&mut idle, mutate(review("u", "note", "x"))).await;
