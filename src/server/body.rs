@@ -54,7 +54,7 @@ pub(super) struct Read<'s> {
 }
 
 /// Reads a body to its end.
-pub(super) async fn read<'s>(request: Request, patience: Duration, large: &'s Semaphore) -> Result<Read<'s>, Refusal> {
+pub(super) async fn read(request: Request, patience: Duration, large: &Semaphore) -> Result<Read<'_>, Refusal> {
     let headers = request.headers();
     check_type(headers)?;
     let asks_first = headers.contains_key(header::EXPECT);

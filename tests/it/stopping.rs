@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::webhook::{LONG, Setup, Webhook, mutate, review, send, start};
 
 async fn ended(webhook: Webhook) {
-    tokio::time::timeout(LONG, webhook.served).await.expect("the server ends").unwrap();
+    tokio::time::timeout(LONG, webhook.running).await.expect("the server ends").unwrap();
     TcpStream::connect(webhook.address).await.expect_err("nobody listens");
 }
 

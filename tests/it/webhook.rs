@@ -34,7 +34,7 @@ pub struct Webhook {
     pub state: Arc<State>,
     pub keeper: Keeper,
     pub stop: CancellationToken,
-    pub served: JoinHandle<()>,
+    pub running: JoinHandle<()>,
     certs: TempDir,
 }
 
@@ -70,8 +70,8 @@ impl Setup {
         let server = Server::bind(free, free, config, Arc::clone(&state), self.options).await.unwrap();
         let (address, admin) = (server.webhook_address().unwrap(), server.admin_address().unwrap());
         let stop = CancellationToken::new();
-        let served = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        Webhook { address, admin, state, keeper, stop, served, certs }
+        let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+        Webhook { address, admin, state, keeper, stop, running, certs }
     }
 }
 
