@@ -59,13 +59,13 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// Writes to standard output, with colours only if it is a terminal. A reader that has seen enough is no error.
+/// Writes to standard output, byte for byte. A reader that has seen enough is no error.
 ///
 /// # Errors
 ///
 /// Standard output can't be written.
 fn print(output: &[u8]) -> io::Result<()> {
-    let mut stdout = anstream::stdout().lock();
+    let mut stdout = io::stdout().lock();
     match stdout.write_all(output).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
@@ -95,7 +95,7 @@ fn usage(subcommand: &str, message: &str) -> ExitCode {
 /// A directory or file can't be read.
 fn load(mut library: Library) -> anyhow::Result<library::Loaded> {
     let loaded = library.load();
-    let color = color_on_stderr();
+    let color = wants_color(&io::stderr());
     for problem in loaded.report.problems() {
         report(problem.render(color));
     }
@@ -108,6 +108,7 @@ fn load(mut library: Library) -> anyhow::Result<library::Loaded> {
     Ok(loaded)
 }
 
-fn color_on_stderr() -> bool {
-    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+/// Whether to print in colour: to a terminal, unless `NO_COLOR` is set.
+fn wants_color(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }

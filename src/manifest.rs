@@ -5,6 +5,7 @@
 //! sequence of JSON values is JSON, as in kubectl.
 
 mod emit;
+mod misplaced;
 mod pods;
 mod splice;
 mod split;
@@ -14,6 +15,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::snapshot::Namespace;
 use emit::Style;
 pub use pods::Place;
 use tree::Node;
@@ -41,6 +43,15 @@ pub struct Rewritten {
     pub text: String,
     /// The document had comments that are not in the text.
     pub comments_lost: bool,
+}
+
+/// Something that stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oddity {
+    /// Kind and name of the object, for messages: `Deployment/web`.
+    pub subject: String,
+    /// What is odd.
+    pub text: String,
 }
 
 /// A text that is no document, with its place in the stream.
@@ -120,6 +131,29 @@ impl<'t> Document<'t> {
     #[must_use]
     pub fn pods(&self) -> Vec<Place> {
         pods::find(&self.value)
+    }
+
+    /// The namespaces that it declares.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        pods::namespaces(&self.value)
+    }
+
+    /// What its author should know: annotations (of this prefix) that ask for grafts where nobody reads them.
+    #[must_use]
+    pub fn oddities(&self, prefix: &str) -> Vec<Oddity> {
+        let places = self.pods();
+        let kind = self.value.get("kind").and_then(Value::as_str).unwrap_or("object");
+        let unknown = if places.is_empty() { misplaced::within(&self.value, prefix) } else { None };
+        let unknown = unknown.map(|path| Oddity {
+            subject: pods::subject(kind, &self.value),
+            text: format!("{path} asks for grafts, which are made only in a cluster: {kind} is no kind known here"),
+        });
+        let around = places.iter().flat_map(|place| {
+            let texts = misplaced::around(&self.value, place, prefix);
+            texts.into_iter().map(|text| Oddity { subject: place.subject.clone(), text })
+        });
+        around.chain(unknown).collect()
     }
 
     /// The document as YAML: byte for byte if it is YAML.

@@ -3,11 +3,13 @@
 mod graft;
 mod output;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::options::{PolicyArgs, SourceArgs};
 use super::{input, report};
+use crate::manifest::{self, Document};
 use output::Format;
 
 /// Options of `podgraft inject`.
@@ -42,7 +44,7 @@ Examples:
   Inject what a chart renders, in the namespace where it will be installed:
     helm template web ./chart | podgraft inject -n shop
 
-Documents that ask for nothing come out as they went in, byte for byte.
+Documents that ask for nothing come out as they went in, byte for byte; Namespaces among them count.
 If any is refused, nothing is printed, every reason goes to standard error and the exit code is 1.";
 
 /// Injects into manifests.
@@ -56,9 +58,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(error.report("inject")),
     };
     let library = args.sources.library(args.policy.load.options(), args.policy.policy());
-    let snapshot = super::load(library)?.snapshot;
+    let mut snapshot = super::load(library)?.snapshot;
+    let streams: Vec<_> = inputs.iter().map(|input| (&*input.name, manifest::read(&input.text))).collect();
+    // As in a cluster to which all of this is sent.
+    let documents = streams.iter().filter_map(|(_, stream)| stream.as_ref().ok()).flatten();
+    for namespace in documents.flat_map(Document::namespaces) {
+        snapshot.namespaces.insert(namespace);
+    }
     let engine = graft::Engine { snapshot: &snapshot, namespace: &args.namespace };
-    let files: Vec<_> = inputs.iter().map(|input| engine.file(input)).collect();
+    let files: Vec<_> = streams.into_iter().map(|(name, stream)| engine.file(name, stream)).collect();
     for message in files.iter().flat_map(|file| &file.messages) {
         report(message);
     }
@@ -68,7 +76,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if matches!(args.output, Format::Yaml | Format::Diff) {
         warn_of_lost_comments(&files);
     }
-    super::print(output::render(&files, args.output)?.as_bytes())?;
+    let color = super::wants_color(&io::stdout());
+    super::print(output::render(&files, args.output, color)?.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

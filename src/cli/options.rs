@@ -10,6 +10,7 @@ use crate::template::LoadOptions;
 
 /// Where templates and namespaces come from.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Templates and namespaces")]
 pub struct SourceArgs {
     /// Directory of template files (*.yaml, *.yml, *.json), beside the built-in ones; repeatable, later ones win.
     #[arg(long = "templates", value_name = "DIR", env = "PODGRAFT_TEMPLATES", value_delimiter = ',')]
@@ -21,6 +22,7 @@ pub struct SourceArgs {
 
 /// How templates are compiled.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Templates and namespaces")]
 pub struct LoadArgs {
     /// What annotation keys begin with: PREFIX/<template>.
     #[arg(long, value_name = "PREFIX", env = "PODGRAFT_ANNOTATION_PREFIX", default_value = "inject", value_parser = prefix)]
@@ -32,10 +34,8 @@ pub struct LoadArgs {
 
 /// What decides about pods.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Policy")]
 pub struct PolicyArgs {
-    /// How templates are compiled.
-    #[command(flatten)]
-    pub load: LoadArgs,
     /// What happens to a pod that names an unknown template or parameter.
     #[arg(long, value_enum, env = "PODGRAFT_ON_UNKNOWN", default_value = "deny")]
     pub on_unknown: OnUnknownArg,
@@ -51,6 +51,9 @@ pub struct PolicyArgs {
     /// podgraft's own image, which templates name as podgraft.image.
     #[arg(long, value_name = "IMAGE", env = "PODGRAFT_IMAGE", default_value = concat!("podgraft:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
+    /// How templates are compiled.
+    #[command(flatten)]
+    pub load: LoadArgs,
 }
 
 /// `--on-unknown`.

@@ -115,7 +115,7 @@ fn check(args: &Args) -> Result<Checked, Vec<String>> {
     let mut library = args.sources.library(args.policy.load.options(), args.policy.policy());
     let loaded = library.load();
     if args.strict_start {
-        let color = super::color_on_stderr();
+        let color = super::wants_color(&std::io::stderr());
         problems.extend(loaded.report.problems().map(|problem| problem.render(color)));
     }
     match keeper {

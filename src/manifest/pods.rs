@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::snapshot::Namespace;
+
 /// The API groups and kinds that hold a pod template, and where they hold it.
 const TEMPLATES: &[(&str, &str, &str)] = &[
     ("apps", "DaemonSet", "/spec/template"),
@@ -18,7 +20,9 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
 /// A pod of a document: where it is and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// JSON Pointer to the pod or pod template; empty when the document itself is the pod.
+    /// JSON Pointer to the object that holds it: empty, unless that is an item of a list.
+    pub object: String,
+    /// JSON Pointer to the pod or pod template; the object's own when that is the pod.
     pub pointer: String,
     /// Kind and name of the object that holds it, for messages: `Deployment/web`.
     pub subject: String,
@@ -61,12 +65,22 @@ fn walk(object: &Value, pointer: String, listed: &str, places: &mut Vec<Place>) 
     }
     let found = TEMPLATES.iter().find(|(group, name, _)| *name == kind && is_of(group, text("apiVersion")));
     let Some((_, _, template)) = found else { return };
-    let pointer = pointer + template;
     let place = object.pointer(template).filter(|pod| pod.is_object());
     if place.is_some() {
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
         let namespace = namespace.filter(|namespace| !namespace.is_empty()).map(str::to_owned);
-        places.push(Place { pointer, subject: subject(kind, object), namespace });
+        let subject = subject(kind, object);
+        places.push(Place { pointer: format!("{pointer}{template}"), object: pointer, subject, namespace });
+    }
+}
+
+/// The Namespaces in a document: itself, or items of a list.
+pub fn namespaces(document: &Value) -> Vec<Namespace> {
+    let text = |key| document.get(key).and_then(Value::as_str);
+    match (text("apiVersion"), text("kind"), document.get("items").and_then(Value::as_array)) {
+        (Some("v1"), Some("Namespace"), _) => Namespace::from_object(document.clone()).into_iter().collect(),
+        (Some("v1"), Some("List" | "NamespaceList"), Some(items)) => items.iter().flat_map(namespaces).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -78,11 +92,14 @@ fn is_of(group: &str, api_version: Option<&str>) -> bool {
     }
 }
 
-fn subject(kind: &str, object: &Value) -> String {
+/// Kind and name of an object.
+pub fn subject(kind: &str, object: &Value) -> String {
     let name = |pointer| object.pointer(pointer).and_then(Value::as_str).filter(|name| !name.is_empty());
-    match (name("/metadata/name"), name("/metadata/generateName")) {
+    let subject = match (name("/metadata/name"), name("/metadata/generateName")) {
         (Some(name), _) => format!("{kind}/{name}"),
         (None, Some(prefix)) => format!("{kind}/{prefix}*"),
         (None, None) => kind.to_owned(),
-    }
+    };
+    // It goes to a terminal, and nobody has checked it.
+    subject.replace(char::is_control, "\u{fffd}")
 }

@@ -87,6 +87,18 @@ fn nothing_nests_too_deeply_for_the_stack() {
 }
 
 #[test]
+fn a_document_may_be_large_but_not_by_aliases() {
+    let list = "- 1\n".repeat(300_000);
+    assert_eq!(value(&list).as_array().unwrap().len(), 300_000);
+    let bomb: String = ('b'..='j')
+        .zip('a'..)
+        .map(|(this, last)| format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 10].join(", ")))
+        .collect();
+    let error = read(&format!("a: &a [x]\n{bomb}")).unwrap_err();
+    assert!(error[0].message.contains("alias"), "{error:?}");
+}
+
+#[test]
 fn json_is_a_stream_of_objects_or_a_flow_mapping() {
     let documents = read("\u{feff}{\"a\": 1}\n{\"b\": \"yes\"} ").unwrap();
     let values: Vec<_> = documents.iter().map(|document| document.value.clone()).collect();
@@ -110,7 +122,12 @@ fn every_kind_says_where_its_pods_are() {
         ("v1", "ReplicationController"),
     ] {
         let places = pods::find(&workload(group, kind));
-        let want = Place { pointer: "/spec/template".to_owned(), subject: format!("{kind}/x"), namespace: None };
+        let want = Place {
+            object: String::new(),
+            pointer: "/spec/template".to_owned(),
+            subject: format!("{kind}/x"),
+            namespace: None,
+        };
         assert_eq!(places, [want]);
     }
     let cron =
@@ -119,8 +136,15 @@ fn every_kind_says_where_its_pods_are() {
     let pod_template = json!({"apiVersion": "v1", "kind": "PodTemplate", "template": template});
     assert_eq!(pods::find(&pod_template)[0].pointer, "/template");
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "x-", "namespace": "n"}});
-    let want = Place { pointer: String::new(), subject: "Pod/x-*".to_owned(), namespace: Some("n".to_owned()) };
+    let want = Place {
+        object: String::new(),
+        pointer: String::new(),
+        subject: "Pod/x-*".to_owned(),
+        namespace: Some("n".to_owned()),
+    };
     assert_eq!(pods::find(&pod), [want]);
+    let odd = json!({"kind": "Pod", "metadata": {"name": "a\u{1b}[31m\n"}});
+    assert_eq!(pods::find(&odd)[0].subject, "Pod/a\u{fffd}[31m\u{fffd}");
 
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [cron, {"kind": "Secret"}, {"kind": "List", "items": [pod]}]});
     let pointers: Vec<_> = pods::find(&list).into_iter().map(|place| place.pointer).collect();
@@ -143,6 +167,42 @@ fn what_only_looks_like_a_workload_is_left_alone() {
     ] {
         assert_eq!(pods::find(&other), []);
     }
+}
+
+#[test]
+fn annotations_where_nobody_reads_them_are_pointed_out() {
+    let oddities = |text: &str| -> Vec<String> {
+        one(text).oddities("inject").into_iter().map(|oddity| format!("{}: {}", oddity.subject, oddity.text)).collect()
+    };
+    assert_eq!(
+        oddities(
+            "{apiVersion: v1, kind: List, items: [{apiVersion: batch/v1, kind: CronJob, metadata: {name: x, \
+             annotations: {a: b, inject/one: 'true', inject/two: 'true'}}, spec: {jobTemplate: {metadata: {annotations: \
+             {second.inject/one: 'true'}}, spec: {template: {metadata: {labels: {inject/three: 'true'}, annotations: \
+             {inject/two: 'true'}}}}}}}]}"
+        ),
+        [
+            "CronJob/x: annotation inject/one of metadata.annotations is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+            "CronJob/x: annotation second.inject/one of spec.jobTemplate.metadata.annotations is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+            "CronJob/x: label inject/three of spec.jobTemplate.spec.template.metadata.labels is not read; podgraft reads \
+             spec.jobTemplate.spec.template.metadata.annotations",
+        ]
+    );
+    assert_eq!(
+        oddities("{kind: Pod, metadata: {annotations: {inject/a: 'true'}, labels: {inject/b: 'true'}}}"),
+        ["Pod: label inject/b of metadata.labels is not read; podgraft reads metadata.annotations"]
+    );
+    assert_eq!(
+        oddities(
+            "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web, annotations: {inject/a: 'true'}}, \
+             spec: {template: {metadata: {annotations: {inject/a: 'true'}}}}}"
+        ),
+        ["Rollout/web: spec.template.metadata.annotations asks for grafts, which are made only in a cluster: \
+          Rollout is no kind known here"]
+    );
+    assert_eq!(oddities("{kind: Namespace, metadata: {annotations: {inject/a: 'true'}}}"), [""; 0]);
 }
 
 #[test]

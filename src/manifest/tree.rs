@@ -13,6 +13,9 @@ use super::SyntaxError;
 /// 25 KiB of stack in a debug build, so that this is a third of what a main thread has.
 const MAX_DEPTH: usize = 100;
 
+/// How many scalars and brackets aliases may repeat in one document.
+const MAX_REPEATED: usize = 100_000;
+
 /// A value and where it is written.
 #[derive(Debug)]
 pub struct Node {
@@ -38,7 +41,9 @@ pub enum Kind {
 /// Reads one document; null when there is none in the text.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        // What is written may be as large as a dump of a whole cluster; what aliases repeat of it may not.
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: usize::MAX, max_events: usize::MAX },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         legacy_octal_numbers: true,
         with_snippet: false,

@@ -7,10 +7,8 @@ use serde_json::Value;
 use crate::inject::outcome::Plan;
 use crate::inject::pod::PodRequest;
 use crate::inject::{self, Outcome};
-use crate::manifest::{self, Document, Place, Rewritten};
+use crate::manifest::{Document, Place, Rewritten, SyntaxError};
 use crate::snapshot::Snapshot;
-
-use crate::cli::input::Input;
 
 /// What decides.
 #[derive(Debug)]
@@ -56,9 +54,9 @@ pub struct Patched {
 
 impl Engine<'_> {
     /// Injects into every document of a file.
-    pub fn file<'i>(&self, input: &'i Input) -> File<'i> {
-        let mut file = File { name: &input.name, documents: Vec::new(), messages: Vec::new(), refused: false };
-        match manifest::read(&input.text) {
+    pub fn file<'i>(&self, name: &'i str, stream: Result<Vec<Document<'i>>, Vec<SyntaxError>>) -> File<'i> {
+        let mut file = File { name, documents: Vec::new(), messages: Vec::new(), refused: false };
+        match stream {
             Ok(documents) => {
                 for document in documents {
                     let grafted = self.document(document, &mut file);
@@ -67,13 +65,16 @@ impl Engine<'_> {
             }
             Err(errors) => {
                 file.refused = true;
-                file.messages.extend(errors.iter().map(|error| format!("{}:{error}", input.name)));
+                file.messages.extend(errors.iter().map(|error| format!("{name}:{error}")));
             }
         }
         file
     }
 
     fn document<'i>(&self, document: Document<'i>, file: &mut File<'_>) -> Grafted<'i> {
+        for oddity in document.oddities(&self.snapshot.policy.annotation_prefix) {
+            file.messages.push(format!("{}: {}: warning: {}", file.name, oddity.subject, oddity.text));
+        }
         let mut patch = Patch(Vec::new());
         for place in document.pods() {
             let mut say = |what: &str, text: &str| {

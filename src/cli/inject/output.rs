@@ -24,12 +24,12 @@ pub enum Format {
 }
 
 /// The whole output.
-pub fn render(files: &[File<'_>], format: Format) -> serde_json::Result<String> {
+pub fn render(files: &[File<'_>], format: Format, color: bool) -> serde_json::Result<String> {
     Ok(match format {
         Format::Yaml => yaml(files),
         Format::Json => json(files)?,
         Format::Patch => patches(files)?,
-        Format::Diff => files.iter().map(diff).collect(),
+        Format::Diff => files.iter().map(|file| diff(file, color)).collect(),
     })
 }
 
@@ -63,15 +63,15 @@ fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
     objects(files).map(|grafted| Ok(serde_json::to_string(&grafted.patch)? + "\n")).collect()
 }
 
-/// A unified diff of a file; empty when nothing in it changes. Coloured: the stream that prints it knows whether to
-/// keep that.
-fn diff(file: &File<'_>) -> String {
+/// A unified diff of a file; empty when nothing in it changes.
+fn diff(file: &File<'_>, color: bool) -> String {
     let before: String = file.documents.iter().map(|grafted| grafted.document.yaml()).collect();
     let after = file.yaml();
     let diff = TextDiff::from_lines(&before, &after);
     let mut out = String::new();
     for (index, hunk) in diff.unified_diff().iter_hunks().enumerate() {
         let mut line = |style: Style, text: &str| {
+            let style = if color { style } else { Style::new() };
             // Writing to a string can't fail.
             let _ = writeln!(out, "{style}{}{style:#}", text.trim_end_matches('\n'));
         };

@@ -12,6 +12,7 @@ use crate::template::{Scope, Template};
 
 /// Options of `podgraft template list`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("namespaces", |arg| arg.hide(true)))]
 pub struct Args {
     /// How to print them.
     #[arg(short, long, value_enum, default_value = "table")]

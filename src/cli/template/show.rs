@@ -13,6 +13,7 @@ use crate::template::parameter::Parameter;
 
 /// Options of `podgraft template show`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("namespaces", |arg| arg.hide(true)))]
 #[command(after_help = "Example:\n  podgraft template show --parameters log-shipper")]
 pub struct Args {
     /// The template.

@@ -1,0 +1,51 @@
+//! Annotations of ours that stand where nobody reads them: the mistake that fails without a word.
+
+use serde_json::Value;
+
+use super::Place;
+use crate::inject::annotations;
+
+/// What is said about keys of ours on an object, or as labels, instead of on the pod's annotations.
+pub fn around(document: &Value, place: &Place, prefix: &str) -> Vec<String> {
+    let template = place.pointer.strip_prefix(&place.object).unwrap_or_default();
+    let right = format!("{template}/metadata/annotations");
+    let wanted: Vec<_> = keys(document, &format!("{}{right}", place.object), prefix).collect();
+    let levels = template.match_indices('/').map(|(end, _)| &template[..end]).chain([template]);
+    let wrong = levels.flat_map(|level| {
+        let annotations = (level != template).then(|| (format!("{level}/metadata/annotations"), "annotation"));
+        annotations.into_iter().chain([(format!("{level}/metadata/labels"), "label")])
+    });
+    wrong
+        .flat_map(|(pointer, what)| {
+            let (at, right) = (dotted(&pointer), dotted(&right));
+            keys(document, &format!("{}{pointer}", place.object), prefix)
+                .filter(|key| !wanted.contains(key))
+                .map(move |key| format!("{what} {key} of {at} is not read; podgraft reads {right}"))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Where an object of a kind that holds no pods that we know of has annotations of ours on something that it holds.
+pub fn within(object: &Value, prefix: &str) -> Option<String> {
+    let mut below = vec![(String::new(), object)];
+    while let Some((path, value)) = below.pop() {
+        let Value::Object(members) = value else { continue };
+        let pointer = "/metadata/annotations";
+        if !path.is_empty() && keys(value, pointer, prefix).next().is_some() {
+            return Some(dotted(&(path + pointer)));
+        }
+        below.extend(members.iter().map(|(name, member)| (format!("{path}/{name}"), member)));
+    }
+    None
+}
+
+/// The keys of ours in the map at a pointer.
+fn keys<'v>(document: &'v Value, pointer: &str, prefix: &str) -> impl Iterator<Item = &'v str> {
+    let keys = document.pointer(pointer).and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str());
+    keys.filter(move |key| annotations::any(prefix, [*key].into_iter()))
+}
+
+fn dotted(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}

@@ -1,0 +1,84 @@
+//! `docs/cli.md` is written from the command line itself; `PODGRAFT_UPDATE=1` writes it anew.
+
+use std::path::Path;
+use std::{env, fs};
+
+use clap::{Arg, Command, CommandFactory};
+
+#[test]
+fn the_reference_is_up_to_date() {
+    let mut cli = podgraft::cli::Cli::command();
+    cli.build();
+    let mut found = "\
+# Command line
+
+Written by `PODGRAFT_UPDATE=1 cargo test --test it the_reference_is_up_to_date`; edit the options' own descriptions.
+
+Every option can also be given by the environment variable that is named with it; an option wins over its variable.
+Exit codes: 0 done, 1 the input was refused, 2 wrong usage.
+"
+    .to_owned();
+    for command in cli.get_subcommands() {
+        describe(command, "podgraft", &mut found);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+    if env::var_os("PODGRAFT_UPDATE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &found).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    assert!(wanted == found, "docs/cli.md is stale: run the command that it names");
+}
+
+fn describe(command: &Command, parent: &str, out: &mut String) {
+    let name = format!("{parent} {}", command.get_name());
+    if command.get_name() == "help" {
+        return;
+    }
+    let positional: Vec<_> = command.get_positionals().map(ToString::to_string).collect();
+    let usage = [&[name.clone()], &*positional].concat().join(" ");
+    let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
+    *out += &format!("\n## `{usage}`\n\n{about}.\n");
+    let shown = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
+    let arguments: Vec<_> = command.get_arguments().filter(shown).map(argument).collect();
+    if !arguments.is_empty() {
+        *out += &format!("\n{}", arguments.concat());
+    }
+    if let Some(help) = command.get_after_help() {
+        *out += &format!("\n```text\n{help}\n```\n");
+    }
+    for subcommand in command.get_subcommands() {
+        describe(subcommand, &name, out);
+    }
+}
+
+fn argument(arg: &Arg) -> String {
+    let short = arg.get_short().map(|short| format!("`-{short}`, ")).unwrap_or_default();
+    let help = arg.get_long_help().or(arg.get_help()).map(|help| one_line(&help.to_string())).unwrap_or_default();
+    let mut notes = Vec::new();
+    let values: Vec<_> = arg.get_possible_values().iter().filter(|value| !value.is_hide_set()).map(value).collect();
+    if !values.is_empty() && arg.get_action().takes_values() {
+        notes.push(format!("One of {}.", values.join("; ")));
+    }
+    let default: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+    if !default.is_empty() && arg.get_action().takes_values() {
+        notes.push(format!("Default `{}`.", default.join(",")));
+    }
+    if let Some(variable) = arg.get_env() {
+        notes.push(format!("`${}`", variable.display()));
+    }
+    let end = if help.ends_with('.') { "" } else { "." };
+    let notes = notes.iter().map(|note| format!(" {note}")).collect::<String>();
+    format!("- {short}`{}`: {help}{end}{notes}\n", arg.to_string().trim_end_matches("..."))
+}
+
+fn value(value: &clap::builder::PossibleValue) -> String {
+    let name = value.get_name();
+    value.get_help().map_or(format!("`{name}`"), |help| format!("`{name}` ({})", one_line(&help.to_string())))
+}
+
+/// Prose on one line, its characters no markup.
+fn one_line(text: &str) -> String {
+    let markup = |c: char| if "*<[".contains(c) { format!("\\{c}") } else { c.to_string() };
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(markup).collect()
+}
