@@ -8,14 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use http_body_util::Full;
-use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
-use crate::webhook::{Answer, Http1, LONG, mutate, review, send, tls_to};
+use crate::webhook::{self, Answer, Http1, LONG, mutate, review, send, tls_to};
 
 /// A running `podgraft serve`, on free ports, with a directory of its own. Killed when dropped.
 pub struct Process {
@@ -81,16 +78,11 @@ impl Process {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        let stream = TcpStream::connect(self.admin).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        send(&mut sender, Request::get(path).header("host", "x").body(Full::default()).unwrap()).await
+        webhook::get(self.admin, path).await
     }
 
     pub async fn metric(&self, name: &str) -> f64 {
-        let metrics = self.get("/metrics").await.body;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+        webhook::metric(self.admin, name).await
     }
 
     pub fn signal(&self, name: &str) {
