@@ -8,6 +8,7 @@ mod http;
 mod layers;
 mod process;
 mod promises;
+mod readme;
 mod reload;
 mod serve;
 mod stopping;
