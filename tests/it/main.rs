@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod bad_input;
 mod builtin;
 mod certs;
 mod cli;
@@ -8,6 +9,7 @@ mod http;
 mod layers;
 mod process;
 mod promises;
+mod properties;
 mod readme;
 mod reload;
 mod serve;
