@@ -18,7 +18,8 @@ use crate::promises;
 
 static TEMPLATES: LazyLock<Vec<Arc<Template>>> = LazyLock::new(|| {
     let templates = template::builtin(&LoadOptions::default());
-    let templates = templates.unwrap_or_else(|errors| panic!("{}", errors.iter().map(ToString::to_string).collect::<String>()));
+    let templates =
+        templates.unwrap_or_else(|errors| panic!("{}", errors.iter().map(ToString::to_string).collect::<String>()));
     templates.into_iter().map(Arc::new).collect()
 });
 

@@ -34,7 +34,11 @@ fn the_database_is_waited_for_until_it_listens() {
     assert!(waiting.output().contains(" s of 300 s"), "{}", waiting.output());
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     assert!(waiting.end().success());
-    assert!(waiting.output().ends_with(&format!("127.0.0.1 port {port} accepts connections\n")), "{}", waiting.output());
+    assert!(
+        waiting.output().ends_with(&format!("127.0.0.1 port {port} accepts connections\n")),
+        "{}",
+        waiting.output()
+    );
     assert_eq!(waiting.termination_message(), None);
 }
 

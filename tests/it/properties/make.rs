@@ -88,7 +88,8 @@ fn spec() -> impl Strategy<Value = Value> {
     let names = subsequence(vec!["prepare", "istio-init", "linkerd-init", "cache", "wait-for-db"], 0..3);
     let init = names.prop_flat_map(|names| names.into_iter().map(init_container).collect::<Vec<_>>());
     let init = prop_oneof![1 => Just(None), 1 => Just(Some(Value::Null)), 4 => init.prop_map(|list| Some(json!(list)))];
-    let source = select(vec![json!({"emptyDir": {}}), json!({"configMap": {"name": "c"}}), json!({"future": {"x": 1}})]);
+    let source =
+        select(vec![json!({"emptyDir": {}}), json!({"configMap": {"name": "c"}}), json!({"future": {"x": 1}})]);
     let volumes = vec(source, VOLUMES.len()).prop_map(|sources| {
         let named = sources.into_iter().zip(VOLUMES).map(|(mut source, name)| {
             source["name"] = name.into();
@@ -203,7 +204,13 @@ pub struct Change {
 }
 
 pub fn change_of_another_webhook() -> impl Strategy<Value = Change> {
-    any::<[bool; 5]>().prop_map(|[proxy, init, variable, defaults, label]| Change { proxy, init, variable, defaults, label })
+    any::<[bool; 5]>().prop_map(|[proxy, init, variable, defaults, label]| Change {
+        proxy,
+        init,
+        variable,
+        defaults,
+        label,
+    })
 }
 
 impl Change {
@@ -247,7 +254,8 @@ pub struct Spoilt {
 }
 
 pub fn spoilt() -> impl Strategy<Value = Spoilt> {
-    let value = select(vec![Value::Null, json!(true), json!(-1), json!(1e300), json!("x"), json!([]), json!([[]]), json!({})]);
+    let value =
+        select(vec![Value::Null, json!(true), json!(-1), json!(1e300), json!("x"), json!([]), json!([[]]), json!({})]);
     (vec(any::<Index>(), 1..7), value).prop_map(|(steps, value)| Spoilt { steps, value })
 }
 
