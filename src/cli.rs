@@ -44,10 +44,10 @@ enum Command {
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Inject(args) => inject::run(&args),
         Command::Template(args) => template::run(&args),
-        Command::Certs(args) => certs::run(args),
+        Command::Certs(args) => certs::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     match done {

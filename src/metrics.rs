@@ -12,7 +12,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::inject::outcome::Why;
+use crate::inject::outcome::{Reason, Why};
 use crate::snapshot::Snapshot;
 
 /// Upper bounds of the latency histogram: most answers take well under a millisecond, the registration's timeout
@@ -226,6 +226,9 @@ impl Metrics {
         )?;
         let rejections =
             counters(&registry, "podgraft_rejections_total", "Reasons for which pods were denied", &["reason"])?;
+        for reason in Reason::LABELS {
+            rejections.with_label_values(&[reason]);
+        }
         let duration = Histogram::with_opts(
             HistogramOpts::new("podgraft_admission_duration_seconds", "Time to decide, without the network")
                 .buckets(LATENCIES.to_vec()),
@@ -372,12 +375,12 @@ mod tests {
     #[test]
     fn every_metric_that_operators_build_on_is_there_from_the_start() {
         let metrics = Metrics::new().unwrap();
-        metrics.rejected("conflict");
+        metrics.rejected("port");
         let text = metrics.text().unwrap();
         for line in [
             r#"podgraft_admission_requests_total{operation="create",outcome="injected"} 0"#,
             r#"podgraft_admission_duration_seconds_bucket{le="0.0001"} 0"#,
-            r#"podgraft_rejections_total{reason="conflict"} 1"#,
+            r#"podgraft_rejections_total{reason="port"} 1"#,
             r#"podgraft_template_loads_total{result="failed"} 0"#,
             "podgraft_template_last_success_timestamp_seconds 0",
             "podgraft_templates 0",

@@ -4,15 +4,36 @@
 //! compiled template holds everything that no expression touches as JSON text, and the rest as [`node::Node`]s with
 //! holes; a request parses, compiles and serialises nothing that could be done here.
 
+mod builtin;
+mod check;
+mod compile;
+mod container;
+mod declaration;
+mod decode;
+mod diagnostic;
+mod document;
 pub mod expression;
+mod fields;
+mod file;
+mod lint;
+mod metadata;
+mod names;
 pub mod node;
 pub mod parameter;
+mod shell;
+mod stand_in;
+mod trial;
+mod whole;
+mod yaml;
 
 use std::sync::Arc;
 
 use expression::Expression;
 use node::{Entry, Node};
 use parameter::Parameter;
+
+pub use builtin::builtin;
+pub use diagnostic::{Diagnostic, LoadError, render_warnings};
 
 /// Which pods find a template.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,34 +224,6 @@ pub struct Template {
     pub text: Arc<str>,
 }
 
-/// A mistake in a template's file, with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// Line, from 1.
-    pub line: Line,
-    /// Column in characters, from 1.
-    pub column: u32,
-    /// Bytes of the file that are wrong; empty when it is a place rather than a piece of text.
-    pub range: std::ops::Range<usize>,
-    /// What was found.
-    pub message: String,
-    /// What is allowed there, or what to do.
-    pub help: Option<String>,
-}
-
-/// A file that is no set of templates: every mistake in it.
-#[derive(Debug, Clone)]
-pub struct LoadError {
-    /// The file.
-    pub origin: Origin,
-    /// The file's text.
-    pub text: Arc<str>,
-    /// Scope and name of the templates that the file declares, as far as they could be read.
-    pub declares: Vec<(Scope, String)>,
-    /// At least one.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
 /// What loading depends on beside the file.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
@@ -255,24 +248,19 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// The largest file that is read, in bytes: as much as a ConfigMap holds.
+pub const MAX_FILE: usize = 1024 * 1024;
+
 /// Compiles the templates of a file, or of one custom resource. All of them, or none.
 ///
 /// # Errors
 ///
 /// Every mistake in the file.
 pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
-    let _ = (origin, text, options);
-    todo!()
-}
-
-/// The templates that are part of the program, compiled.
-///
-/// # Errors
-///
-/// A built-in does not compile: a mistake of ours, which a test finds.
-pub fn builtin(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
-    let _ = options;
-    todo!()
+    // Nesting is bounded, but trees, expressions and core/v1 recurse each: more than a worker's stack may hold.
+    let here = origin.clone();
+    expression::with_deep_stack(|| file::load(here, text, options))
+        .unwrap_or_else(|error| Err(file::no_thread(origin, text, &error)))
 }
 
 impl LoadError {

@@ -1,17 +1,164 @@
-//! `podgraft serve`.
+//! `podgraft serve`: reads templates and certificate, wires them to the server, and stops it in order.
 
+mod greeting;
+mod reload;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::library::{Library, Loaded};
+use crate::metrics::Metrics;
+use crate::server::{Options, Patience, Server, State};
+use crate::shutdown::Signals;
+use crate::telemetry::{self, LogFormat, LogLevel};
+use crate::tls::{self, Keeper};
+
+use super::options::{PolicyArgs, SourceArgs};
+use super::report;
 
 /// Options of `podgraft serve`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Address of the webhook; port 0 takes a free one.
+    #[arg(long, value_name = "IP:PORT", env = "PODGRAFT_LISTEN", default_value = "127.0.0.1:8443", value_parser = address)]
+    listen: SocketAddr,
+    /// Address of /metrics, /healthz and /readyz, plain HTTP.
+    #[arg(long, value_name = "IP:PORT", env = "PODGRAFT_ADMIN_LISTEN", default_value = "127.0.0.1:9090", value_parser = address)]
+    admin_listen: SocketAddr,
+    /// Directory of ca.crt, tls.crt and tls.key. Empty or absent, and the address a loopback one: a development
+    /// certificate is made there.
+    #[arg(long, value_name = "DIR", env = "PODGRAFT_TLS_DIR", default_value = "certs")]
+    tls_dir: PathBuf,
+    #[command(flatten)]
+    sources: SourceArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Refuse to start with a template or namespace file that is bad, instead of serving the rest.
+    #[arg(long, env = "PODGRAFT_STRICT_START")]
+    strict_start: bool,
+    /// Requests that may be in flight; more are told to come again in a second.
+    #[arg(long, value_name = "N", env = "PODGRAFT_MAX_IN_FLIGHT", default_value = "512", value_parser = positive)]
+    max_in_flight: usize,
+    /// Connections that may be open; more wait until one closes.
+    #[arg(long, value_name = "N", env = "PODGRAFT_MAX_CONNECTIONS", default_value = "1000", value_parser = positive)]
+    max_connections: usize,
+    /// After SIGTERM, serve this much longer while load balancers learn of it.
+    #[arg(long, value_name = "DURATION", env = "PODGRAFT_SHUTDOWN_DELAY", default_value = "0s", value_parser = duration)]
+    shutdown_delay: Duration,
+    /// After that, let requests in flight take this much longer.
+    #[arg(long, value_name = "DURATION", env = "PODGRAFT_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration)]
+    drain_timeout: Duration,
+    /// Form of the log, on standard error.
+    #[arg(long, value_enum, env = "PODGRAFT_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// Least level that is logged: error, warn, info, debug, trace, or directives such as info,podgraft::tls=debug.
+    #[arg(long, value_name = "LEVEL", env = "PODGRAFT_LOG", default_value = "info")]
+    log_level: LogLevel,
+}
 
-/// Runs the command.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8443 or [::]:8443".to_owned())
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a whole number from 1".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "write a duration with its unit, such as 500ms, 10s or 1m30s".to_owned())
+}
+
+/// What is checked before a port is bound.
+struct Checked {
+    keeper: Keeper,
+    library: Library,
+    loaded: Loaded,
+}
+
+/// Serves until a signal ends it.
 ///
 /// # Errors
 ///
-/// What could not be done.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let _ = args;
-    todo!()
+/// What keeps it from starting.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    telemetry::start(args.log_format, &args.log_level);
+    match check(args) {
+        Ok(checked) => {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+            let code = runtime.block_on(serve(args, checked));
+            // After a second signal, what is still at work is not waited for.
+            runtime.shutdown_background();
+            code
+        }
+        Err(problems) => {
+            for problem in problems {
+                report(format_args!("error: {problem}"));
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Reads everything that the options name. All that is wrong at once.
+fn check(args: &Args) -> Result<Checked, Vec<String>> {
+    let mut problems = Vec::new();
+    let development = args.listen.ip().is_loopback();
+    let keeper = Keeper::open(&args.tls_dir, development, SystemTime::now());
+    let mut library = args.sources.library(args.policy.load.options(), args.policy.policy());
+    let loaded = library.load();
+    if args.strict_start {
+        let color = super::wants_color(&std::io::stderr());
+        problems.extend(loaded.report.problems().map(|problem| problem.render(color)));
+    }
+    match keeper {
+        Ok(keeper) if problems.is_empty() => Ok(Checked { keeper, library, loaded }),
+        Ok(_) => Err(problems),
+        Err(error) => {
+            problems.push(error.to_string());
+            Err(problems)
+        }
+    }
+}
+
+async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
+    let Checked { keeper, library, loaded } = checked;
+    // Before the first line is printed: who reads it may send a signal.
+    let mut signals = Signals::take().context("taking signals over")?;
+    let metrics = Arc::new(Metrics::new().context("setting up metrics")?);
+    let state = Arc::new(State::new(Arc::clone(&metrics), args.max_in_flight, Patience::default()));
+    let tls = Arc::new(tls::server_config(keeper.resolver())?);
+    let options = Options {
+        max_connections: args.max_connections,
+        shutdown_delay: args.shutdown_delay,
+        drain_timeout: args.drain_timeout,
+    };
+    let server = Server::bind(args.listen, args.admin_listen, tls, Arc::clone(&state), options).await?;
+    let greeting = greeting::text(&server, &keeper, &loaded.snapshot)?;
+
+    reload::tell(&loaded.report, &metrics);
+    state.publish(loaded.snapshot);
+    metrics.certificate(keeper.bundle().not_after);
+    tokio::spawn(reload::templates(library, args.sources.clone(), state));
+    tokio::spawn(reload::certificate(keeper, args.tls_dir.clone(), metrics));
+    super::print(greeting.as_bytes())?;
+
+    let stop = CancellationToken::new();
+    let signalled = async {
+        let first = signals.next().await;
+        tracing::info!(signal = ?first, "stopping; a second signal ends at once");
+        stop.cancel();
+        signals.next().await
+    };
+    tokio::select! {
+        () = server.run(stop.cancelled()) => Ok(ExitCode::SUCCESS),
+        second = signalled => Ok(second.exit_code()),
+    }
 }

@@ -139,6 +139,34 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Members<'a, T> {
     }
 }
 
+/// Lets structs be read from maps alone. What serde derives takes a list of the fields' values as well, which JSON never
+/// means, and names the Rust type in its errors. Goes with `#[serde(remote = "Self")]`.
+macro_rules! from_map {
+    ($($name:ident $(<$lifetime:lifetime>)?: $expecting:literal,)+) => {$(
+        impl<'de $(: $lifetime, $lifetime)?> serde::Deserialize<'de> for $name$(<$lifetime>)? {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct FromMap<T>(std::marker::PhantomData<T>);
+
+                impl<'de $(: $lifetime, $lifetime)?> serde::de::Visitor<'de> for FromMap<$name$(<$lifetime>)?> {
+                    type Value = $name$(<$lifetime>)?;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    }
+                }
+
+                deserializer.deserialize_any(FromMap(std::marker::PhantomData))
+            }
+        }
+    )+};
+}
+
+pub(crate) use from_map;
+
 /// Any JSON value as its text.
 pub type Raw<'a> = &'a RawValue;
 

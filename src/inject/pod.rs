@@ -8,11 +8,13 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
 
-use super::json::{Members, Text};
+use super::json::{Members, Raw, Text, from_map};
 
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Pod<'a> {
     /// `apiVersion`.
     #[serde(borrow, default, rename = "apiVersion")]
@@ -30,7 +32,7 @@ pub struct Pod<'a> {
 
 /// `metadata`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct Metadata<'a> {
     /// `name`; empty while the API server has not made one from `generateName`.
     #[serde(borrow)]
@@ -51,7 +53,7 @@ pub struct Metadata<'a> {
 
 /// `spec`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct Spec<'a> {
     /// `initContainers`.
     #[serde(borrow)]
@@ -93,7 +95,7 @@ pub struct Spec<'a> {
 
 /// Something of which only the name matters.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Named<'a> {
     /// `name`.
     #[serde(borrow)]
@@ -102,7 +104,7 @@ pub struct Named<'a> {
 
 /// An entry of `hostAliases`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct HostAlias<'a> {
     /// `ip`.
     #[serde(borrow)]
@@ -111,7 +113,7 @@ pub struct HostAlias<'a> {
 
 /// An entry of `containers` or `initContainers`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct Container<'a> {
     /// `name`.
     #[serde(borrow)]
@@ -157,7 +159,7 @@ impl Container<'_> {
 
 /// An entry of `env`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct EnvVar<'a> {
     /// `name`.
     #[serde(borrow)]
@@ -172,7 +174,7 @@ pub struct EnvVar<'a> {
 
 /// An entry of `ports`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct Port<'a> {
     /// `name`.
     #[serde(borrow)]
@@ -199,7 +201,7 @@ impl Port<'_> {
 
 /// An entry of `volumeMounts`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct VolumeMount<'a> {
     /// `name` of the volume.
     #[serde(borrow)]
@@ -219,7 +221,7 @@ pub struct VolumeMount<'a> {
 
 /// An entry of `volumeDevices`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct VolumeDevice<'a> {
     /// `devicePath`.
     #[serde(borrow)]
@@ -228,7 +230,7 @@ pub struct VolumeDevice<'a> {
 
 /// `resources` of a container or pod.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(remote = "Self", default)]
 pub struct Resources<'a> {
     /// `limits`.
     #[serde(borrow)]
@@ -260,12 +262,27 @@ impl<'a> Resources<'a> {
 
 /// `securityContext` of a container or pod.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct SecurityContext {
     /// `runAsUser`.
     pub run_as_user: Option<i64>,
     /// `runAsGroup`.
     pub run_as_group: Option<i64>,
+}
+
+from_map! {
+    Pod<'a>: "a pod",
+    Metadata<'a>: "metadata",
+    Spec<'a>: "a pod spec",
+    Named<'a>: "a map with a name",
+    HostAlias<'a>: "a host alias",
+    Container<'a>: "a container",
+    EnvVar<'a>: "a variable",
+    Port<'a>: "a port",
+    VolumeMount<'a>: "a volume mount",
+    VolumeDevice<'a>: "a volume device",
+    Resources<'a>: "resources",
+    SecurityContext: "a security context",
 }
 
 /// An entry of `volumes`.
@@ -280,14 +297,15 @@ pub struct Volume<'a> {
 /// Volume sources that the kubelet always mounts read-only (Kubernetes documentation, "Volumes").
 const READ_ONLY_SOURCES: [&str; 5] = ["configMap", "secret", "downwardAPI", "projected", "image"];
 
+/// A volume source that says whether it can be written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadOnly {
+    read_only: bool,
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Default, Deserialize)]
-        #[serde(rename_all = "camelCase", default)]
-        struct Source {
-            read_only: Option<bool>,
-        }
-
         struct VolumeVisitor;
 
         impl<'de> Visitor<'de> for VolumeVisitor {
@@ -302,8 +320,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                 while let Some(key) = map.next_key::<Text<'de>>()? {
                     if &*key == "name" {
                         volume.name = map.next_value()?;
-                    } else if let Some(source) = map.next_value::<Option<Source>>()? {
-                        volume.read_only |= READ_ONLY_SOURCES.contains(&&*key) || source.read_only.unwrap_or_default();
+                    } else {
+                        // A source of a newer version may be anything; it says readOnly as all the others do, or not at all.
+                        let source: Raw<'de> = map.next_value()?;
+                        volume.read_only |= if READ_ONLY_SOURCES.contains(&&*key) {
+                            source.get() != "null"
+                        } else {
+                            serde_json::from_str::<ReadOnly>(source.get()).is_ok_and(|source| source.read_only)
+                        };
                     }
                 }
                 Ok(volume)
@@ -415,7 +439,7 @@ impl PodError {
     pub(crate) fn explain<'de, T: Deserialize<'de>>(text: &'de str, error: &serde_json::Error) -> Self {
         let mut reader = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-            Err(located) if located.path().iter().next().is_some() => {
+            Err(located) if located.path().iter().any(|segment| !matches!(segment, Segment::Unknown)) => {
                 Self { path: located.path().to_string(), problem: located.inner().to_string() }
             }
             _ => Self { path: "pod".to_owned(), problem: error.to_string() },

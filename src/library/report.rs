@@ -150,6 +150,15 @@ impl Problem {
         let _ = color;
         self.to_string()
     }
+
+    /// The mistakes, if it is a template file that doesn't load.
+    #[must_use]
+    pub fn load_error(&self) -> Option<&Arc<LoadError>> {
+        match self {
+            Self::Template(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 fn describe(error: &LoadError) -> String {

@@ -219,7 +219,10 @@ fn failure(error: &io::Error) -> HandshakeFailure {
     use rustls::Error;
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::AlertReceived(AlertDescription::UnknownCA)) => HandshakeFailure::UnknownCa,
-        Some(Error::AlertReceived(AlertDescription::BadCertificate)) => HandshakeFailure::BadCertificate,
+        // The second is what some say when a CA of the right name did not sign the certificate.
+        Some(Error::AlertReceived(AlertDescription::BadCertificate | AlertDescription::DecryptError)) => {
+            HandshakeFailure::BadCertificate
+        }
         Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => HandshakeFailure::Expired,
         Some(Error::InvalidMessage(_)) => HandshakeFailure::NotTls,
         Some(Error::PeerIncompatible(_)) => HandshakeFailure::Incompatible,

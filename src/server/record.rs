@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::admission::Review;
 use crate::inject::Outcome;
 use crate::inject::outcome::Reason;
+use crate::inject::pod::PodRequest;
 use crate::metrics::{Graft, Injections, Metrics, Operation, Verdict};
 
 /// Records a decision and the time that it took.
@@ -18,6 +19,7 @@ pub(super) fn decided(
     took: Duration,
 ) {
     let (uid, request) = (&*review.uid, &review.request);
+    let pod = pod_name(request);
     let (namespace, dry_run, seconds) = (&*request.namespace, request.dry_run, took.as_secs_f64());
     metrics.duration.observe(seconds);
     let verdict = match outcome {
@@ -27,11 +29,19 @@ pub(super) fn decided(
             plan.not_applied.iter().for_each(|left| injections.inc(left.name.template, Graft::from(&left.why)));
             let templates = list(names);
             let warnings = plan.warnings.len();
-            tracing::info!(uid, namespace, templates, dry_run, warnings, seconds, "grafted");
+            tracing::info!(uid, namespace, pod, templates, dry_run, warnings, seconds, "grafted");
             Verdict::Injected
         }
         Outcome::Skip(reason, warnings) => {
-            tracing::debug!(uid, namespace, reason = reason.label(), warnings = warnings.len(), seconds, "skipped");
+            tracing::debug!(
+                uid,
+                namespace,
+                pod,
+                reason = reason.label(),
+                warnings = warnings.len(),
+                seconds,
+                "skipped"
+            );
             Verdict::Skipped
         }
         Outcome::Reject(reasons, _) => {
@@ -41,12 +51,22 @@ pub(super) fn decided(
             }
             let labels = labels.join(", ");
             let message = list(reasons);
-            tracing::info!(uid, namespace, reasons = labels, dry_run, seconds, message = ?message, "rejected");
+            tracing::info!(uid, namespace, pod, reasons = labels, dry_run, seconds, message = ?message, "rejected");
             Verdict::Rejected
         }
     };
     let operation = if request.creates_pod { Operation::Create } else { Operation::Other };
     metrics.answered(operation, verdict);
+}
+
+/// A pod's name; before the API server has made one, what it begins with and a star.
+fn pod_name(request: &PodRequest<'_>) -> String {
+    let metadata = request.pod.metadata.as_ref();
+    match metadata.map(|metadata| (&*metadata.name, &*metadata.generate_name)) {
+        Some(("", beginning)) if !beginning.is_empty() => format!("{beginning}*"),
+        Some((name, _)) if !name.is_empty() => name.to_owned(),
+        _ => request.name.to_string(),
+    }
 }
 
 /// Records a review of something that is no pod.

@@ -1,6 +1,7 @@
 //! JSON with holes: the part of a template that becomes core/v1, serialised at load wherever no expression touches it.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use super::Line;
 use super::expression::{EvaluationError, Expression, Item, Leaf, Variables};
@@ -143,6 +144,49 @@ impl<T> Entry<T> {
 
 /// Appends `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut String) {
-    // Strings can't fail to serialise, and the writer emits UTF-8.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    out.push('"');
+    write_escaped(text, out);
+    out.push('"');
+}
+
+/// Appends what stands between the quotes of a JSON string: `text`, escaped as serde_json does it, in place.
+pub fn write_escaped(text: &str, out: &mut String) {
+    let mut start = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0x08 => "\\b",
+            0x0c => "\\f",
+            0x00..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[start..at]);
+        if escape.is_empty() {
+            // Writing to a String can't fail.
+            let _ = write!(out, "\\u{byte:04x}");
+        } else {
+            out.push_str(escape);
+        }
+        start = at + 1;
+    }
+    out.push_str(&text[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_as_serde_json_escapes_it() {
+        let every: String = (0..0x300_u32).filter_map(char::from_u32).collect();
+        for text in ["", "plain", "\"", "a\\b\"c\nd", "\u{7f}\u{2028}é\u{1f600}", &every] {
+            let mut out = String::new();
+            write_string(text, &mut out);
+            assert_eq!(out, serde_json::to_string(text).unwrap());
+        }
+    }
 }

@@ -16,7 +16,7 @@ pub use declare::{Declaration, DeclarationError};
 pub use value::Value;
 
 pub(in crate::template) use constraint::compile_pattern;
-pub(in crate::template) use notation::seconds;
+pub(in crate::template) use notation::{quantity, seconds};
 pub(in crate::template) use value::quoted;
 
 /// The type of a parameter.

@@ -102,6 +102,12 @@ impl Bundle {
             _ => Err(flaws),
         }
     }
+
+    /// When the leaf expires, for people (RFC 3339).
+    #[must_use]
+    pub fn valid_until(&self) -> String {
+        text(self.not_after)
+    }
 }
 
 fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<CertifiedKey>, Flaw> {

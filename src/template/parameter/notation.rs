@@ -65,7 +65,7 @@ pub(in crate::template) fn seconds(text: &str) -> Option<i64> {
 
 /// A quantity in billionths: `128Mi`, `0.5`, `-1`, `2e3`. Beyond 128 bits it saturates, so that a comparison with any
 /// quantity that does fit stays right. `None` if it is none.
-pub(super) fn quantity(text: &str) -> Option<i128> {
+pub(in crate::template) fn quantity(text: &str) -> Option<i128> {
     let (negative, rest) = sign(text);
     let (number, suffix) = decimal(rest)?;
     let amount = match QUANTITY_SUFFIXES.iter().find(|(name, _)| *name == suffix) {

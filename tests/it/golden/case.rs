@@ -64,16 +64,16 @@ pub struct Case {
     pub snapshot: Snapshot,
 }
 
-/// Every case, by name.
-pub fn all() -> Vec<Case> {
+/// The folder of every case, sorted.
+pub fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/inject");
     let mut folders: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
-    folders.into_iter().map(Case::read).collect()
+    folders
 }
 
 impl Case {
-    fn read(folder: PathBuf) -> Self {
+    pub fn read(folder: PathBuf) -> Self {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         for entry in fs::read_dir(&folder).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
@@ -85,14 +85,11 @@ impl Case {
         let mut snapshot = Snapshot { policy: options.policy(), ..Snapshot::default() };
         let load =
             LoadOptions { annotation_prefix: snapshot.policy.annotation_prefix.clone(), ..LoadOptions::default() };
-        let builtin = template::builtin(&load).unwrap_or_else(|errors| panic!("{errors:?}"));
-        let own = read("templates.yaml").map(|text| {
-            template::load(Origin(Arc::from("templates.yaml")), &text, &load)
-                .unwrap_or_else(|error| panic!("{name}: {error:?}"))
-                .templates
-        });
-        for template in builtin.into_iter().chain(own.into_iter().flatten()) {
-            snapshot.templates.insert(Arc::new(template));
+        crate::builtin::templates().for_each(|template| snapshot.templates.insert(template));
+        if let Some(text) = read("templates.yaml") {
+            let loaded = template::load(Origin(Arc::from("templates.yaml")), &text, &load);
+            let templates = loaded.unwrap_or_else(|error| panic!("{name}: {error}")).templates;
+            templates.into_iter().for_each(|template| snapshot.templates.insert(Arc::new(template)));
         }
         if let Some(text) = read("namespace.yaml") {
             let namespace = Namespace::from_object(yaml(&name, &text)).expect("a namespace has a name");

@@ -1,0 +1,45 @@
+//! The templates that are part of the program: data, written in the public template language.
+
+use super::{LoadError, LoadOptions, Origin, Template, load};
+
+/// File name and text of each.
+const FILES: &[(&str, &str)] = &[
+    ("log-shipper.yaml", include_str!("builtin/log-shipper.yaml")),
+    ("set-env.yaml", include_str!("builtin/set-env.yaml")),
+    ("wait-for-db.yaml", include_str!("builtin/wait-for-db.yaml")),
+    ("wait-for-service.yaml", include_str!("builtin/wait-for-service.yaml")),
+];
+
+/// The templates that are part of the program, compiled.
+///
+/// # Errors
+///
+/// A built-in does not compile: a mistake of ours, which a test finds.
+pub fn builtin(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
+    let (mut templates, mut errors) = (Vec::new(), Vec::new());
+    for (name, text) in FILES {
+        match load(Origin(format!("built-in/{name}").into()), text, options) {
+            Ok(loaded) => templates.extend(loaded.templates),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(templates) } else { Err(errors) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_template_loads_without_a_warning() {
+        for (name, text) in FILES {
+            let origin = Origin((*name).into());
+            let loaded = load(origin.clone(), text, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+            let warnings = super::super::render_warnings(&origin, text, &loaded.warnings, false);
+            assert!(loaded.warnings.is_empty(), "{warnings}");
+            let [template] = &loaded.templates[..] else { panic!("{name} holds one template") };
+            assert_eq!(format!("{}.yaml", template.name), *name);
+            assert!(!template.description.is_empty());
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The API server's rules for containers and volumes (`pkg/apis/core/validation`), as far as a trial rendering decides
+//! them: a table of rules for values, and one for what stands together.
+
+use std::net::IpAddr;
+
+use super::container::Role;
+use super::diagnostic::Problems;
+use super::fields::shorten;
+use super::names;
+use super::parameter::quantity;
+use super::trial::{Basis, Content, Rendered};
+use super::yaml::Place;
+
+/// What is wrong with a value, or nothing.
+type Rule = fn(&Rendered<'_>) -> Option<String>;
+
+/// Rules for the values in a container, by path: `[]` is every item of a list, `*` every member of a map.
+const VALUES: &[(&str, Rule)] = &[
+    ("name", |name| names::label(name.text()?, names::MAX_LABEL)),
+    ("image", |image| {
+        let image = image.text()?;
+        (image.is_empty() || image.trim() != image).then(|| "an image can't be empty or have blanks around".to_owned())
+    }),
+    ("imagePullPolicy", |policy| one_of(policy, &["Always", "IfNotPresent", "Never"])),
+    ("terminationMessagePolicy", |policy| one_of(policy, &["File", "FallbackToLogsOnError"])),
+    ("env[].name", |name| names::variable(name.text()?)),
+    ("envFrom[].prefix", |prefix| names::variable(prefix.text().filter(|prefix| !prefix.is_empty())?)),
+    ("ports[].name", |name| names::port(name.text()?)),
+    ("ports[].containerPort", port),
+    ("ports[].hostPort", port),
+    ("ports[].protocol", |protocol| one_of(protocol, &["TCP", "UDP", "SCTP"])),
+    ("volumeMounts[].mountPath", mount_path),
+    ("volumeMounts[].subPath", sub_path),
+    ("volumeMounts[].subPathExpr", sub_path),
+    ("volumeMounts[].mountPropagation", |mode| one_of(mode, &["None", "HostToContainer", "Bidirectional"])),
+    ("volumeMounts[].recursiveReadOnly", |mode| one_of(mode, &["Disabled", "IfPossible", "Enabled"])),
+    ("volumeDevices[].devicePath", mount_path),
+    ("resources.limits.*", amount),
+    ("resources.requests.*", amount),
+    ("securityContext.runAsUser", not_negative),
+    ("securityContext.runAsGroup", not_negative),
+    ("securityContext.seccompProfile.type", |kind| one_of(kind, &["Localhost", "RuntimeDefault", "Unconfined"])),
+    ("securityContext.capabilities.drop[]", capability),
+    ("securityContext.capabilities.add[]", capability),
+];
+
+/// Rules for the values in a probe.
+const PROBE_VALUES: &[(&str, Rule)] = &[
+    ("httpGet.port", port_or_name),
+    ("tcpSocket.port", port_or_name),
+    ("grpc.port", port),
+    ("httpGet.scheme", |scheme| one_of(scheme, &["HTTP", "HTTPS"])),
+    ("initialDelaySeconds", not_negative),
+    ("timeoutSeconds", not_negative),
+    ("periodSeconds", not_negative),
+    ("successThreshold", not_negative),
+    ("failureThreshold", not_negative),
+];
+
+/// Which members of a map must, or can't, stand together.
+enum Shape {
+    All(&'static [&'static str]),
+    ExactlyOne(&'static [&'static str]),
+    AtMostOne(&'static [&'static str]),
+}
+
+const SHAPES: &[(&str, Shape)] = &[
+    ("env[]", Shape::All(&["name"])),
+    ("env[]", Shape::AtMostOne(&["value", "valueFrom"])),
+    (
+        "env[].valueFrom",
+        Shape::ExactlyOne(&["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"]),
+    ),
+    ("envFrom[]", Shape::ExactlyOne(&["configMapRef", "secretRef"])),
+    ("ports[]", Shape::All(&["containerPort"])),
+    ("volumeMounts[]", Shape::All(&["name", "mountPath"])),
+    ("volumeMounts[]", Shape::AtMostOne(&["subPath", "subPathExpr"])),
+    ("volumeDevices[]", Shape::All(&["name", "devicePath"])),
+    ("lifecycle.*", Shape::ExactlyOne(&["exec", "httpGet", "tcpSocket", "sleep"])),
+];
+
+const PROBE_SHAPES: &[(&str, Shape)] = &[
+    ("", Shape::ExactlyOne(&["exec", "httpGet", "tcpSocket", "grpc"])),
+    ("httpGet", Shape::All(&["port"])),
+    ("tcpSocket", Shape::All(&["port"])),
+    ("grpc", Shape::All(&["port"])),
+];
+
+const PROBES: &[&str] = &["livenessProbe", "readinessProbe", "startupProbe"];
+
+/// Paths of a container that are the system's own.
+const SYSTEM_PATHS: &[&str] = &["/", "/proc", "/sys", "/dev"];
+
+/// Checks a container, or what `target` adds to one.
+pub(super) fn container(container: &Rendered<'_>, role: Option<Role>, problems: &mut Problems<'_>) {
+    values(container, VALUES, problems);
+    shapes(container, SHAPES, problems);
+    for name in PROBES {
+        if let Some(probe) = container.get(name) {
+            values(probe, PROBE_VALUES, problems);
+            shapes(probe, PROBE_SHAPES, problems);
+        }
+    }
+    for name in ["livenessProbe", "startupProbe"] {
+        let threshold = container.get(name).and_then(|probe| probe.get("successThreshold"));
+        if let Some(threshold) = threshold.filter(|threshold| decides(threshold) && threshold.integer() != Some(1)) {
+            problems.error(threshold.place, format!("the successThreshold of a {name} must be 1"));
+        }
+    }
+    if role == Some(Role::Init) {
+        for (key, place, _) in container.members() {
+            if PROBES.contains(&&**key) || key == "lifecycle" {
+                problems
+                    .error(place, format!("an init container that runs to its end has no `{key}`"))
+                    .help("a container that runs beside the app stands under `sidecars`");
+            }
+        }
+    }
+    limits(container, problems);
+}
+
+/// Checks the source of a volume; `place` is the volume's.
+pub(super) fn volume_source(volume: &Rendered<'_>, place: &Place, problems: &mut Problems<'_>) {
+    if volume.members().iter().any(|(.., source)| matches!(source.content, Content::Hole)) {
+        return;
+    }
+    let sources: Vec<_> = volume.members().iter().filter(|(key, ..)| key != "name").collect();
+    match sources[..] {
+        [] => {
+            problems
+                .error(place, "this volume has no source")
+                .help("one such as `emptyDir: {}`; a key without a value is nothing");
+        }
+        [_] => {}
+        [_, (second, place, _), ..] => {
+            problems.error(place, format!("a volume has one source, and `{second}` is another"));
+        }
+    }
+    values(volume, &[("emptyDir.sizeLimit", amount), ("emptyDir.medium", medium)], problems);
+}
+
+/// Checks `mountPath` of a shared volume.
+pub(super) fn shared_volume(volume: &Rendered<'_>, problems: &mut Problems<'_>) {
+    values(volume, &[("mountPath", mount_path)], problems);
+}
+
+/// Checks `imagePullSecrets` and `hostAliases`.
+pub(super) fn pod(pod: &Rendered<'_>, problems: &mut Problems<'_>) {
+    values(pod, &[("hostAliases[].ip", address)], problems);
+    shapes(
+        pod,
+        &[("imagePullSecrets[]", Shape::All(&["name"])), ("hostAliases[]", Shape::All(&["ip", "hostnames"]))],
+        problems,
+    );
+}
+
+/// The values on a path.
+pub(super) fn select<'r, 't>(root: &'r Rendered<'t>, path: &str) -> Vec<&'r Rendered<'t>> {
+    let mut found = vec![root];
+    for step in path.split('.').filter(|step| !step.is_empty()) {
+        let (name, every) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
+        found = found
+            .into_iter()
+            .flat_map(|value| {
+                value.members().iter().filter(move |(key, ..)| name == "*" || key == name).map(|(.., value)| value)
+            })
+            .flat_map(|value| if every { value.items().iter().collect() } else { vec![value] })
+            .collect();
+    }
+    found
+}
+
+fn values(root: &Rendered<'_>, rules: &[(&str, Rule)], problems: &mut Problems<'_>) {
+    for (path, rule) in rules {
+        for value in select(root, path).into_iter().filter(|value| decides(value)) {
+            if let Some(problem) = rule(value) {
+                let source = if value.basis == Basis::Constant { "" } else { "with its parameters' own values: " };
+                problems.error(value.place, format!("{source}{problem}"));
+            }
+        }
+    }
+}
+
+/// Whether the author alone decides a value.
+fn decides(value: &Rendered<'_>) -> bool {
+    value.basis <= Basis::Declared && !value.refused.get()
+}
+
+fn shapes(root: &Rendered<'_>, rules: &[(&str, Shape)], problems: &mut Problems<'_>) {
+    for (path, shape) in rules {
+        for map in select(root, path) {
+            if decides(map) && matches!(map.content, Content::Map(_)) {
+                shape.check(map, problems);
+            }
+        }
+    }
+}
+
+impl Shape {
+    fn check(&self, map: &Rendered<'_>, problems: &mut Problems<'_>) {
+        let (Self::All(names) | Self::ExactlyOne(names) | Self::AtMostOne(names)) = self;
+        let there: Vec<_> = map.members().iter().filter(|(key, ..)| names.contains(&&**key)).collect();
+        let undecided = there.iter().any(|(.., value)| matches!(value.content, Content::Hole));
+        match (self, &there[..]) {
+            (Self::All(_), _) => {
+                for name in names.iter().filter(|name| map.get(name).is_none()) {
+                    problems.error(map.place, format!("`{name}` is missing here"));
+                }
+            }
+            (Self::ExactlyOne(_), []) => {
+                problems.error(map.place, format!("one of {} is missing here", names.join(", ")));
+            }
+            (_, [_, (second, place, _), ..]) if !undecided => {
+                problems.error(place, format!("`{second}` is one too many: one of {}", names.join(", ")));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A request can't be greater than its limit.
+fn limits(container: &Rendered<'_>, problems: &mut Problems<'_>) {
+    let Some(resources) = container.get("resources") else { return };
+    let amounts = |name: &str| resources.get(name).map(Rendered::members).unwrap_or_default();
+    for (key, _, request) in amounts("requests") {
+        let limit = amounts("limits").iter().find(|(other, ..)| other == key).map(|(.., limit)| limit);
+        let Some(limit) = limit.filter(|limit| decides(limit) && decides(request)) else { continue };
+        if parse_amount(request).zip(parse_amount(limit)).is_some_and(|(request, limit)| request > limit) {
+            problems.error(request.place, format!("the request of {} is greater than its limit", shorten(key)));
+        }
+    }
+}
+
+fn one_of(value: &Rendered<'_>, allowed: &[&str]) -> Option<String> {
+    let value = value.text()?;
+    (!allowed.contains(&value)).then(|| format!("`{}` is none of {}", shorten(value), allowed.join(", ")))
+}
+
+fn port(port: &Rendered<'_>) -> Option<String> {
+    let number = port.integer()?;
+    (!(1..=65535).contains(&number)).then(|| format!("{number} is no port: 1 to 65535"))
+}
+
+fn port_or_name(value: &Rendered<'_>) -> Option<String> {
+    value.text().map_or_else(|| port(value), names::port)
+}
+
+fn not_negative(value: &Rendered<'_>) -> Option<String> {
+    let number = value.integer()?;
+    (number < 0).then(|| format!("{number} is less than 0"))
+}
+
+fn parse_amount(value: &Rendered<'_>) -> Option<i128> {
+    match &value.content {
+        Content::Text(text) => quantity(text),
+        Content::Number(number) => quantity(&number.to_string()),
+        _ => None,
+    }
+}
+
+fn amount(value: &Rendered<'_>) -> Option<String> {
+    let shown = match &value.content {
+        Content::Text(text) => shorten(text),
+        Content::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    match parse_amount(value) {
+        Some(amount) if amount >= 0 => None,
+        Some(_) => Some(format!("{shown} is less than 0")),
+        None => Some(format!("`{shown}` is no quantity: a number and a unit, such as 500m, 0.5, 128Mi or 1Gi")),
+    }
+}
+
+fn medium(value: &Rendered<'_>) -> Option<String> {
+    let medium = value.text()?;
+    (!matches!(medium, "" | "Memory") && !medium.starts_with("HugePages"))
+        .then(|| format!("`{}` is none of Memory, HugePages and nothing", shorten(medium)))
+}
+
+/// The API server takes any text, the container runtime only these.
+fn capability(value: &Rendered<'_>) -> Option<String> {
+    let name = value.text()?;
+    (name.starts_with("CAP_") || name.contains(|letter: char| letter.is_ascii_lowercase()))
+        .then(|| format!("`{}` is no capability: capitals, without CAP_", shorten(name)))
+}
+
+fn address(value: &Rendered<'_>) -> Option<String> {
+    let text = value.text()?;
+    text.parse::<IpAddr>().is_err().then(|| format!("`{}` is no IP address", shorten(text)))
+}
+
+/// What podgraft asks of every mount: more than the API server, which lets a pod hide its own `/proc`.
+fn mount_path(value: &Rendered<'_>) -> Option<String> {
+    let path = value.text()?;
+    let clean = cleaned(path);
+    let problem = if !path.starts_with('/') {
+        "must be absolute"
+    } else if path.contains(':') {
+        "can't hold a colon"
+    } else if path.split('/').any(|part| part == "..") {
+        "can't hold `..`"
+    } else if SYSTEM_PATHS.contains(&&*clean) {
+        "is the system's own"
+    } else {
+        return None;
+    };
+    Some(format!("the path `{}` {problem}", shorten(path)))
+}
+
+fn sub_path(value: &Rendered<'_>) -> Option<String> {
+    let path = value.text()?;
+    (path.starts_with('/') || path.split('/').any(|part| part == ".."))
+        .then(|| format!("`{}` must be a relative path without `..`", shorten(path)))
+}
+
+/// A path without double or trailing slashes and `.` parts.
+pub(super) fn cleaned(path: &str) -> String {
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).fold("/".to_owned(), |mut clean, part| {
+        if clean.len() > 1 {
+            clean.push('/');
+        }
+        clean.push_str(part);
+        clean
+    })
+}

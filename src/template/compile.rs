@@ -1,0 +1,284 @@
+//! core/v1 parts of a template into [`Node`]s: what no expression touches is serialised here, once.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::LoadOptions;
+use super::container::Parts;
+use super::diagnostic::Problems;
+use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
+use super::fields::{shorten, unexpected};
+use super::node::{Entry, Node, write_string};
+use super::parameter::Type;
+use super::trial::{Basis, Trial};
+use super::yaml::{Kind, Place, Tree};
+
+/// The keys that make a list entry conditional or repeat it; they are podgraft's and gone after rendering.
+pub(super) const CONTROL: &[&str] = &["when", "forEach"];
+
+/// Where in core/v1 a value stands, as far as it decides how an expression's value is written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    /// A container.
+    Container,
+    /// `env`.
+    Env,
+    /// `volumeMounts`.
+    Mounts,
+    /// `spec.pod` of a template.
+    Pod,
+    /// A list of words; how they are written.
+    Words(Style),
+    /// A probe or lifecycle hook; how the words of its `command` are written.
+    Hook(Style),
+    /// `resources`.
+    Resources,
+    /// A map whose values are text.
+    Texts,
+    /// Text.
+    Scalar(Style),
+    /// Anything else.
+    Other,
+}
+
+impl Field {
+    /// Where a member of a map, or of the maps in a list, stands.
+    ///
+    /// The kubelet expands `$(VAR)` in `command`, `args`, `env[].value` and `subPathExpr`, and, which the reference
+    /// does not mention, in the `exec.command` of probes (`ExpandContainerCommandOnlyStatic`), but not of hooks.
+    pub(super) fn member(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Container, "command" | "args") => Self::Words(Style::Expanded),
+            (Self::Container, "env") => Self::Env,
+            (Self::Container, "volumeMounts") => Self::Mounts,
+            (Self::Container, "resources") => Self::Resources,
+            (Self::Container, "livenessProbe" | "readinessProbe" | "startupProbe") => Self::Hook(Style::Expanded),
+            (Self::Container, "lifecycle") => Self::Hook(Style::Text),
+            (Self::Hook(style), "command") => Self::Words(style),
+            (Self::Hook(style), _) => Self::Hook(style),
+            (Self::Env, "value") | (Self::Mounts, "subPathExpr") => Self::Scalar(Style::Expanded),
+            // Quantities may be numbers in YAML, and so they may be numbers in expressions.
+            (Self::Resources, "limits" | "requests") | (Self::Pod, "labels" | "annotations") => Self::Texts,
+            (_, "sizeLimit" | "divisor") | (Self::Texts, _) => Self::Scalar(Style::Text),
+            _ => Self::Other,
+        }
+    }
+
+    /// Where an item of a list stands.
+    pub(super) fn item(self) -> Self {
+        match self {
+            Self::Words(style) => Self::Scalar(style),
+            field => field,
+        }
+    }
+
+    /// How an expression that stands here is written.
+    fn style(self) -> Style {
+        match self {
+            Self::Scalar(style) => style,
+            Self::Words(Style::Expanded) => Style::ExpandedItems,
+            Self::Env => Style::ExpandedEnv,
+            _ => Style::Typed,
+        }
+    }
+}
+
+/// Compiles one template and tries what comes of it.
+pub(super) struct Compiler<'c, 'f, 't> {
+    pub(super) problems: &'c mut Problems<'f>,
+    pub(super) options: &'c LoadOptions,
+    pub(super) names: Names<'c>,
+    pub(super) trial: &'c Trial,
+    /// The item of the `forEach` around what is tried now.
+    pub(super) item: Option<Rc<serde_json::Value>>,
+    /// How little values say at best around what is tried now.
+    pub(super) floor: Basis,
+    /// An expression was compiled whose type is known only when it is evaluated.
+    pub(super) untyped: bool,
+    pub(super) parts: Parts<'t>,
+}
+
+impl<'t> Compiler<'_, '_, 't> {
+    /// Compiles a value; `None` for null and for what is wrong.
+    pub(super) fn node(&mut self, tree: &'t Tree<'t>, field: Field) -> Option<Node> {
+        let mut json = String::new();
+        match &tree.kind {
+            Kind::Null | Kind::Broken => return None,
+            Kind::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
+            Kind::Number(number) => json = number.to_string(),
+            Kind::Text(text) => match self.leaf(text, &tree.place, field.style()) {
+                Some(leaf) => return Some(Node::Leaf(leaf)),
+                None => write_string(text, &mut json),
+            },
+            Kind::List(items) => {
+                let entries = items.iter().filter_map(|item| self.item(item, field.item())).collect();
+                return Some(fold_list(entries));
+            }
+            Kind::Map(_) => return Some(self.members(tree, field, |_| false).fold()),
+        }
+        Some(Node::Json(json.into()))
+    }
+
+    /// Compiles the members of a map, without those to skip.
+    pub(super) fn members(&mut self, tree: &'t Tree<'t>, field: Field, skip: impl Fn(&str) -> bool) -> Members {
+        let members = tree.members().filter(|(key, ..)| !skip(key));
+        let compiled = members.filter_map(|(key, _, value)| Some((key.into(), self.node(value, field.member(key))?)));
+        Members(compiled.collect())
+    }
+
+    fn item(&mut self, tree: &'t Tree<'t>, field: Field) -> Option<Entry<Node>> {
+        self.entry(tree, |compiler| match tree.kind {
+            Kind::Map(_) => Some(compiler.members(tree, field, |key| CONTROL.contains(&key)).fold()),
+            _ => compiler.node(tree, field),
+        })
+    }
+
+    /// Compiles an entry of a list: its `when` and `forEach`, then itself in their scope.
+    pub(super) fn entry<T>(
+        &mut self,
+        tree: &'t Tree<'t>,
+        compile: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Entry<T>> {
+        let outer = self.names.in_for_each;
+        let for_each =
+            tree.get("forEach").and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
+        self.names.in_for_each |= tree.get("forEach").is_some();
+        let when = tree.get("when").and_then(|tree| self.condition(tree));
+        let value = self.within(tree, when.as_ref(), for_each.as_ref(), compile);
+        self.names.in_for_each = outer;
+        Some(Entry { when, for_each, value: value?, line: tree.place.line })
+    }
+
+    /// Compiles a `when`: CEL, or a YAML boolean.
+    pub(super) fn condition(&mut self, tree: &Tree<'_>) -> Option<Expression> {
+        match tree.kind {
+            Kind::Bool(value) => self.compile(if value { "true" } else { "false" }, &tree.place),
+            _ => self.bare(tree, "true, false or text with a CEL condition"),
+        }
+    }
+
+    fn bare(&mut self, tree: &Tree<'_>, wanted: &str) -> Option<Expression> {
+        let Some(source) = tree.as_text() else {
+            unexpected(tree, wanted, self.problems);
+            return None;
+        };
+        if source.contains("{{") {
+            let bare = source.replace("{{", "").replace("}}", "");
+            self.problems
+                .error(&tree.place, "`when` and `forEach` are CEL already, without braces")
+                .help(format!("write \"{}\"", shorten(bare.trim())));
+            return None;
+        }
+        self.compile(source, &tree.place)
+    }
+
+    fn compile(&mut self, source: &str, place: &Place) -> Option<Expression> {
+        let compiled = Expression::compile(source, self.names);
+        compiled.map_err(|errors| self.report(&errors, source, place)).ok()
+    }
+
+    /// Compiles a string leaf; `None` if there is no expression in it, or a wrong one.
+    fn leaf(&mut self, text: &str, place: &Place, style: Style) -> Option<Leaf> {
+        let leaf = Leaf::parse(text, style, self.names).unwrap_or_else(|errors| {
+            self.report(&errors, text, place);
+            None
+        })?;
+        let parameters = self.names.parameters;
+        self.untyped |= style == Style::Typed && leaf.known_type(parameters).is_none();
+        if matches!(style, Style::Text | Style::Expanded)
+            && leaf.expressions().any(|expression| expression.known_type(parameters) == Some(Type::List))
+        {
+            self.problems
+                .error(place, "this must be text, and the expression gives a list")
+                .help("join(',') makes text of it; or repeat the entry with `forEach`");
+            return None;
+        }
+        Some(leaf)
+    }
+
+    fn report(&mut self, errors: &[ExpressionError], text: &str, place: &Place) {
+        for error in errors {
+            let place = part(place, &error.range, text, self.problems.text());
+            self.problems.error(&place, &*error.message).help.clone_from(&error.help);
+        }
+    }
+}
+
+/// The place of a part of a leaf's text. Quotes, escapes and folding make the text differ from the file's, so the part is
+/// looked for: it is the same occurrence in both.
+fn part(leaf: &Place, range: &Range<usize>, text: &str, file: &str) -> Place {
+    let Some(fragment) =
+        text.get(range.clone()).map(|part| part.lines().next().unwrap_or_default()).filter(|part| !part.is_empty())
+    else {
+        return leaf.clone();
+    };
+    let before = text[..range.start].matches(fragment).count();
+    let source = file.get(leaf.range.clone()).unwrap_or_default();
+    let Some((offset, _)) = source.match_indices(fragment).nth(before) else {
+        return leaf.clone();
+    };
+    let skipped = &source[..offset];
+    let line_start = skipped.rfind('\n').map(|newline| newline + 1);
+    let characters = skipped[line_start.unwrap_or(0)..].chars().count() as u32;
+    let start = leaf.range.start + offset;
+    Place {
+        line: leaf.line + skipped.matches('\n').count() as u32,
+        column: if line_start.is_some() { characters + 1 } else { leaf.column + characters },
+        range: start..start + fragment.len(),
+    }
+}
+
+/// A list as JSON if nothing in it depends on a pod.
+fn fold_list(entries: Vec<Entry<Node>>) -> Node {
+    let constant: Option<Vec<&str>> = entries
+        .iter()
+        .map(|entry| match entry {
+            Entry { when: None, for_each: None, value: Node::Json(json), .. } => Some(&**json),
+            _ => None,
+        })
+        .collect();
+    match constant {
+        Some(items) => Node::Json(format!("[{}]", items.join(",")).into()),
+        None => Node::List(entries),
+    }
+}
+
+/// The compiled members of a map, in the file's order.
+#[derive(Debug)]
+pub(super) struct Members(Vec<(Box<str>, Node)>);
+
+impl Members {
+    /// Takes a member out.
+    pub(super) fn take(&mut self, name: &str) -> Option<Node> {
+        let index = self.0.iter().position(|(key, _)| **key == *name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// What was not taken.
+    pub(super) fn rest(self) -> Vec<(Box<str>, Node)> {
+        self.0
+    }
+
+    /// The members.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(Box<str>, Node)> {
+        self.0.iter()
+    }
+
+    /// The map, as JSON if nothing in it depends on a pod.
+    pub(super) fn fold(self) -> Node {
+        let mut json = String::from("{");
+        for (key, node) in &self.0 {
+            let Node::Json(value) = node else {
+                return Node::Map(self.0);
+            };
+            if json.len() > 1 {
+                json.push(',');
+            }
+            write_string(key, &mut json);
+            json.push(':');
+            json.push_str(value);
+        }
+        json.push('}');
+        Node::Json(json.into())
+    }
+}

@@ -1,0 +1,604 @@
+//! Evaluation of compiled expressions within a budget.
+//!
+//! **Why not the cel crate's own interpreter:** it has no budget, copies what it is given, and iterates maps in random
+//! order, while an expression here must neither stall nor bloat a request, whatever pod it sees, nor give two answers.
+//! Its parser is used, and the tests hold this interpreter against it.
+//!
+//! **The bound.** Every node visited, every item touched and every [`CHUNK`] bytes of text read or written cost one unit
+//! of [`BUDGET`], paid *before* the work is done and the memory taken. So one evaluation visits at most `BUDGET` nodes
+//! (some milliseconds) and holds at most `BUDGET` items and `BUDGET * CHUNK` bytes of text (some MiB); values are shared,
+//! so nothing is ever copied for free. The depth of recursion is that of the expression, which `scan` limits, or of a
+//! value, which is limited by the JSON parser or, again, by the expression.
+
+use std::cmp::Ordering;
+
+use super::data::{Data, List, Map, Text};
+use super::functions::Function;
+use super::{EvaluationError, Item, Variable, Variables};
+use crate::nearest::did_you_mean;
+use crate::template::parameter::quoted;
+
+/// Units that one evaluation may spend. Two nested loops over 64 items with ten nodes inside take half of it; so does
+/// reading three texts of 1 MiB.
+const BUDGET: usize = 100_000;
+
+/// Bytes of text that one unit reads or writes.
+const CHUNK: usize = 64;
+
+/// Compiled CEL: names are resolved, functions found, patterns compiled.
+#[derive(Debug)]
+pub(super) enum Code {
+    Constant(Data<'static>),
+    /// `params.NAME`, by its index.
+    Parameter(usize),
+    Variable(Variable),
+    /// `item` and `index` of a `forEach`.
+    Item,
+    Index,
+    /// A variable of a macro, counted from the outermost.
+    Local(usize),
+    Select(Box<Select>),
+    /// `has(of.field)`.
+    Has(Box<Code>, Box<str>),
+    At(Box<At>),
+    If(Box<[Code; 3]>),
+    /// `&&` if the flag is set, else `||`.
+    Logic(bool, Box<[Code; 2]>),
+    Not(Box<Code>),
+    Negate(Box<Code>),
+    Binary(Operator, Box<[Code; 2]>),
+    List(Box<[Element]>),
+    Map(Box<[(Code, Element)]>),
+    Loop(Box<Loop>),
+    /// `optMap`, and `optFlatMap` if the flag is set.
+    OptionalMap(Box<[Code; 2]>, bool),
+    Call(&'static Function, Box<[Code]>),
+    Matches(Box<Code>, regex::Regex),
+}
+
+/// `of.field`, or `of.?field`.
+#[derive(Debug)]
+pub(super) struct Select {
+    pub(super) of: Code,
+    pub(super) field: Box<str>,
+    pub(super) optional: bool,
+}
+
+/// `of[index]`, or `of[?index]`.
+#[derive(Debug)]
+pub(super) struct At {
+    pub(super) of: Code,
+    pub(super) index: Code,
+    pub(super) optional: bool,
+}
+
+/// An element of a list or map literal; an optional one (`?x`) without a value is left out.
+#[derive(Debug)]
+pub(super) struct Element {
+    pub(super) value: Code,
+    pub(super) optional: bool,
+}
+
+/// A macro over the items of a list or the keys of a map.
+#[derive(Debug)]
+pub(super) struct Loop {
+    pub(super) kind: LoopKind,
+    pub(super) range: Code,
+    /// `map` with three arguments: which items it takes.
+    pub(super) filter: Option<Code>,
+    pub(super) body: Code,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LoopKind {
+    All,
+    Exists,
+    ExistsOne,
+    Filter,
+    Map,
+    SortBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    In,
+}
+
+pub(super) type Evaluated<'v> = Result<Data<'v>, EvaluationError>;
+
+/// One evaluation.
+pub(super) struct Machine<'v> {
+    variables: &'v dyn Variables,
+    item: Option<&'v Item<'v>>,
+    locals: Vec<Data<'v>>,
+    budget: usize,
+}
+
+/// An evaluation that has no value.
+pub(super) fn fail<T>(message: impl Into<String>) -> Result<T, EvaluationError> {
+    Err(EvaluationError { message: message.into() })
+}
+
+impl<'v> Machine<'v> {
+    pub(super) fn new(variables: &'v dyn Variables, item: Option<&'v Item<'v>>) -> Self {
+        Self { variables, item, locals: Vec::new(), budget: BUDGET }
+    }
+
+    /// Pays for work to be done. Once the budget is spent nothing is free any more, so that `||` can't hide the error.
+    pub(super) fn spend(&mut self, units: usize) -> Result<(), EvaluationError> {
+        match self.budget.checked_sub(units) {
+            Some(rest) => {
+                self.budget = rest;
+                Ok(())
+            }
+            None => {
+                self.budget = 0;
+                fail(format!("takes more than {BUDGET} steps: the lists or texts that it works on are too long for it"))
+            }
+        }
+    }
+
+    /// Pays for reading or writing text.
+    pub(super) fn spend_text(&mut self, bytes: usize) -> Result<(), EvaluationError> {
+        self.spend(1 + bytes / CHUNK)
+    }
+
+    /// Pays for reading several texts of at most that many bytes.
+    pub(super) fn spend_texts(&mut self, texts: usize, bytes: usize) -> Result<(), EvaluationError> {
+        self.spend(texts.saturating_mul(1 + bytes / CHUNK))
+    }
+
+    pub(super) fn evaluate(&mut self, code: &'v Code) -> Evaluated<'v> {
+        self.spend(1)?;
+        match code {
+            Code::Constant(constant) => Ok(constant.clone()),
+            Code::Parameter(index) => Ok(self.variables.parameter(*index).into()),
+            Code::Variable(variable) => match self.variables.variable(*variable) {
+                Ok(json) => Ok(json.into()),
+                Err(message) => fail(message),
+            },
+            Code::Item => Ok(self.item.map_or(Data::Null, |item| item.item.clone())),
+            Code::Index => Ok(self.item.map_or(Data::Null, |item| Data::Integer(item.index as i64))),
+            Code::Local(slot) => Ok(self.locals.get(*slot).cloned().unwrap_or(Data::Null)),
+            Code::Select(select) => self.select(select),
+            Code::Has(of, field) => self.has(of, field),
+            Code::At(at) => self.at(at),
+            Code::If(branches) => {
+                let branch = if self.truth(&branches[0], "?")? { &branches[1] } else { &branches[2] };
+                self.evaluate(branch)
+            }
+            Code::Logic(and, sides) => self.logic(*and, sides),
+            Code::Not(side) => Ok(Data::Boolean(!self.truth(side, "!")?)),
+            Code::Negate(side) => self.negate(side),
+            Code::Binary(operator, sides) => {
+                let left = self.evaluate(&sides[0])?;
+                let right = self.evaluate(&sides[1])?;
+                self.binary(*operator, &left, &right)
+            }
+            Code::List(elements) => self.list(elements),
+            Code::Map(entries) => self.map(entries),
+            Code::Loop(each) => self.each(each),
+            Code::OptionalMap(parts, flat) => self.optional_map(parts, *flat),
+            Code::Call(function, arguments) => {
+                let arguments: Vec<_> = arguments.iter().map(|code| self.evaluate(code)).collect::<Result<_, _>>()?;
+                (function.call)(self, &arguments)
+            }
+            Code::Matches(text, pattern) => match self.evaluate(text)? {
+                Data::Text(text) => {
+                    // The pattern's size is limited, so that a byte costs a bounded number of its states.
+                    self.spend(text.len())?;
+                    Ok(Data::Boolean(pattern.is_match(&text)))
+                }
+                other => fail(format!("matches() wants a string, not {}", other.kind())),
+            },
+        }
+    }
+
+    fn truth(&mut self, code: &'v Code, operator: &str) -> Result<bool, EvaluationError> {
+        match self.evaluate(code)? {
+            Data::Boolean(boolean) => Ok(boolean),
+            other => fail(format!("{operator} wants a bool, not {}", other.kind())),
+        }
+    }
+
+    /// `&&` and `||` in CEL take their sides in any order: a side that decides does so even if the other has no value.
+    fn logic(&mut self, and: bool, sides: &'v [Code; 2]) -> Evaluated<'v> {
+        let operator = if and { "&&" } else { "||" };
+        let left = self.truth(&sides[0], operator);
+        if left == Ok(!and) {
+            return Ok(Data::Boolean(!and));
+        }
+        let right = self.truth(&sides[1], operator)?;
+        if right == !and { Ok(Data::Boolean(right)) } else { left.map(Data::Boolean) }
+    }
+
+    fn negate(&mut self, side: &'v Code) -> Evaluated<'v> {
+        match self.evaluate(side)? {
+            Data::Integer(integer) => match integer.checked_neg() {
+                Some(negative) => Ok(Data::Integer(negative)),
+                None => fail("the result of - does not fit a 64-bit integer"),
+            },
+            Data::Double(double) => Ok(Data::Double(-double)),
+            other => fail(format!("- wants a number, not {}", other.kind())),
+        }
+    }
+
+    fn select(&mut self, select: &'v Select) -> Evaluated<'v> {
+        let field = Data::Text(Text::Borrowed(&select.field));
+        match self.evaluate(&select.of)? {
+            Data::Optional(None) => Ok(Data::Optional(None)),
+            Data::Optional(Some(of)) => self.maybe(&of, &field),
+            of if select.optional => self.maybe(&of, &field),
+            of => self.find(&of, &field),
+        }
+    }
+
+    fn at(&mut self, at: &'v At) -> Evaluated<'v> {
+        let of = self.evaluate(&at.of)?;
+        let index = self.evaluate(&at.index)?;
+        match of {
+            Data::Optional(None) => Ok(Data::Optional(None)),
+            Data::Optional(Some(of)) => self.maybe(&of, &index),
+            of if at.optional => self.maybe(&of, &index),
+            of => self.find(&of, &index),
+        }
+    }
+
+    fn has(&mut self, of: &'v Code, field: &'v str) -> Evaluated<'v> {
+        let field = Data::Text(Text::Borrowed(field));
+        let of = match self.evaluate(of)? {
+            Data::Optional(None) => return Ok(Data::Boolean(false)),
+            Data::Optional(Some(of)) => (*of).clone(),
+            of => of,
+        };
+        match &of {
+            Data::Map(map) => Ok(Data::Boolean(self.lookup(map, &field)?.is_some())),
+            other => fail(format!("has() wants a map, not {}", other.kind())),
+        }
+    }
+
+    /// What is there, as an optional. Only running out of budget is still an error.
+    fn maybe(&mut self, of: &Data<'v>, index: &Data<'v>) -> Evaluated<'v> {
+        match of {
+            Data::Map(map) => Ok(Data::Optional(self.lookup(map, index)?.map(std::sync::Arc::new))),
+            _ => Ok(self.find(of, index).map_or(Data::Optional(None), Data::some)),
+        }
+    }
+
+    fn find(&mut self, of: &Data<'v>, index: &Data<'v>) -> Evaluated<'v> {
+        match (of, index) {
+            (Data::Map(map), key) => match self.lookup(map, key)? {
+                Some(value) => Ok(value),
+                None => self.no_such_key(map, key),
+            },
+            (Data::List(list), Data::Integer(position)) => {
+                match usize::try_from(*position).ok().and_then(|position| list.get(position)) {
+                    Some(item) => Ok(item),
+                    None => fail(format!("there is no item {position} in a list of {}", list.len())),
+                }
+            }
+            (of, Data::Text(field)) => fail(format!("{} has no keys, so no {}", of.kind(), shown_key(field))),
+            (of, index) => fail(format!("{} has no index of type {}", of.kind(), index.kind())),
+        }
+    }
+
+    fn lookup(&mut self, map: &Map<'v>, key: &Data<'_>) -> Result<Option<Data<'v>>, EvaluationError> {
+        let compared = if matches!(map, Map::Json(_)) { 1 } else { map.len() };
+        let length = if let Data::Text(text) = key { text.len() } else { 0 };
+        self.spend_texts(compared, length)?;
+        Ok(map.get(key))
+    }
+
+    fn no_such_key(&mut self, map: &Map<'v>, key: &Data<'_>) -> Evaluated<'v> {
+        /// Keys that a message lists.
+        const LISTED: usize = 12;
+        self.spend(map.len().min(LISTED))?;
+        let known: Vec<String> = map.keys().take(LISTED).map(|key| shown(&key)).collect();
+        let more = if map.len() > LISTED { ", ..." } else { "" };
+        let wanted = shown(key);
+        let meant = did_you_mean(&wanted, known.iter().map(String::as_str));
+        if known.is_empty() {
+            return fail(format!("no such key: {wanted}; the map is empty"));
+        }
+        fail(format!("no such key: {wanted}{meant}; known keys: {}{more}", known.join(", ")))
+    }
+
+    fn list(&mut self, elements: &'v [Element]) -> Evaluated<'v> {
+        let mut items = Vec::with_capacity(elements.len());
+        for element in elements {
+            items.extend(self.element(element)?);
+        }
+        Ok(Data::list(items))
+    }
+
+    /// The value of an element, unless it is an optional one without.
+    fn element(&mut self, element: &'v Element) -> Result<Option<Data<'v>>, EvaluationError> {
+        let value = self.evaluate(&element.value)?;
+        match value {
+            Data::Optional(value) if element.optional => Ok(value.map(|value| (*value).clone())),
+            value => Ok(Some(value)),
+        }
+    }
+
+    fn map(&mut self, entries: &'v [(Code, Element)]) -> Evaluated<'v> {
+        let mut made: Vec<(Data<'v>, Data<'v>)> = Vec::with_capacity(entries.len());
+        for (key, element) in entries {
+            let key = self.evaluate(key)?;
+            if !matches!(key, Data::Text(_) | Data::Integer(_) | Data::Boolean(_)) {
+                return fail(format!("a key of a map is a string, an int or a bool, not {}", key.kind()));
+            }
+            for (known, _) in &made {
+                if self.equal(known, &key)? {
+                    return fail(format!("the key {} is there twice", shown(&key)));
+                }
+            }
+            made.extend(self.element(element)?.map(|value| (key, value)));
+        }
+        Ok(Data::Map(Map::Shared(made.into())))
+    }
+
+    fn binary(&mut self, operator: Operator, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
+        match operator {
+            Operator::Equal => self.equal(left, right).map(Data::Boolean),
+            Operator::NotEqual => self.equal(left, right).map(|equal| Data::Boolean(!equal)),
+            Operator::Less => self.order(operator, left, right, Ordering::is_lt),
+            Operator::LessOrEqual => self.order(operator, left, right, Ordering::is_le),
+            Operator::Greater => self.order(operator, left, right, Ordering::is_gt),
+            Operator::GreaterOrEqual => self.order(operator, left, right, Ordering::is_ge),
+            Operator::In => self.contains(left, right),
+            Operator::Add => self.add(left, right),
+            Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Modulo => {
+                arithmetic(operator, left, right)
+            }
+        }
+    }
+
+    fn add(&mut self, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
+        match (left, right) {
+            (Data::Text(left), Data::Text(right)) => {
+                self.spend_text(left.len() + right.len())?;
+                Ok(Data::text([&**left, &**right].concat()))
+            }
+            (Data::List(left), Data::List(right)) => {
+                self.spend(left.len() + right.len())?;
+                Ok(Data::list(left.iter().chain(right.iter()).collect()))
+            }
+            _ => arithmetic(Operator::Add, left, right),
+        }
+    }
+
+    fn order(
+        &mut self,
+        operator: Operator,
+        left: &Data<'v>,
+        right: &Data<'v>,
+        holds: impl Fn(Ordering) -> bool,
+    ) -> Evaluated<'v> {
+        if let (Data::Text(left), Data::Text(right)) = (left, right) {
+            self.spend_text(left.len().min(right.len()))?;
+        }
+        match left.order(right) {
+            Some(ordering) => Ok(Data::Boolean(holds(ordering))),
+            None => mismatch(operator, left, right),
+        }
+    }
+
+    /// `left in right`.
+    fn contains(&mut self, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
+        match right {
+            Data::Map(map) => Ok(Data::Boolean(self.lookup(map, left)?.is_some())),
+            Data::List(list) => {
+                for item in list.iter() {
+                    if self.equal(&item, left)? {
+                        return Ok(Data::Boolean(true));
+                    }
+                }
+                Ok(Data::Boolean(false))
+            }
+            _ => mismatch(Operator::In, left, right),
+        }
+    }
+
+    /// Whether two values are equal; values of different types are not, except for numbers.
+    pub(super) fn equal(&mut self, left: &Data<'v>, right: &Data<'v>) -> Result<bool, EvaluationError> {
+        self.spend(1)?;
+        match (left, right) {
+            (Data::Null, Data::Null) | (Data::Optional(None), Data::Optional(None)) => Ok(true),
+            (Data::Optional(Some(left)), Data::Optional(Some(right))) => self.equal(left, right),
+            (Data::Type(left), Data::Type(right)) => Ok(left == right),
+            (Data::Text(left), Data::Text(right)) => {
+                if left.len() != right.len() {
+                    return Ok(false);
+                }
+                self.spend_text(left.len())?;
+                Ok(**left == **right)
+            }
+            (Data::List(left), Data::List(right)) => {
+                if left.len() != right.len() {
+                    return Ok(false);
+                }
+                for (left, right) in left.iter().zip(right.iter()) {
+                    if !self.equal(&left, &right)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (Data::Map(left), Data::Map(right)) => {
+                if left.len() != right.len() {
+                    return Ok(false);
+                }
+                for (key, left) in left.entries() {
+                    match self.lookup(right, &key)? {
+                        Some(right) if self.equal(&left, &right)? => {}
+                        _ => return Ok(false),
+                    }
+                }
+                Ok(true)
+            }
+            (left, right) => Ok(left.order(right) == Some(Ordering::Equal)),
+        }
+    }
+
+    fn each(&mut self, each: &'v Loop) -> Evaluated<'v> {
+        let range = match self.evaluate(&each.range)? {
+            Data::List(list) => list,
+            Data::Map(map) => {
+                self.spend(map.len())?;
+                List::Shared(map.keys().collect())
+            }
+            other => return fail(format!("a macro goes over a list or a map, not {}", other.kind())),
+        };
+        let slot = self.locals.len();
+        let result = self.run(each, &range, slot);
+        self.locals.truncate(slot);
+        result
+    }
+
+    fn run(&mut self, each: &'v Loop, range: &List<'v>, slot: usize) -> Evaluated<'v> {
+        let (mut made, mut keys) = (Vec::new(), Vec::new());
+        let (mut count, mut failure) = (0, None);
+        for item in range.iter() {
+            self.spend(1)?;
+            self.locals.truncate(slot);
+            self.locals.push(item.clone());
+            if let Some(filter) = &each.filter
+                && !self.truth(filter, "map()")?
+            {
+                continue;
+            }
+            match each.kind {
+                LoopKind::Map => made.push(self.evaluate(&each.body)?),
+                LoopKind::SortBy => {
+                    keys.push(self.evaluate(&each.body)?);
+                    made.push(item);
+                }
+                LoopKind::Filter => {
+                    if self.truth(&each.body, "filter()")? {
+                        made.push(item);
+                    }
+                }
+                LoopKind::ExistsOne => count += usize::from(self.truth(&each.body, "exists_one()")?),
+                // As with && and ||, an item that decides does so even if others have no value.
+                LoopKind::All | LoopKind::Exists => match self.truth(&each.body, "all() and exists()") {
+                    Ok(holds) if holds == (each.kind == LoopKind::Exists) => return Ok(Data::Boolean(holds)),
+                    Ok(_) => {}
+                    Err(error) => failure = Some(error),
+                },
+            }
+        }
+        match (each.kind, failure) {
+            (_, Some(error)) => Err(error),
+            (LoopKind::All, None) => Ok(Data::Boolean(true)),
+            (LoopKind::Exists, None) => Ok(Data::Boolean(false)),
+            (LoopKind::ExistsOne, None) => Ok(Data::Boolean(count == 1)),
+            (LoopKind::Filter | LoopKind::Map, None) => Ok(Data::list(made)),
+            (LoopKind::SortBy, None) => super::functions::sort_by_keys(self, &keys, &made),
+        }
+    }
+
+    fn optional_map(&mut self, parts: &'v [Code; 2], flat: bool) -> Evaluated<'v> {
+        let value = match self.evaluate(&parts[0])? {
+            Data::Optional(None) => return Ok(Data::Optional(None)),
+            Data::Optional(Some(value)) => (*value).clone(),
+            other => return fail(format!("optMap() wants an optional, not {}", other.kind())),
+        };
+        self.locals.push(value);
+        let mapped = self.evaluate(&parts[1]);
+        self.locals.pop();
+        match mapped? {
+            mapped @ Data::Optional(_) if flat => Ok(mapped),
+            other if flat => fail(format!("optFlatMap() wants an optional result, not {}", other.kind())),
+            mapped => Ok(mapped.some()),
+        }
+    }
+}
+
+fn arithmetic<'v>(operator: Operator, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
+    match (left, right) {
+        (Data::Integer(left), Data::Integer(right)) => {
+            let result = match operator {
+                Operator::Add => left.checked_add(*right),
+                Operator::Subtract => left.checked_sub(*right),
+                Operator::Multiply => left.checked_mul(*right),
+                Operator::Divide if *right != 0 => left.checked_div(*right),
+                Operator::Modulo if *right != 0 => left.checked_rem(*right),
+                _ => return fail("division by zero"),
+            };
+            match result {
+                Some(result) => Ok(Data::Integer(result)),
+                None => fail(format!("the result of {operator} does not fit a 64-bit integer")),
+            }
+        }
+        (Data::Double(left), Data::Double(right)) => match operator {
+            Operator::Add => Ok(Data::Double(left + right)),
+            Operator::Subtract => Ok(Data::Double(left - right)),
+            Operator::Multiply => Ok(Data::Double(left * right)),
+            Operator::Divide => Ok(Data::Double(left / right)),
+            _ => fail("% wants ints"),
+        },
+        _ => mismatch(operator, left, right),
+    }
+}
+
+/// An operator whose sides don't go together.
+fn mismatch<'v>(operator: Operator, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
+    let hint = match (left, right) {
+        (Data::Text(_), Data::Integer(_) | Data::Double(_) | Data::Boolean(_))
+        | (Data::Integer(_) | Data::Double(_) | Data::Boolean(_), Data::Text(_)) => {
+            "; string(...) makes text of a value, int(...) a number of text"
+        }
+        (Data::Integer(_), Data::Double(_)) | (Data::Double(_), Data::Integer(_)) => {
+            "; double(...) or int(...) makes them alike"
+        }
+        (Data::Optional(_), _) | (_, Data::Optional(_)) => "; orValue(...) gives an optional's value",
+        _ => "",
+    };
+    fail(format!("no {operator} for {} and {}{hint}", left.kind(), right.kind()))
+}
+
+impl std::fmt::Display for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Modulo => "%",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::In => "in",
+        })
+    }
+}
+
+/// A key or index in a message: plain where it reads well, else in quotes.
+fn shown(data: &Data<'_>) -> String {
+    match data {
+        Data::Text(text) => shown_key(text),
+        Data::Integer(integer) => integer.to_string(),
+        Data::Double(double) => double.to_string(),
+        Data::Boolean(boolean) => boolean.to_string(),
+        other => other.kind().to_owned(),
+    }
+}
+
+fn shown_key(key: &str) -> String {
+    let plain = !key.is_empty() && key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+    if plain { key.to_owned() } else { quoted(key) }
+}

@@ -1,0 +1,164 @@
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+
+/// Runs hostile work on a thread with the stack of a server's worker, and fails if it takes longer than any request may.
+fn guarded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
+    thread.spawn(move || sender.send(work())).unwrap();
+    receiver.recv_timeout(Duration::from_secs(20)).expect("hostile input hangs or overflows the stack")
+}
+
+/// The number of bytes rendered, or the error.
+fn attack(prepare: impl FnOnce(&mut World) + Send + 'static, source: impl Into<String>) -> Result<usize, String> {
+    let source = source.into();
+    guarded(move || {
+        let mut world = World::new();
+        prepare(&mut world);
+        world.typed(&source).map(|json| json.len())
+    })
+}
+
+fn refused_at_load(source: impl Into<String>) {
+    let error = attack(|_| {}, source).unwrap_err();
+    assert!(error.starts_with("at load: "), "{error}");
+}
+
+fn exhausts(prepare: impl FnOnce(&mut World) + Send + 'static, source: impl Into<String>) {
+    let error = attack(prepare, source).unwrap_err();
+    assert!(error.contains("steps") || error.contains("longer than") || error.contains("parts"), "{error}");
+}
+
+fn long_path(world: &mut World) {
+    world.values[0] = Value::Text("a".repeat(256 * 1024));
+}
+
+#[test]
+fn what_would_overflow_a_stack_is_refused() {
+    refused_at_load(vec!["1"; 1500].join("+"));
+    for (open, close) in [("(", ")"), ("[", "]"), ("{1:", "}"), ("size(", ")"), ("!", ""), ("-", ""), ("- ", "")] {
+        refused_at_load(format!("{}1{}", open.repeat(1000), close.repeat(1000)));
+        refused_at_load(format!("{}1{}", open.repeat(300), close.repeat(300)));
+    }
+    refused_at_load(format!("{}1", "true ? 1 : ".repeat(1000)));
+    refused_at_load(format!("params.path{}", ".trim()".repeat(1000)));
+    refused_at_load(format!("object{}", ".a".repeat(500)));
+    refused_at_load("(".repeat(1_000_000));
+    refused_at_load("'".repeat(1_000_001));
+    let nested = (0..6).fold("1".to_owned(), |body, level| format!("params.hosts.map(x{level}, {body})"));
+    refused_at_load(nested);
+}
+
+#[test]
+fn the_deepest_expressions_that_are_allowed_fit_a_workers_stack() {
+    // As many operators and brackets as there may be, in the shapes that recurse most.
+    let (operators, nesting) = (scan::MAX_OPERATORS, scan::MAX_NESTING);
+    for source in [
+        vec!["1"; operators + 1].join("+"),
+        format!("{}1{}", "(".repeat(nesting), ")".repeat(nesting)),
+        format!("{}1{}", "[".repeat(nesting), "]".repeat(nesting)),
+        format!("{}true{}", "{1:!".repeat(nesting), "}".repeat(nesting)),
+        // Alternatives nest, and the parser takes 96 levels of anything.
+        format!("{}1", "true?1:".repeat(90)),
+        format!("{}true", "!".repeat(operators)),
+        format!("{}1", "- ".repeat(operators)),
+        format!("object{}", ".?a".repeat(operators)),
+        format!("''{}", ".trim()".repeat(operators / 2)),
+        format!("{}1{}", "[1+1+1+".repeat(nesting), "][0]".repeat(nesting)),
+        format!("[1].map(x,[1].map(y,{}y{}))", "(".repeat(nesting - 2), ")".repeat(nesting - 2)),
+        format!("{}''{}", "string(".repeat(nesting), ")".repeat(nesting)),
+    ] {
+        let result = attack(|_| {}, source.clone());
+        if let Err(error) = result {
+            assert!(!error.starts_with("at load: "), "{source}: {error}");
+        }
+    }
+}
+
+#[test]
+fn loops_over_long_lists_are_bounded() {
+    let hosts = |world: &mut World| world.values[6] = Value::List(vec!["host".to_owned(); 64]);
+    let nested = "params.hosts.map(x, params.hosts.map(y, x + y))";
+    assert_eq!(attack(hosts, nested), Ok(64 * (64 * 11 + 1) + 64 + 1));
+    exhausts(hosts, "params.hosts.map(x, params.hosts.map(y, x + y + params.hosts.join(x)))");
+    let pod = |world: &mut World| {
+        let list = vec![json!({"name": "web"}); 5000];
+        world.variables.insert(Variable::Object, json!({"spec": {"containers": list}}));
+    };
+    assert_eq!(attack(pod, "object.spec.containers.filter(c, c.name == 'x').size()"), Ok(1));
+    assert_eq!(attack(pod, "object.spec.containers.exists(c, has(c.nope))"), Ok(5));
+    exhausts(pod, "object.spec.containers.all(c, object.spec.containers.all(d, true))");
+    exhausts(pod, "object.spec.containers.exists(c, object.spec.containers == [c]) || lists.range(1000000) == []");
+    exhausts(
+        pod,
+        "object.spec.containers.distinct().size() + object.spec.containers.map(c, c.name).sort().sort().size()",
+    );
+    exhausts(pod, "object.spec.containers.all(c, object.spec.containers == object.spec.containers)");
+    exhausts(pod, "object.spec.containers.map(c, c in object.spec.containers ? object.spec.containers : [])");
+    exhausts(pod, "object");
+}
+
+#[test]
+fn texts_that_grow_are_bounded() {
+    exhausts(long_path, "params.path");
+    exhausts(long_path, "params.path.replace('a', params.path)");
+    exhausts(long_path, "params.path.replace('', params.path)");
+    exhausts(long_path, "params.path.split('').join(params.path)");
+    exhausts(long_path, "params.path.split('a').size()");
+    exhausts(long_path, "'%s%s%s'.format([params.path, params.path, params.path])");
+    exhausts(long_path, "lists.range(64).map(x, params.path + params.path)");
+    exhausts(long_path, "lists.range(64).all(x, !(params.path + 'b' in {params.path + 'a': 1}))");
+    exhausts(long_path, "lists.range(90000).map(x, params.path)");
+    exhausts(long_path, "[params.path].map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x)");
+    exhausts(long_path, "lists.range(1000).all(x, params.path.matches('b$'))");
+    exhausts(
+        long_path,
+        "lists.range(1000).all(x, params.path.contains('b') || params.path + 'a' != params.path + 'b')",
+    );
+    exhausts(long_path, "lists.range(99).map(x, params.path + string(x)).sort().size()");
+    // A long text may be looked at, as long as what comes of it is short.
+    assert_eq!(attack(long_path, "params.path.size()"), Ok(6));
+    assert_eq!(attack(long_path, "params.path.replace('aaaa', '').size() + params.path.indexOf('b')"), Ok(2));
+    assert_eq!(attack(long_path, "params.path.substring(0, 10)"), Ok(12));
+}
+
+#[test]
+fn values_that_double_are_bounded() {
+    // A billion laughs: each step doubles what is written, but not what is held.
+    exhausts(|_| {}, format!("[['ha']]{}", ".map(x,[x,x])".repeat(29)));
+    exhausts(|_| {}, format!("[[null]]{}", ".map(x,[x,x])".repeat(29)));
+    exhausts(|_| {}, format!("'%s'.format([[['ha']]{}])", ".map(x,[x,x])".repeat(30)));
+    exhausts(|_| {}, format!("[['ha']]{0} == [['ha']]{0}", ".map(x,[x,x])".repeat(16)));
+    exhausts(|_| {}, format!("[['ha']]{}.flatten(99)", ".map(x,[x,x])".repeat(30)));
+    let error = attack(|_| {}, format!("[1]{}", ".map(x,[[[[[[x]]]]]])".repeat(30))).unwrap_err();
+    assert!(error.contains("nests more than"), "{error}");
+}
+
+#[test]
+fn long_results_are_refused_and_long_items_too() {
+    let world = |length: usize| move |world: &mut World| world.values[0] = Value::Text("x".repeat(length));
+    let limit = crate::template::node::MAX_LEAF;
+    assert_eq!(attack(world(limit - 2), "params.path"), Ok(limit));
+    exhausts(world(limit - 1), "params.path");
+    exhausts(|world| world.values[0] = Value::Text("\u{1}".repeat(20_000)), "params.path");
+    let list = Expression::compile("lists.range(65)", World::new().names()).unwrap();
+    let error = list.items(&World::new(), None).unwrap_err();
+    assert_eq!(error.message, "forEach goes over at most 64 items, not 65");
+}
+
+#[test]
+fn patterns_are_bounded() {
+    refused_at_load("'a'.matches('(a{1000}){1000}')");
+    refused_at_load(r"'a'.matches('(\\w{100}){100}')");
+    assert_eq!(attack(long_path, "params.path.substring(0, 50000).matches('^(a|a)*(a|b)*$')"), Ok(4));
+    exhausts(long_path, "params.path.matches('^(a|a)*(a|b)*$')");
+}
+
+#[test]
+fn an_exhausted_budget_is_not_hidden_by_logic() {
+    exhausts(|_| {}, "lists.range(1000000) == [] || true");
+    exhausts(|_| {}, "lists.range(1000000).exists(x, true) || 1 == 1");
+    exhausts(|_| {}, "[1, 2, 3].exists(x, x == 3 || lists.range(1000000) == [])");
+}

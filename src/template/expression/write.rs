@@ -1,0 +1,180 @@
+//! From values to core/v1 JSON, bounded.
+
+use super::data::Data;
+use super::evaluate::fail;
+use super::{EvaluationError, Style};
+use crate::template::node::{MAX_LEAF, write_escaped};
+
+/// How deep a rendered value may nest; core/v1 needs about ten levels.
+const MAX_DEPTH: usize = 32;
+
+/// Writes one leaf: at most [`MAX_LEAF`] bytes and as many values, as not every value leaves bytes behind.
+pub(super) struct Writer<'o> {
+    out: &'o mut String,
+    start: usize,
+    values: usize,
+}
+
+impl<'o> Writer<'o> {
+    pub(super) fn new(out: &'o mut String) -> Self {
+        Self { start: out.len(), out, values: 0 }
+    }
+
+    /// Text that is JSON already.
+    pub(super) fn json(&mut self, json: &str) -> Result<(), EvaluationError> {
+        self.fits(json.len())?;
+        self.out.push_str(json);
+        Ok(())
+    }
+
+    /// The inside of a JSON string; with `double`, every `$` twice, so that the kubelet's expansion of `$(VAR)` gives
+    /// back what was there.
+    pub(super) fn text(&mut self, text: &str, double: bool) -> Result<(), EvaluationError> {
+        self.fits(text.len())?;
+        if double {
+            let mut pieces = text.split('$');
+            write_escaped(pieces.next().unwrap_or_default(), self.out);
+            for piece in pieces {
+                self.out.push_str("$$");
+                write_escaped(piece, self.out);
+            }
+        } else {
+            write_escaped(text, self.out);
+        }
+        // Escapes lengthen what was just written sixfold at most.
+        self.fits(0)
+    }
+
+    /// The inside of a JSON string for a value that becomes text.
+    pub(super) fn scalar(&mut self, data: &Data<'_>, double: bool) -> Result<(), EvaluationError> {
+        match data {
+            Data::Text(text) => self.text(text, double),
+            Data::Boolean(boolean) => self.json(&boolean.to_string()),
+            Data::Integer(integer) => self.json(&integer.to_string()),
+            Data::Double(double) => self.double(*double),
+            Data::Optional(Some(data)) => self.scalar(data, double),
+            Data::List(_) => fail("found a list where text is wanted; join(',') makes text of it"),
+            Data::Null | Data::Optional(None) => fail("found null in the middle of text; orValue('') gives a value"),
+            other => fail(format!("found {} where text is wanted", other.kind())),
+        }
+    }
+
+    /// A whole value; `false`, and nothing written, if it is `null`. Inside lists and maps `null` is left out.
+    pub(super) fn value(&mut self, data: &Data<'_>, style: Style, double: bool) -> Result<bool, EvaluationError> {
+        match (data, style) {
+            (Data::Null | Data::Optional(None), _) => return Ok(false),
+            (data, Style::Text | Style::Expanded) => {
+                self.json("\"")?;
+                self.scalar(data, double)?;
+                self.json("\"")?;
+            }
+            (data, Style::Typed) => self.typed(data, Dollars::Keep, 0)?,
+            (data, Style::ExpandedItems) => {
+                self.typed(data, if double { Dollars::Double } else { Dollars::Keep }, 0)?
+            }
+            (data, Style::ExpandedEnv) => {
+                self.typed(data, if double { Dollars::InValues } else { Dollars::Keep }, 0)?
+            }
+        }
+        Ok(true)
+    }
+
+    fn typed(&mut self, data: &Data<'_>, dollars: Dollars, depth: usize) -> Result<(), EvaluationError> {
+        if depth > MAX_DEPTH {
+            return fail(format!("the value nests more than {MAX_DEPTH} deep"));
+        }
+        self.visit()?;
+        match data {
+            Data::Null | Data::Optional(None) => self.json("null"),
+            Data::Boolean(boolean) => self.json(&boolean.to_string()),
+            Data::Integer(integer) => self.json(&integer.to_string()),
+            Data::Double(double) => self.double(*double),
+            Data::Text(text) => {
+                self.json("\"")?;
+                self.text(text, dollars == Dollars::Double)?;
+                self.json("\"")
+            }
+            Data::Optional(Some(data)) => self.typed(data, dollars, depth + 1),
+            Data::List(list) => {
+                self.json("[")?;
+                let mut separator = "";
+                for item in list.iter() {
+                    self.visit()?;
+                    if !is_null(&item) {
+                        self.json(separator)?;
+                        separator = ",";
+                        self.typed(&item, dollars, depth + 1)?;
+                    }
+                }
+                self.json("]")
+            }
+            Data::Map(map) => {
+                self.json("{")?;
+                let mut separator = "";
+                for (key, value) in map.entries() {
+                    self.visit()?;
+                    let Data::Text(key) = key else {
+                        return fail(format!("a key of the map is {}, not a string", key.kind()));
+                    };
+                    if !is_null(&value) {
+                        self.json(separator)?;
+                        separator = ",";
+                        self.json("\"")?;
+                        self.text(&key, false)?;
+                        self.json("\":")?;
+                        self.typed(&value, dollars.below(&key), depth + 1)?;
+                    }
+                }
+                self.json("}")
+            }
+            Data::Type(name) => fail(format!("the type {name} is no value for a field")),
+        }
+    }
+
+    /// A finite number, in the shortest notation that reads back as it: a whole one has no fraction, since core/v1
+    /// knows integers only.
+    fn double(&mut self, double: f64) -> Result<(), EvaluationError> {
+        if double.is_finite() {
+            self.json(&double.to_string())
+        } else {
+            fail(format!("the number {double} is not finite"))
+        }
+    }
+
+    fn visit(&mut self) -> Result<(), EvaluationError> {
+        self.values += 1;
+        if self.values > MAX_LEAF { fail(format!("the value has more than {MAX_LEAF} parts")) } else { Ok(()) }
+    }
+
+    fn fits(&self, more: usize) -> Result<(), EvaluationError> {
+        if self.out.len() - self.start + more > MAX_LEAF {
+            fail(format!("the value is longer than {} KiB", MAX_LEAF / 1024))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Which `$` of a structure are doubled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dollars {
+    Keep,
+    Double,
+    /// Those of the fields named `value`, as in `env`.
+    InValues,
+}
+
+impl Dollars {
+    /// For the value of a map's key.
+    fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::InValues, "value") => Self::Double,
+            (Self::InValues, _) => Self::Keep,
+            (dollars, _) => dollars,
+        }
+    }
+}
+
+fn is_null(data: &Data<'_>) -> bool {
+    matches!(data, Data::Null | Data::Optional(None))
+}

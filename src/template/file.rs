@@ -1,0 +1,113 @@
+//! A template file: its documents, one after the other, and the mistakes of all of them together.
+
+use super::diagnostic::Problems;
+use super::document::{declares, template};
+use super::lint::lint;
+use super::yaml::{Document, Place, SyntaxError, documents};
+use super::{LoadError, LoadOptions, Loaded, MAX_FILE, Origin, Scope, Template};
+
+/// The most documents in one file.
+const MAX_DOCUMENTS: usize = 1000;
+
+/// Compiles every template of a file, or none.
+pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    let mut file =
+        File { origin: &origin, options, problems: Problems::new(text), templates: Vec::new(), declares: Vec::new() };
+    if text.len() > MAX_FILE {
+        let message = format!("the file is too large: {} bytes", text.len());
+        file.problems.error(&Place::default(), message).help(format!("at most {MAX_FILE} bytes are read"));
+    } else {
+        file.read();
+    }
+    let File { templates, declares, problems, .. } = file;
+    match problems.finish() {
+        Ok(warnings) => Ok(Loaded { templates, warnings }),
+        Err(diagnostics) => Err(LoadError { origin, text: text.into(), declares, diagnostics }),
+    }
+}
+
+/// The system has no thread to load a file on: no mistake of the file's, but as much a reason to keep the last good one.
+pub(super) fn no_thread(origin: Origin, text: &str, error: &std::io::Error) -> LoadError {
+    let mut problems = Problems::new(text);
+    problems.error(&Place::default(), format!("the file can't be read now: no thread is to be had: {error}"));
+    let diagnostics = problems.finish().err().unwrap_or_default();
+    LoadError { origin, text: text.into(), declares: Vec::new(), diagnostics }
+}
+
+struct File<'f> {
+    origin: &'f Origin,
+    options: &'f LoadOptions,
+    problems: Problems<'f>,
+    templates: Vec<Template>,
+    declares: Vec<(Scope, String)>,
+}
+
+impl File<'_> {
+    fn read(&mut self) {
+        for (index, document) in documents(self.problems.text()).enumerate() {
+            if index == MAX_DOCUMENTS {
+                self.problems.error(&document.place, format!("the file has more than {MAX_DOCUMENTS} documents"));
+                return;
+            }
+            self.document(document);
+        }
+    }
+
+    fn document(&mut self, Document { text, root, .. }: Document<'_>) {
+        let mut root = match root {
+            Ok(Some(root)) => root,
+            Ok(None) => return,
+            Err(error) => {
+                self.declares.extend(guess(text));
+                self.syntax_error(&error);
+                return;
+            }
+        };
+        lint(&mut root, &mut self.problems);
+        if let Some(declared) = declares(&root) {
+            if self.declares.contains(&declared) {
+                let message = format!("the template `{}` stands here a second time", declared.1);
+                self.problems.error(&root.place, message);
+            }
+            self.declares.push(declared);
+        }
+        self.templates.extend(template(&root, self.origin, text, self.options, &mut self.problems));
+    }
+
+    fn syntax_error(&mut self, error: &SyntaxError) {
+        let text = self.problems.text();
+        let line = text.split('\n').nth(error.place.line as usize - 1).unwrap_or_default();
+        let diagnostic = self.problems.error(&error.place, &*error.message);
+        if line.contains("{{") {
+            diagnostic.help("text with an expression must stand in quotes: \"{{ … }}\"");
+        } else if line.contains('\t') {
+            diagnostic.help("YAML is indented with blanks, not with tabs");
+        }
+    }
+}
+
+/// Which template a document that is no YAML would declare, judged by its lines: pods that ask for it are told why it
+/// is not there.
+fn guess(text: &str) -> Option<(Scope, String)> {
+    let value = |indented: bool, key: &str| {
+        text.lines()
+            .filter(|line| line.starts_with(' ') == indented)
+            .find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix(':'))
+            .map(|value| value.trim().trim_matches(['"', '\'']).to_owned())
+    };
+    let metadata = value(false, "metadata").unwrap_or_default();
+    let inline = |key: &str| {
+        let (_, rest) = metadata.split_once(key)?;
+        let value = rest.strip_prefix(':')?.split([',', '}']).next()?;
+        Some(value.trim().trim_matches(['"', '\'']).to_owned())
+    };
+    let name = inline("name").or_else(|| value(true, "name"))?;
+    match &*value(false, "kind")? {
+        "ClusterInjectionTemplate" => Some((Scope::Cluster, name)),
+        "InjectionTemplate" => {
+            let namespace = inline("namespace").or_else(|| value(true, "namespace"));
+            Some((Scope::Namespace(namespace.unwrap_or_else(|| "default".to_owned())), name))
+        }
+        _ => None,
+    }
+}

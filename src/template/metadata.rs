@@ -1,0 +1,42 @@
+//! `spec.pod.labels` and `spec.pod.annotations`: the forms of keys and values, and the keys that templates can't set.
+
+use super::diagnostic::Problems;
+use super::names;
+use super::trial::{Basis, Rendered};
+
+/// The domain of podgraft's own annotations.
+const DOMAIN: &str = "podgraft.dev";
+
+/// Checks labels.
+pub(super) fn labels(labels: &Rendered<'_>, annotation_prefix: &str, problems: &mut Problems<'_>) {
+    annotations(labels, annotation_prefix, problems);
+    for (.., value) in labels.members().iter().filter(|(.., value)| value.basis <= Basis::Declared) {
+        if let Some(problem) = value.text().and_then(names::label_value) {
+            problems.error(value.place, problem);
+        }
+    }
+}
+
+/// Checks annotations, whose values are free.
+pub(super) fn annotations(annotations: &Rendered<'_>, annotation_prefix: &str, problems: &mut Problems<'_>) {
+    for (key, place, _) in annotations.members() {
+        if let Some(problem) = names::qualified(key) {
+            problems.error(place, problem);
+        } else if is_reserved(key, annotation_prefix) {
+            problems.error(place, format!("a template can't set `{key}`")).help(format!(
+                "reserved: {annotation_prefix}/*, *.{annotation_prefix}/*, {DOMAIN}/*, pod-template-hash"
+            ));
+        }
+    }
+}
+
+/// A key that asks podgraft for something, or by which podgraft or a workload's controller knows its pods.
+fn is_reserved(key: &str, annotation_prefix: &str) -> bool {
+    let within = |domain: &str, owner: &str| {
+        domain.strip_suffix(owner).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    match key.split_once('/') {
+        Some((domain, _)) => within(domain, annotation_prefix) || within(domain, DOMAIN),
+        None => key == "pod-template-hash",
+    }
+}

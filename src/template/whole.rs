@@ -1,0 +1,119 @@
+//! What can be wrong with a template though each of its parts is right: names that stand twice, mounts of no volume,
+//! an order that can't be. Only what the file alone decides is held against it: entries with `when` or `forEach`, and
+//! names that expressions make, may differ in a pod.
+
+use std::collections::HashMap;
+
+use crate::nearest::nearest;
+
+use super::check::{cleaned, select};
+use super::container::{Parts, Role};
+use super::diagnostic::Problems;
+use super::fields::{Fields, shorten};
+use super::trial::{Basis, Rendered};
+use super::yaml::Tree;
+
+/// Checks the parts of a template against each other.
+pub(super) fn check(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, problems: &mut Problems<'_>) {
+    let containers = || parts.containers.iter().map(|(_, container)| container);
+    unique("container", containers(), |container| name(container), problems);
+    unique("volume", parts.shared_volumes.iter().chain(&parts.volumes), |volume| name(volume), problems);
+    for container in containers().chain(&parts.target) {
+        unique("variable", select(container, "env[]"), |variable| name(variable), problems);
+        unique("port", select(container, "ports[]"), |port| name(port), problems);
+    }
+    for container in containers() {
+        unique("mount path", select(container, "volumeMounts[]"), |mount| mount_path(mount), problems);
+    }
+    let in_targets = parts.target.iter().flat_map(|target| select(target, "volumeMounts[]"));
+    unique("mount path", parts.shared_volumes.iter().chain(in_targets), |mount| mount_path(mount), problems);
+    let sidecars = parts.containers.iter().filter(|(role, _)| *role == Role::Sidecar);
+    let exposed: Vec<_> = sidecars.flat_map(|(_, sidecar)| select(sidecar, "ports[]")).collect();
+    unique("port", exposed.iter().copied(), |entry| port(entry, "containerPort"), problems);
+    unique("host port", exposed.iter().copied(), |entry| port(entry, "hostPort"), problems);
+    mounts(parts, problems);
+    order(template, spec, parts, problems);
+}
+
+/// What an entry must not share with another one, and the value that says it.
+type Key<'r> = Option<(String, &'r Rendered<'r>)>;
+
+fn name<'r>(entry: &'r Rendered<'r>) -> Key<'r> {
+    let name = entry.get("name")?;
+    Some((name.constant_text()?.to_owned(), name))
+}
+
+fn mount_path<'r>(entry: &'r Rendered<'r>) -> Key<'r> {
+    let path = entry.get("mountPath")?;
+    Some((cleaned(path.constant_text()?), path))
+}
+
+fn port<'r>(entry: &'r Rendered<'r>, field: &str) -> Key<'r> {
+    let port = entry.get(field).filter(|port| port.basis == Basis::Constant)?;
+    let protocol = entry.get("protocol").map_or(Some("TCP"), Rendered::constant_text)?;
+    Some((format!("{}/{protocol}", port.integer()?), port))
+}
+
+/// Reports what stands twice.
+fn unique<'r>(
+    what: &str,
+    entries: impl IntoIterator<Item = &'r Rendered<'r>>,
+    key: impl Fn(&'r Rendered<'r>) -> Key<'r>,
+    problems: &mut Problems<'_>,
+) {
+    let mut seen = HashMap::new();
+    for (key, value) in entries.into_iter().filter(|entry| !entry.conditional).filter_map(key) {
+        if let Some(line) = seen.get(&key) {
+            let message = format!("the {what} `{}` stands here a second time", shorten(&key));
+            problems.error(value.place, message).help(format!("the first is in line {line}"));
+        } else {
+            seen.insert(key, value.place.line);
+        }
+    }
+}
+
+/// Mounts are of the template's volumes, and its private volumes are mounted.
+fn mounts(parts: &Parts<'_>, problems: &mut Problems<'_>) {
+    let volumes = || parts.shared_volumes.iter().chain(&parts.volumes).filter_map(|volume| volume.get("name")?.text());
+    let containers = parts.containers.iter().map(|(_, container)| container).chain(&parts.target);
+    let mounted: Vec<_> = containers
+        .flat_map(|container| ["volumeMounts[].name", "volumeDevices[].name"].map(|path| select(container, path)))
+        .flatten()
+        .collect();
+    for mount in mounted.iter().filter(|mount| mount.basis <= Basis::Declared) {
+        let Some(name) = mount.text().filter(|name| !volumes().any(|volume| volume == *name)) else { continue };
+        let known: Vec<_> = volumes().collect();
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "declare it under `sharedVolumes` or `volumes`".to_owned(),
+            None => format!("the template's volumes: {}", known.join(", ")),
+        };
+        problems.error(mount.place, format!("the template has no volume `{}`", shorten(name))).help(help);
+    }
+    let all_known = mounted.iter().all(|mount| mount.constant_text().is_some());
+    for name in parts.volumes.iter().filter_map(|volume| volume.get("name")).filter(|_| all_known) {
+        if let Some(text) = name.text().filter(|text| !mounted.iter().any(|mount| mount.text() == Some(text))) {
+            problems.warning(name.place, format!("nothing mounts the volume `{}`", shorten(text)));
+        }
+    }
+}
+
+/// A template can't stand before or after itself, or on both sides of another.
+fn order(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, problems: &mut Problems<'_>) {
+    let Some(order) = spec.get("order") else { return };
+    let own: Vec<_> = parts.containers.iter().filter_map(|(_, container)| container.get("name")?.text()).collect();
+    let side = |name: &str| order.get(name).map(Tree::items).unwrap_or_default();
+    for item in side("before").iter().chain(side("after")) {
+        let Some(name) = item.as_text() else { continue };
+        if name == template || own.contains(&name) {
+            problems
+                .error(&item.place, format!("`{name}` is this template itself, which can't stand before or after it"));
+        }
+    }
+    for item in side("after") {
+        let both = item.as_text().filter(|name| side("before").iter().any(|other| other.as_text() == Some(name)));
+        if let Some(name) = both {
+            problems.error(&item.place, format!("`{name}` can't stand both before and after this template"));
+        }
+    }
+}

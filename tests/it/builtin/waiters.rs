@@ -1,0 +1,160 @@
+//! `wait-for-db` and `wait-for-service` against real listeners.
+
+use std::fs;
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use super::busybox::Busybox;
+use super::container;
+
+/// A port of this machine's that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn wait_for_db(port: u16, timeout: &str, interval: &str) -> Value {
+    let address = format!("127.0.0.1:{port}");
+    let times = [("inject/wait-for-db.timeout", timeout), ("inject/wait-for-db.interval", interval)];
+    container("wait-for-db", &[&[("inject/wait-for-db", &*address)], &times[..]].concat())
+}
+
+fn set(container: &mut Value, name: &str, value: &str) {
+    let variables = container["env"].as_array_mut().unwrap();
+    let variable = variables.iter_mut().find(|variable| variable["name"] == name).unwrap();
+    variable["value"] = json!(value.replace('$', "$$"));
+}
+
+#[test]
+fn the_database_is_waited_for_until_it_listens() {
+    let Some(busybox) = Busybox::find() else { return };
+    let port = free_port();
+    let mut waiting = busybox.start(&wait_for_db(port, "5m", "1s"));
+    waiting.until_it_says(&format!("waiting for 127.0.0.1 port {port}: "));
+    assert!(waiting.output().contains(" s of 300 s"), "{}", waiting.output());
+    let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    assert!(waiting.end().success());
+    assert!(
+        waiting.output().ends_with(&format!("127.0.0.1 port {port} accepts connections\n")),
+        "{}",
+        waiting.output()
+    );
+    assert_eq!(waiting.termination_message(), None);
+}
+
+#[test]
+fn a_database_that_is_there_is_not_waited_for() {
+    let Some(busybox) = Busybox::find() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut waiting = busybox.start(&wait_for_db(port, "5m", "1s"));
+    assert!(waiting.end().success());
+    assert_eq!(waiting.output(), format!("127.0.0.1 port {port} accepts connections\n"));
+}
+
+#[test]
+fn an_ipv6_address_is_reached() {
+    let Some(busybox) = Busybox::find() else { return };
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    };
+    let address = format!("[::1]:{}", listener.local_addr().unwrap().port());
+    let mut waiting = busybox.start(&container("wait-for-db", &[("inject/wait-for-db", &address)]));
+    assert!(waiting.end().success(), "{}", waiting.output());
+    let mut waiting = busybox.start(&container("wait-for-service", &[("inject/wait-for-service", &address)]));
+    assert!(waiting.end().success(), "{}", waiting.output());
+}
+
+#[test]
+fn waiting_has_an_end() {
+    let Some(busybox) = Busybox::find() else { return };
+    let port = free_port();
+    let mut waiting = busybox.start(&wait_for_db(port, "1s", "1s"));
+    assert_eq!(waiting.end().code(), Some(1));
+    let message = format!("gave up: no connection to 127.0.0.1 port {port} within 1 s\n");
+    assert!(waiting.output().ends_with(&message), "{}", waiting.output());
+    assert_eq!(waiting.termination_message(), Some(message));
+}
+
+#[test]
+fn sigterm_ends_the_wait_at_once() {
+    let Some(busybox) = Busybox::find() else { return };
+    // The pause is longer than this test is allowed to hang.
+    let mut waiting = busybox.start(&wait_for_db(free_port(), "1h", "10m"));
+    waiting.until_it_says("waiting for");
+    waiting.terminate();
+    assert_eq!(waiting.end().code(), Some(143));
+
+    let service = format!("127.0.0.1:{}", free_port());
+    let annotations = [("inject/wait-for-service", &*service), ("inject/wait-for-service.interval", "10m")];
+    let mut waiting = busybox.start(&container("wait-for-service", &annotations));
+    waiting.until_it_says("waiting for");
+    waiting.terminate();
+    assert_eq!(waiting.end().code(), Some(143));
+}
+
+/// The parameters' patterns refuse such hosts. Should one ever get through, it is still only a host.
+#[test]
+fn hostile_hosts_are_only_hosts() {
+    let Some(busybox) = Busybox::find() else { return };
+    for host in [
+        "$(touch pwned)",
+        "`touch pwned`",
+        "; touch pwned",
+        "x && touch pwned",
+        "x\ntouch pwned",
+        "\"; touch pwned; \"",
+        "'; touch pwned; '",
+        "${IFS}touch${IFS}pwned",
+        "* ? [a-z]",
+    ] {
+        let mut hostile = wait_for_db(1, "1s", "1s");
+        set(&mut hostile, "HOST", host);
+        let mut waiting = busybox.start(&hostile);
+        assert_eq!(waiting.end().code(), Some(1), "{host}");
+        assert!(waiting.output().contains(&format!("no connection to {host} port 1 within")), "{}", waiting.output());
+        assert_eq!(fs::read_dir(&waiting.work).unwrap().count(), 0, "{host} is run");
+
+        let mut hostile = container("wait-for-service", &[("inject/wait-for-service", "x")]);
+        hostile["args"] = json!([format!("{}:1", host.replace('$', "$$"))]);
+        set(&mut hostile, "TIMEOUT", "1");
+        let mut waiting = busybox.start(&hostile);
+        assert_eq!(waiting.end().code(), Some(1), "{host}");
+        assert!(waiting.output().contains(&format!("not ready within 1 s: {host}:1")), "{}", waiting.output());
+        assert_eq!(fs::read_dir(&waiting.work).unwrap().count(), 0, "{host} is run");
+    }
+}
+
+#[test]
+fn every_service_is_waited_for() {
+    let Some(busybox) = Busybox::find() else { return };
+    let early = TcpListener::bind("127.0.0.1:0").unwrap();
+    let late = free_port();
+    let services = format!("localhost, 127.0.0.1:{}, localhost:{late}", early.local_addr().unwrap().port());
+    let annotations = [("inject/wait-for-service", &*services), ("inject/wait-for-service.interval", "1s")];
+    let mut waiting = busybox.start(&container("wait-for-service", &annotations));
+    waiting.until_it_says("waiting for");
+    // Whoever was there once may go; only what is missing is named.
+    drop(early);
+    let named = format!("waiting for localhost:{late}: ");
+    assert!(waiting.output().lines().all(|line| line.starts_with(&named)), "{}", waiting.output());
+    let _listener = TcpListener::bind(("127.0.0.1", late)).unwrap();
+    assert!(waiting.end().success());
+    assert!(waiting.output().ends_with("all services are ready\n"), "{}", waiting.output());
+}
+
+#[test]
+fn a_name_without_address_is_missing() {
+    let Some(busybox) = Busybox::find() else { return };
+    let annotations = [
+        ("inject/wait-for-service", "localhost, no-such-host.invalid"),
+        ("inject/wait-for-service.timeout", "1s"),
+        ("inject/wait-for-service.interval", "1s"),
+    ];
+    let mut waiting = busybox.start(&container("wait-for-service", &annotations));
+    assert_eq!(waiting.end().code(), Some(1));
+    let message = "gave up: not ready within 1 s: no-such-host.invalid\n";
+    assert!(waiting.output().ends_with(message), "{}", waiting.output());
+    assert_eq!(waiting.termination_message().as_deref(), Some(message));
+}

@@ -1,0 +1,280 @@
+//! The webhook's HTTP: every bad input has its own answer, and both protocols give the same.
+
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::header;
+use hyper::{Method, Request, StatusCode};
+use podgraft::server::Patience;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::webhook::{Answer, LONG, Setup, mutate, review, send, start};
+
+fn said(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.body.trim_end())
+}
+
+#[tokio::test]
+async fn a_pod_that_asks_for_nothing_is_allowed_and_keeps_its_uid() {
+    let webhook = start().await;
+    let answer = webhook.mutate(review("u-1", "note", "x")).await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/json"));
+    let response = &answer.json()["response"];
+    assert_eq!((&response["uid"], &response["allowed"]), (&"u-1".into(), &true.into()));
+    assert!(response.get("patch").is_none());
+    let skipped = r#"podgraft_admission_requests_total{operation="create",outcome="skipped"}"#;
+    assert!((webhook.metric(skipped).await - 1.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_rejection_is_an_answer_with_403_inside() {
+    let webhook = start().await;
+    let answer = webhook.mutate(review("u-2", "inject/nothing-like-it", "true")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let response = &answer.json()["response"];
+    assert_eq!((&response["uid"], &response["allowed"]), (&"u-2".into(), &false.into()));
+    assert_eq!(response["status"]["code"], 403);
+    assert!(response["status"]["message"].as_str().unwrap().contains("nothing-like-it"));
+    assert!((webhook.metric(r#"podgraft_rejections_total{reason="unknown_template"}"#).await - 1.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_review_is_400_and_says_why() {
+    let webhook = start().await;
+    let no_uid = review("", "note", "x");
+    let pod = r#"{"apiVersion":"v1","kind":"Pod"}"#;
+    let v1beta1 = review("u", "note", "x").replace("admission.k8s.io/v1", "admission.k8s.io/v1beta1");
+    let deep = format!("{{\"a\":{}", "[".repeat(1_000_000));
+    let bodies: [(&[u8], &str); 9] = [
+        (b"", "EOF"),
+        (b"{", "EOF"),
+        (b"{\"apiVersion\": nonsense}", "line 1 column"),
+        (b"[]", "AdmissionReview"),
+        (b"\xff\xfe", "UTF-8"),
+        (pod.as_bytes(), "\"Pod\" of \"v1\""),
+        (v1beta1.as_bytes(), "v1beta1"),
+        (no_uid.as_bytes(), "request.uid"),
+        (deep.as_bytes(), "EOF while parsing a list"),
+    ];
+    for (body, expected) in bodies {
+        let answer = webhook.mutate(body.to_vec()).await;
+        let (status, text) = said(&answer);
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains(expected) && text.lines().count() == 1 && text.len() < 500, "{expected}: {text}");
+        assert!(answer.header("content-type").starts_with("text/plain"));
+    }
+    let counted = r#"podgraft_admission_requests_total{operation="unknown",outcome="bad_request"}"#;
+    assert!((webhook.metric(counted).await - 9.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn an_object_that_is_no_pod_is_denied_in_a_review() {
+    let webhook = start().await;
+    let body = review("u-3", "note", "x").replace(r#""containers":["#, r#""containers":[5,"#);
+    let answer = webhook.mutate(body).await;
+    let response = &answer.json()["response"];
+    assert_eq!((answer.status, &response["uid"], &response["allowed"]), (StatusCode::OK, &"u-3".into(), &false.into()));
+    assert_eq!(response["status"]["code"], 400);
+    assert!(response["status"]["message"].as_str().unwrap().contains("spec.containers[0]"), "{response}");
+}
+
+#[tokio::test]
+async fn a_pod_that_nests_deeply_is_answered() {
+    let webhook = start().await;
+    let deep = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
+    let body = review("u-4", "note", "x").replace(r#""spec":{"#, &format!(r#""spec":{{"future":{deep},"#));
+    let answer = webhook.mutate(body).await;
+    assert_eq!((answer.status, &answer.json()["response"]["uid"]), (StatusCode::OK, &"u-4".into()));
+}
+
+#[tokio::test]
+async fn other_paths_methods_and_types_are_told_what_is_allowed() {
+    let webhook = start().await;
+    let mut connection = webhook.http1().await;
+    let request = |method: Method, path: &str, content_type: Option<&str>| {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "x");
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        request.body(Full::from(review("u", "note", "x"))).unwrap()
+    };
+    let json = Some("application/json");
+    for (asked, status, expected) in [
+        (request(Method::GET, "/mutate", None), 405, "GET /mutate is not allowed; use POST"),
+        (request(Method::PUT, "/mutate", json), 405, "PUT /mutate is not allowed; use POST"),
+        (request(Method::POST, "/validate", json), 404, "/validate is not here; there is POST /mutate"),
+        (request(Method::GET, "/", None), 404, "/ is not here; there is POST /mutate"),
+        (request(Method::POST, "/mutate", None), 415, "there is no Content-Type; send"),
+        (request(Method::POST, "/mutate", Some("text/plain")), 415, "Content-Type is text/plain; send"),
+        (request(Method::POST, "/mutate", Some("application/jsonx")), 415, "application/json"),
+        (request(Method::POST, "/mutate", Some("Application/JSON; charset=utf-8")), 200, "\"allowed\":true"),
+    ] {
+        // All on one connection: none of these mistakes costs a client more than its request.
+        let answer = send(&mut connection, asked).await;
+        let (found, text) = said(&answer);
+        assert_eq!(found, status, "{text}");
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(answer.header("allow"), if status == 405 { "POST" } else { "" });
+    }
+    let mut compressed = mutate(review("u", "note", "x"));
+    compressed.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+    let answer = send(&mut connection, compressed).await;
+    assert_eq!(said(&answer), (415, "Content-Encoding is gzip; send an AdmissionReview as it is"));
+}
+
+#[tokio::test]
+async fn a_body_of_ten_mebibytes_is_413_however_it_is_sent() {
+    let webhook = start().await;
+    let expected = "the body has more than 8388608 bytes, the most that is read";
+    let answer = webhook.mutate(vec![b' '; 10 * 1024 * 1024]).await;
+    assert_eq!(said(&answer), (413, expected));
+
+    let mut chunked = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n\
+                        Transfer-Encoding: chunked\r\n\r\n"
+        .to_vec();
+    for _ in 0..10 {
+        chunked.extend_from_slice(b"100000\r\n");
+        chunked.resize(chunked.len() + 1024 * 1024, b' ');
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let answer = webhook.raw(&chunked).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains(expected), "{answer}");
+
+    // A client that asks first need not send it, and one that announces too much is not waited for.
+    for announced in ["10485760\r\nExpect: 100-continue", "99999999999"] {
+        let head = format!(
+            "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {announced}\r\n\r\n"
+        );
+        let answer = webhook.raw(head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_just_within_the_limit_is_read() {
+    let webhook = start().await;
+    let mut body = review("u-4", "note", "x").into_bytes();
+    body.resize(8 * 1024 * 1024, b' ');
+    assert_eq!(webhook.mutate(body).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn http2_gives_the_same_answers() {
+    let webhook = start().await;
+    let mut connection = webhook.http2().await;
+    let mut ask = async |uid: &str| {
+        let mut request = mutate(review(uid, "note", "x"));
+        *request.uri_mut() = "https://localhost/mutate".parse().unwrap();
+        let answer = connection.send_request(request).await.unwrap();
+        assert_eq!(answer.version(), hyper::Version::HTTP_2);
+        Answer::read(answer).await.json()["response"]["uid"].clone()
+    };
+    assert_eq!(ask("u-5").await, "u-5");
+    assert_eq!(ask("u-6").await, "u-6");
+}
+
+#[tokio::test]
+async fn a_client_that_offers_no_protocol_is_served_http1() {
+    let webhook = start().await;
+    let mut stream = webhook.tls(&[]).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
+async fn without_templates_requests_are_asked_to_come_again() {
+    let webhook = Setup { snapshot: None, ..Setup::default() }.start().await;
+    let answer = webhook.mutate(review("u", "note", "x")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+    let ready = webhook.get("/readyz").await;
+    assert_eq!(said(&ready), (503, "templates are not loaded yet"));
+    assert_eq!(webhook.get("/healthz").await.status, StatusCode::OK);
+    webhook.state.publish(podgraft::snapshot::Snapshot::default());
+    assert_eq!(said(&webhook.get("/readyz").await), (200, "ok"));
+    assert_eq!(webhook.mutate(review("u", "note", "x")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn more_requests_than_may_be_in_flight_are_shed() {
+    let webhook = Setup { max_in_flight: 1, ..Setup::default() }.start().await;
+    let body = review("u", "note", "x");
+    let mut slow = webhook.tls(&["http/1.1"]).await.unwrap();
+    let head = format!(
+        "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    while webhook.metric("podgraft_requests_in_flight").await < 0.5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let shed = webhook.mutate(body.clone()).await;
+    assert_eq!((shed.status.as_u16(), shed.header("retry-after")), (429, "1"));
+    assert!((webhook.metric("podgraft_requests_shed_total").await - 1.0).abs() < 0.5);
+    assert_eq!(webhook.get("/readyz").await.status, StatusCode::OK, "health is no request of this kind");
+
+    slow.write_all(body.as_bytes()).await.unwrap();
+    let mut start = [0; 15];
+    slow.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    assert_eq!(webhook.mutate(body).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_cut_off_but_an_idle_connection_is_not() {
+    let patience = Patience { head: Duration::from_millis(300), ..Patience::default() };
+    let webhook = Setup { patience, ..Setup::default() }.start().await;
+    let mut idle = webhook.http1().await;
+    assert_eq!(send(&mut idle, mutate(review("u", "note", "x"))).await.status, StatusCode::OK);
+
+    let mut slow = webhook.tls(&["http/1.1"]).await.unwrap();
+    slow.write_all(b"POST /mutate HTTP/1.1\r\nHost: ").await.unwrap();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(LONG, slow.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "it was cut off");
+    assert!(rest.is_empty());
+
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(send(&mut idle, mutate(review("u", "note", "x"))).await.status, StatusCode::OK, "it idled for longer");
+}
+
+#[tokio::test]
+async fn connections_without_requests_are_closed_in_the_end() {
+    let patience =
+        Patience { first: Duration::from_millis(200), idle: Duration::from_millis(200), ..Patience::default() };
+    let webhook = Setup { patience, ..Setup::default() }.start().await;
+    assert_eq!(webhook.raw(b"").await, "", "nothing was ever asked");
+    let answer = webhook.raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "closed after an answer: {answer}");
+
+    let mut http2 = webhook.http2().await;
+    let closed = async {
+        while http2.ready().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LONG, closed).await.expect("HTTP/2, too");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_408() {
+    let patience =
+        Patience { body: Duration::from_millis(200), head: Duration::from_millis(200), ..Patience::default() };
+    let webhook = Setup { patience, ..Setup::default() }.start().await;
+    let answer = webhook
+        .raw(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("did not arrive within 0.2 s"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_admin_port_names_what_it_has() {
+    let webhook = start().await;
+    assert_eq!(said(&webhook.get("/").await), (404, "/ is not here; there are /metrics, /healthz and /readyz"));
+    let metrics = webhook.get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("text/plain; version=0.0.4"));
+    assert!(metrics.body.contains("# TYPE podgraft_admission_duration_seconds histogram"));
+}

@@ -1,0 +1,147 @@
+//! The engine's promises on made-up pods, annotations and sets of templates.
+
+mod make;
+
+use std::panic::catch_unwind;
+use std::sync::Arc;
+
+use podgraft::admission::{self, DecodeError};
+use podgraft::inject::pod::PodRequest;
+use podgraft::inject::{Outcome, inject};
+use podgraft::snapshot::Snapshot;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::promises;
+use make::Made;
+
+/// The patch, if there is one.
+fn patch(pod: &str, snapshot: &Snapshot) -> Option<String> {
+    let request = PodRequest::create(pod, "default").unwrap_or_else(|error| panic!("{error}: {pod}"));
+    match inject(&request, snapshot) {
+        Outcome::Inject(plan) => Some(plan.patch()),
+        Outcome::Skip(..) | Outcome::Reject(..) => None,
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config(1_000))]
+
+    /// Promises 1, 2 and 5: additive, blind fields survive, sound.
+    #[test]
+    fn a_patch_only_adds_and_breaks_no_rule(made in make::pod()) {
+        let Made { pod, snapshot } = made;
+        if let Some(patch) = patch(&pod, &snapshot) {
+            promises::keep(&pod, &patch);
+        }
+    }
+
+    /// Promise 3: a second time there is nothing to add, also after another webhook was there.
+    #[test]
+    fn a_second_time_adds_nothing(made in make::pod(), change in make::change_of_another_webhook()) {
+        let Made { pod, snapshot } = made;
+        let Some(first) = patch(&pod, &snapshot) else { return Ok(()) };
+        let mut patched: Value = serde_json::from_str(&pod).unwrap();
+        promises::apply(&mut patched, &first);
+        for step in ["at once", "after another webhook"] {
+            let request = patched.to_string();
+            let request = PodRequest::create(&request, "default").unwrap();
+            match inject(&request, &snapshot) {
+                Outcome::Skip(reason, _) => prop_assert_eq!(reason.label(), "already_done"),
+                Outcome::Inject(plan) => prop_assert!(false, "{}: it adds {}", step, plan.patch()),
+                Outcome::Reject(reasons, _) => prop_assert!(false, "{}: it rejects: {:?}", step, reasons),
+            }
+            change.apply(&mut patched);
+        }
+    }
+
+    /// Promise 4: the same bytes, however the snapshot was put together.
+    #[test]
+    fn the_same_pod_gets_the_same_bytes(made in make::pod()) {
+        let Made { pod, snapshot } = made;
+        let mut other = Snapshot::default();
+        let templates: Vec<_> = snapshot.templates.iter().map(Arc::clone).collect();
+        templates.into_iter().rev().for_each(|template| other.templates.insert(template));
+        prop_assert_eq!(patch(&pod, &snapshot), patch(&pod, &other));
+    }
+
+    /// A value is a value: whatever it is, it stands where it was put, and nothing else changes.
+    #[test]
+    fn a_value_changes_no_structure(value in any::<String>()) {
+        let snapshot = make::all_templates();
+        let pod = |value: &str| {
+            json!({
+                "metadata": {"annotations": {"inject/echo": "true", "inject/echo.value": value}},
+                "spec": {"containers": [{"name": "web", "image": "nginx:1.27"}]},
+            })
+        };
+        let patched = |value: &str| {
+            let pod = pod(value).to_string();
+            promises::keep(&pod, &patch(&pod, &snapshot).expect("every text is a value"))
+        };
+        let found = patched(&value);
+        prop_assert_eq!(shape(&found), shape(&patched("value")));
+        let container = &found["spec"]["initContainers"][0];
+        let delivered = value.replace('$', "$$");
+        prop_assert_eq!(&container["command"][1], &json!(delivered));
+        prop_assert_eq!(&container["args"], &json!([format!("<{delivered}>")]));
+        prop_assert_eq!(&container["env"][0]["value"], &json!(delivered));
+        prop_assert_eq!(&found["metadata"]["annotations"]["example.com/value"], &json!(value));
+    }
+
+    /// Promise 6: any bytes get an answer.
+    #[test]
+    fn any_bytes_are_answered(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(answers(&body, &Snapshot::default()));
+    }
+
+    /// Promise 6: so does a pod of which any part is something else.
+    #[test]
+    fn any_pod_is_answered(made in make::pod(), spoilt in make::spoilt()) {
+        let mut pod: Value = serde_json::from_str(&made.pod).unwrap();
+        spoilt.apply(&mut pod);
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": "u",
+                "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "namespace": "default",
+                "operation": "CREATE",
+                "object": pod,
+            },
+        });
+        prop_assert!(answers(review.to_string().as_bytes(), &made.snapshot), "{}", review);
+    }
+}
+
+/// Whether the bytes get an answer that is a review, or words.
+fn answers(body: &[u8], snapshot: &Snapshot) -> bool {
+    let answer = catch_unwind(|| match admission::decode(body) {
+        Err(DecodeError::NotAReview(problem)) => return !problem.is_empty(),
+        Err(DecodeError::BadObject { uid, message }) => {
+            let answer: Value = serde_json::from_slice(&admission::refuse(&uid, 400, &message)).unwrap();
+            answer["response"]["allowed"] == false && !message.is_empty()
+        }
+        Ok(review) => {
+            let answer = admission::encode(&review.uid, &inject(&review.request, snapshot));
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            answer["response"]["allowed"].is_boolean() && answer["response"]["uid"] == *review.uid
+        }
+    });
+    answer.unwrap_or(false)
+}
+
+/// The JSON without its texts.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::String(_) => Value::from(""),
+        Value::Array(items) => items.iter().map(shape).collect(),
+        Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), shape(value))).collect(),
+        other => other.clone(),
+    }
+}

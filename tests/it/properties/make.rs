@@ -1,0 +1,288 @@
+//! Made-up pods: plausible enough to be grafted, odd enough to be in the way.
+
+use std::sync::{Arc, LazyLock};
+
+use podgraft::snapshot::{Policy, Snapshot};
+use podgraft::template::{self, LoadOptions, Origin, Template};
+use proptest::collection::vec;
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use proptest::sample::{Index, select, subsequence};
+use serde_json::{Map, Value, json};
+
+/// A pod, as JSON text, and the set that it meets.
+#[derive(Debug)]
+pub struct Made {
+    pub pod: String,
+    pub snapshot: Snapshot,
+}
+
+/// The built-ins and `templates.yaml`, compiled once.
+static TEMPLATES: LazyLock<Vec<Arc<Template>>> = LazyLock::new(|| {
+    let load = LoadOptions::default();
+    let own = template::load(Origin(Arc::from("templates.yaml")), include_str!("templates.yaml"), &load);
+    let own = own.unwrap_or_else(|error| panic!("{error}")).templates;
+    crate::builtin::templates().chain(own.into_iter().map(Arc::new)).collect()
+});
+
+/// A snapshot with every template.
+pub fn all_templates() -> Snapshot {
+    with(&TEMPLATES, Policy::default())
+}
+
+fn with(templates: &[Arc<Template>], policy: Policy) -> Snapshot {
+    let mut snapshot = Snapshot { policy, ..Snapshot::default() };
+    templates.iter().for_each(|template| snapshot.templates.insert(Arc::clone(template)));
+    snapshot
+}
+
+/// A pod that asks for some of some templates.
+pub fn pod() -> impl Strategy<Value = Made> {
+    let templates = subsequence(TEMPLATES.clone(), 1..=TEMPLATES.len());
+    (templates, any::<bool>()).prop_flat_map(|(templates, native_sidecars)| {
+        let asked = asked(templates.iter().map(|template| template.name.clone()).collect());
+        (asked, metadata(), spec(), unknown()).prop_map(move |(asked, mut metadata, spec, unknown)| {
+            let annotations = metadata["annotations"].as_object().cloned().unwrap_or_default();
+            metadata["annotations"] = annotations.into_iter().chain(asked).collect();
+            let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+            merge(&mut pod, unknown);
+            let policy = Policy { native_sidecars, ..Policy::default() };
+            Made { pod: pod.to_string(), snapshot: with(&templates, policy) }
+        })
+    })
+}
+
+/// Annotations that ask for templates: mostly as one should.
+fn asked(templates: Vec<String>) -> impl Strategy<Value = Vec<(String, Value)>> {
+    let instance = prop_oneof![3 => Just(""), 1 => Just("one."), 1 => Just("two.")];
+    let one = (instance, select(templates), any::<Index>()).prop_map(|(instance, template, index)| {
+        let values: &[&str] = match &*template {
+            "log-shipper" | "pages" => &["true", "/data", "/data/logs", "/data/logs/", "/var/log/app"],
+            "set-env" => &["A=1", "A=1,B=2", "A=2,C=$(A)", "D="],
+            "wait-for-service" => &["myservice", "a:1,b:2"],
+            _ => &["true", "true", "false"],
+        };
+        let value = index.get(values);
+        (format!("{instance}inject/{template}"), Value::from(*value))
+    });
+    vec(one, 1..4)
+}
+
+fn metadata() -> impl Strategy<Value = Value> {
+    let labels = prop_oneof![Just(None), Just(Some(Value::Null)), Just(Some(json!({"team": "shop", "app": "web"})))];
+    let annotations = prop_oneof![
+        Just(json!({})),
+        Just(json!({"kubectl.kubernetes.io/default-container": "api"})),
+        Just(json!({"example.com/a~b": "c", "team": "shop"})),
+    ];
+    (of(Just("web")), labels, annotations).prop_map(|(name, labels, annotations)| {
+        object([("name", name.map(Value::from)), ("labels", labels), ("annotations", Some(annotations))])
+    })
+}
+
+const VOLUMES: [&str; 4] = ["data", "conf", "log-shipper-logs", "pages-pages"];
+
+fn spec() -> impl Strategy<Value = Value> {
+    let names = subsequence(vec!["web", "api", "worker", "istio-proxy", "log-shipper"], 1..4).prop_shuffle();
+    let containers = names.prop_flat_map(|names| names.into_iter().map(container).collect::<Vec<_>>());
+    let names = subsequence(vec!["prepare", "istio-init", "linkerd-init", "cache", "wait-for-db"], 0..3);
+    let init = names.prop_flat_map(|names| names.into_iter().map(init_container).collect::<Vec<_>>());
+    let init = prop_oneof![1 => Just(None), 1 => Just(Some(Value::Null)), 4 => init.prop_map(|list| Some(json!(list)))];
+    let source =
+        select(vec![json!({"emptyDir": {}}), json!({"configMap": {"name": "c"}}), json!({"future": {"x": 1}})]);
+    let volumes = vec(source, VOLUMES.len()).prop_map(|sources| {
+        let named = sources.into_iter().zip(VOLUMES).map(|(mut source, name)| {
+            source["name"] = name.into();
+            source
+        });
+        Value::Array(named.collect())
+    });
+    let others = (
+        of(select(vec!["Always", "OnFailure", "Never"])),
+        weighted(0.1, any::<bool>()),
+        weighted(0.2, select(vec![json!({"runAsUser": 1000}), json!({"runAsUser": 0, "fsGroup": 5}), Value::Null])),
+        weighted(0.1, Just(json!({"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}))),
+        weighted(0.2, select(vec![Value::Null, json!([]), json!([{"ip": "10.0.0.1", "hostnames": ["own"]}])])),
+        weighted(0.2, select(vec![Value::Null, json!([]), json!([{"name": "own"}])])),
+    );
+    (containers, init, volumes, others).prop_map(|(containers, init, volumes, others)| {
+        let (restart, host_network, security, resources, aliases, secrets) = others;
+        object([
+            ("restartPolicy", restart.map(Value::from)),
+            ("hostNetwork", host_network.map(Value::from)),
+            ("securityContext", security),
+            ("resources", resources),
+            ("hostAliases", aliases),
+            ("imagePullSecrets", secrets),
+            ("initContainers", init),
+            ("containers", Some(json!(containers))),
+            ("volumes", Some(volumes)),
+        ])
+    })
+}
+
+fn container(name: &'static str) -> impl Strategy<Value = Value> {
+    let variable = (select(vec!["A", "B", "AGENT", "HOME"]), select(vec!["1", "2", "$(A)"]))
+        .prop_map(|(name, value)| json!({"name": name, "value": value}));
+    let env = prop_oneof![Just(Value::Null), vec(variable, 0..3).prop_map(Value::Array)];
+    let port = select(vec![80, 8080, 9000, 9001]).prop_map(|port| json!({"containerPort": port}));
+    let resources = select(vec![
+        json!({}),
+        json!({"limits": {"cpu": "1", "memory": "1Gi"}}),
+        json!({"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}}),
+        json!({"requests": {"memory": "1Gi"}}),
+    ]);
+    let security = select(vec![Value::Null, json!({"runAsUser": 101}), json!({"runAsUser": 0, "runAsGroup": 0})]);
+    (of(env), of(mounts()), of(vec(port, 0..2)), of(resources), of(security), unknown()).prop_map(
+        move |(env, mounts, ports, resources, security, unknown)| {
+            let mut container = object([
+                ("name", Some(name.into())),
+                ("image", Some("image:1".into())),
+                ("env", env),
+                ("ports", ports.map(Value::Array)),
+                ("volumeMounts", mounts),
+                ("resources", resources),
+                ("securityContext", security),
+            ]);
+            merge(&mut container, unknown);
+            container
+        },
+    )
+}
+
+fn mounts() -> impl Strategy<Value = Value> {
+    let paths = subsequence(vec!["/data", "/data/logs/", "/data/logs/deep", "/", "/run/agent", "/var/log/app"], 0..4);
+    let mounts = paths.prop_flat_map(|paths| {
+        let mount = |path: &'static str| {
+            let extra = select(vec![json!({}), json!({}), json!({"subPath": "a/b"}), json!({"readOnly": true})]);
+            (select(VOLUMES.to_vec()), extra).prop_map(move |(name, mut mount)| {
+                mount["name"] = name.into();
+                mount["mountPath"] = path.into();
+                mount
+            })
+        };
+        paths.into_iter().map(mount).collect::<Vec<_>>()
+    });
+    prop_oneof![1 => Just(Value::Null), 5 => mounts.prop_map(Value::Array)]
+}
+
+fn init_container(name: &'static str) -> impl Strategy<Value = Value> {
+    (container(name), any::<bool>()).prop_map(|(mut container, sidecar)| {
+        if sidecar {
+            container["restartPolicy"] = "Always".into();
+        }
+        container
+    })
+}
+
+/// Members that core/v1 does not know.
+fn unknown() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Value::Array),
+            vec((any::<String>(), inner), 0..3).prop_map(|members| members.into_iter().collect()),
+        ]
+    });
+    vec((select(vec!["futureA", "future/b~c", "futüre d"]), value), 0..2)
+        .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// What another webhook may do to a pod after us.
+#[derive(Debug, Clone)]
+pub struct Change {
+    proxy: bool,
+    init: bool,
+    variable: bool,
+    defaults: bool,
+    label: bool,
+}
+
+pub fn change_of_another_webhook() -> impl Strategy<Value = Change> {
+    any::<[bool; 5]>().prop_map(|[proxy, init, variable, defaults, label]| Change {
+        proxy,
+        init,
+        variable,
+        defaults,
+        label,
+    })
+}
+
+impl Change {
+    pub fn apply(&self, pod: &mut Value) {
+        let spec = &mut pod["spec"];
+        for field in ["containers", "initContainers"] {
+            if spec[field].is_null() {
+                spec[field] = json!([]);
+            }
+            let containers = spec[field].as_array_mut().unwrap();
+            if field == "containers" && self.proxy && containers.iter().all(|it| it["name"] != "istio-proxy") {
+                containers.insert(0, json!({"name": "istio-proxy", "image": "istio:1"}));
+            }
+            if field == "initContainers" && self.init {
+                containers.insert(0, json!({"name": "other-init", "image": "other:1"}));
+                containers.push(json!({"name": "other-late", "image": "other:1"}));
+            }
+            for container in containers {
+                if self.variable {
+                    let mut env = container["env"].as_array().cloned().unwrap_or_default();
+                    env.insert(0, json!({"name": "OTHER", "value": "1"}));
+                    container["env"] = Value::Array(env);
+                }
+                if self.defaults {
+                    container["terminationMessagePath"] = "/dev/termination-log".into();
+                    container["imagePullPolicy"] = "IfNotPresent".into();
+                }
+            }
+        }
+        if self.label {
+            pod["metadata"]["labels"] = json!({"other": "yes"});
+        }
+    }
+}
+
+/// A place in a pod that becomes something else.
+#[derive(Debug)]
+pub struct Spoilt {
+    steps: Vec<Index>,
+    value: Value,
+}
+
+pub fn spoilt() -> impl Strategy<Value = Spoilt> {
+    let value =
+        select(vec![Value::Null, json!(true), json!(-1), json!(1e300), json!("x"), json!([]), json!([[]]), json!({})]);
+    (vec(any::<Index>(), 1..7), value).prop_map(|(steps, value)| Spoilt { steps, value })
+}
+
+impl Spoilt {
+    pub fn apply(&self, pod: &mut Value) {
+        *place(pod, &self.steps) = self.value.clone();
+    }
+}
+
+fn place<'v>(value: &'v mut Value, steps: &[Index]) -> &'v mut Value {
+    let size = value.as_array().map(Vec::len).or_else(|| value.as_object().map(Map::len)).unwrap_or_default();
+    let Some((step, steps)) = steps.split_first().filter(|_| size > 0) else { return value };
+    let next = match value {
+        Value::Object(members) => members.values_mut().nth(step.index(size)).unwrap(),
+        list => &mut list[step.index(size)],
+    };
+    place(next, steps)
+}
+
+/// The members that are there.
+fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let members = members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Value::Object(members.collect::<Map<_, _>>())
+}
+
+fn merge(into: &mut Value, members: Value) {
+    if let (Value::Object(into), Value::Object(members)) = (into, members) {
+        into.extend(members);
+    }
+}

@@ -1,0 +1,101 @@
+//! `podgraft serve` from its first line to its exit code.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use crate::process::{Process, podgraft, run};
+
+#[test]
+fn the_curl_line_works_as_printed() {
+    let process = Process::start(|_| {}, &[]);
+    let line = process.greeting.lines().find(|line| line.contains("curl ")).unwrap();
+    let (code, output, errors) = run(Command::new("sh").args(["-c", line]).current_dir(process.dir.path()));
+    assert_eq!(code, Some(0), "{line}\n{errors}");
+    let answer: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(answer["response"]["allowed"], true, "{output}");
+    assert_eq!(answer["response"]["patchType"], "JSONPatch", "{output}");
+}
+
+#[test]
+fn the_first_start_says_what_it_serves_and_makes_a_certificate() {
+    let process = Process::start(|_| {}, &[]);
+    for expected in ["log-shipper ", "wait-for-db ", "set-env ", "certs/ca.crt", "/metrics, /healthz, /readyz"] {
+        assert!(process.greeting.contains(expected), "{expected}: {}", process.greeting);
+    }
+    let mode = fs::metadata(process.path("certs/tls.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
+    for signal in ["TERM", "INT"] {
+        let mut process = Process::start(|_| {}, &[]);
+        assert_eq!(process.get("/readyz").await.status, StatusCode::OK);
+        process.signal(signal);
+        assert_eq!(process.wait().code(), Some(0));
+    }
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let mut process = Process::start(|_| {}, &["--shutdown-delay", "10m"]);
+        process.signal("TERM");
+        while process.get("/readyz").await.status == StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        process.signal(signal);
+        assert_eq!(process.wait().code(), Some(code));
+    }
+}
+
+fn refused(prepare: impl FnOnce(&std::path::Path), options: &[&str]) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let mut command = podgraft();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(options);
+    let (code, output, errors) = run(command.current_dir(dir.path()));
+    assert_eq!(output, "", "nothing is served");
+    (code, errors)
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_before_a_port_is_bound() {
+    let prepare = |dir: &std::path::Path| {
+        fs::create_dir(dir.join("certs")).unwrap();
+        fs::write(dir.join("certs/tls.crt"), "x").unwrap();
+        fs::create_dir(dir.join("templates")).unwrap();
+        fs::write(dir.join("templates/a.yaml"), "kind: Nonsense\n").unwrap();
+    };
+    let (code, errors) = refused(prepare, &["--strict-start", "--templates", "templates", "--templates", "missing"]);
+    assert_eq!(code, Some(1), "{errors}");
+    for expected in ["holds tls.crt but not ca.crt and tls.key", "templates/a.yaml", "missing: can't be read"] {
+        assert!(errors.contains(expected), "{expected}: {errors}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_or_no_address_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = podgraft();
+    command.args(["serve", "--listen", &address, "--admin-listen", "127.0.0.1:0"]).current_dir(dir.path());
+    let (code, _, errors) = run(&mut command);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains(&format!("listening on {address}: ")), "{errors}");
+    let (code, _, errors) = run(podgraft().args(["serve", "--listen", "localhost"]).current_dir(dir.path()));
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("write an IP address and a port"), "{errors}");
+}
+
+#[test]
+fn other_addresses_than_loopback_get_no_development_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = podgraft();
+    command.args(["serve", "--listen", "0.0.0.0:0", "--admin-listen", "127.0.0.1:0"]).current_dir(dir.path());
+    let (code, _, errors) = run(&mut command);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("podgraft certs --dir certs"), "{errors}");
+    assert!(!dir.path().join("certs").exists());
+}

@@ -1,0 +1,123 @@
+//! TLS: certificates that change under live connections, handshakes that go wrong or take forever.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use hyper::StatusCode;
+use podgraft::server::Patience;
+use podgraft::tls::{DEVELOPMENT_LIFETIME, Reload, authority, directory};
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::webhook::{LONG, Setup, Webhook, mutate, review, send, start, tls_to};
+
+fn another(now: SystemTime) -> directory::Files {
+    authority::make(vec!["localhost".to_owned()], DEVELOPMENT_LIFETIME, now).unwrap()
+}
+
+/// The certificate that a new connection gets.
+async fn presented(webhook: &Webhook) -> CertificateDer<'static> {
+    let stream = webhook.tls(&["http/1.1"]).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+/// Waits until a failed handshake is counted.
+async fn counted(webhook: &Webhook, reason: &str) {
+    let metric = format!("podgraft_tls_handshake_failures_total{{reason=\"{reason}\"}}");
+    let counted = async {
+        while webhook.metric(&metric).await < 0.5 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, counted).await.unwrap_or_else(|_| panic!("no {reason} was counted"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_swapped_under_a_live_connection() {
+    let mut webhook = start().await;
+    let before = presented(&webhook).await;
+    let mut live = webhook.http1().await;
+    assert_eq!(send(&mut live, mutate(review("u", "note", "x"))).await.status, StatusCode::OK);
+
+    directory::write(&webhook.certs(), &another(SystemTime::now())).unwrap();
+    assert!(matches!(webhook.keeper.reload(SystemTime::now()), Reload::Swapped));
+    assert_ne!(presented(&webhook).await, before, "a new connection gets the new one");
+    assert_eq!(send(&mut live, mutate(review("u", "note", "x"))).await.status, StatusCode::OK, "the old one lives");
+}
+
+#[tokio::test]
+async fn a_bad_certificate_keeps_the_last_good_one() {
+    let mut webhook = start().await;
+    let before = presented(&webhook).await;
+    fs::write(webhook.certs().join("tls.crt"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+    assert!(matches!(webhook.keeper.reload(SystemTime::now()), Reload::Kept(_)));
+    assert_eq!(presented(&webhook).await, before);
+}
+
+#[tokio::test]
+async fn sessions_resume() {
+    use std::sync::Arc;
+    let webhook = start().await;
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = <CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_file(webhook.certs().join("ca.crt"));
+    roots.add(ca.unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(podgraft::tls::provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let tcp = TcpStream::connect(webhook.address).await.unwrap();
+        let mut stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+    }
+    assert_eq!(kinds[1], rustls::HandshakeKind::Resumed);
+}
+
+#[tokio::test]
+async fn a_client_that_trusts_another_authority_is_counted() {
+    let webhook = start().await;
+    let other = tempfile::tempdir().unwrap();
+    let ca = other.path().join("ca.crt");
+    let stranger = rcgen::generate_simple_self_signed(vec!["stranger.example".to_owned()]).unwrap();
+    fs::write(&ca, stranger.cert.pem()).unwrap();
+    tls_to(webhook.address, &ca, &["h2"]).await.expect_err("it must not trust us");
+    counted(&webhook, "unknown_ca").await;
+
+    // The CA of an earlier development certificate: of the same name, with another key.
+    fs::write(&ca, another(SystemTime::now()).ca).unwrap();
+    tls_to(webhook.address, &ca, &["h2"]).await.expect_err("it must not trust us");
+    counted(&webhook, "bad_certificate").await;
+}
+
+#[tokio::test]
+async fn plain_http_and_probes_of_the_port_are_counted() {
+    let webhook = start().await;
+    let mut plain = TcpStream::connect(webhook.address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let _ = plain.read_to_end(&mut Vec::new()).await;
+    counted(&webhook, "not_tls").await;
+    drop(TcpStream::connect(webhook.address).await.unwrap());
+    counted(&webhook, "closed").await;
+}
+
+#[tokio::test]
+async fn a_slow_handshake_is_cut_off_and_blocks_nobody() {
+    let patience = Patience { handshake: Duration::from_millis(500), ..Patience::default() };
+    let webhook = Setup { patience, ..Setup::default() }.start().await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(webhook.address).await.unwrap());
+    }
+    assert_eq!(webhook.mutate(review("u", "note", "x")).await.status, StatusCode::OK);
+    for mut connection in silent {
+        let closed = tokio::time::timeout(LONG, connection.read_to_end(&mut Vec::new())).await;
+        assert!(closed.is_ok(), "it was cut off");
+    }
+    counted(&webhook, "timeout").await;
+}
