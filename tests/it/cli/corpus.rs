@@ -6,16 +6,11 @@ use podgraft::inject::pod::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use serde_json::{Value, json};
 
-use crate::golden::case::{self, Case};
+use crate::golden::{self, case::Case};
 
 #[test]
 fn every_case_gets_the_engines_answer_as_a_pod_and_as_a_template() {
-    let failed: Vec<_> = case::all()
-        .into_iter()
-        .filter(|case| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compare(case))).is_err())
-        .map(|case| case.name)
-        .collect();
-    assert!(failed.is_empty(), "{failed:?}");
+    golden::for_each_case(compare);
 }
 
 /// Sends the pod, and a workload that has it as its template, through the command line.
