@@ -29,7 +29,8 @@ fn compare(case: &Case) {
     let files: Vec<_> = templates.iter().map(|text| ("templates/templates.yaml", text.as_str())).collect();
     let run = super::run_in(super::directory(&files).path(), arguments(case), &format!("{pod}\n{job}\n"));
     // The corpus calls the file by its name alone.
-    let said = run.err.replace("templates/templates.yaml", "templates.yaml");
+    let renamed = |text: &str| text.replace("templates/templates.yaml", "templates.yaml");
+    let (said, out) = (renamed(&run.err), renamed(&run.out));
     let messages = |what: &str| -> Vec<&str> {
         said.lines().filter_map(|line| line.split_once(what).map(|(_, text)| text)).collect()
     };
@@ -45,7 +46,7 @@ fn compare(case: &Case) {
         Ok(patch) => {
             assert_eq!(run.code, 0, "{}", run.err);
             let mut wanted: Vec<Value> = serde_json::from_str(&patch).unwrap();
-            let mut lines = run.out.lines().map(|line| serde_json::from_str::<Vec<Value>>(line).unwrap());
+            let mut lines = out.lines().map(|line| serde_json::from_str::<Vec<Value>>(line).unwrap());
             assert_eq!(lines.next().unwrap(), wanted);
             for operation in &mut wanted {
                 operation["path"] = format!("{prefix}{}", operation["path"].as_str().unwrap()).into();
@@ -53,7 +54,7 @@ fn compare(case: &Case) {
             assert_eq!((lines.next().unwrap(), lines.next()), (wanted, None));
         }
         Err(reasons) => {
-            assert_eq!((run.code, run.out.as_str()), (1, ""));
+            assert_eq!((run.code, out.as_str()), (1, ""));
             assert_eq!(messages(": error: "), [&*reasons, &*reasons].concat());
         }
     }
