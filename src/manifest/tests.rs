@@ -90,10 +90,8 @@ fn nothing_nests_too_deeply_for_the_stack() {
 fn a_document_may_be_large_but_not_by_aliases() {
     let list = "- 1\n".repeat(300_000);
     assert_eq!(value(&list).as_array().unwrap().len(), 300_000);
-    let bomb: String = ('b'..='j')
-        .zip('a'..)
-        .map(|(this, last)| format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 10].join(", ")))
-        .collect();
+    let line = |(this, last)| format!("{this}: &{this} [{}]", vec![format!("*{last}"); 10].join(", "));
+    let bomb = ('b'..='j').zip('a'..).map(line).collect::<Vec<_>>().join("\n");
     let error = read(&format!("a: &a [x]\n{bomb}")).unwrap_err();
     assert!(error[0].message.contains("alias"), "{error:?}");
 }
