@@ -149,14 +149,13 @@ impl<'v> Machine<'v> {
     }
 
     fn at(&mut self, at: &'v At) -> Evaluated<'v> {
-        let of = self.evaluate(&at.of)?;
+        let (of, optional) = match self.evaluate(&at.of)? {
+            Data::Optional(None) => return Ok(Data::Optional(None)),
+            Data::Optional(Some(of)) => ((*of).clone(), true),
+            of => (of, at.optional),
+        };
         let index = self.evaluate(&at.index)?;
-        match of {
-            Data::Optional(None) => Ok(Data::Optional(None)),
-            Data::Optional(Some(of)) => self.maybe(&of, &index),
-            of if at.optional => self.maybe(&of, &index),
-            of => self.find(&of, &index),
-        }
+        if optional { self.maybe(&of, &index) } else { self.find(&of, &index) }
     }
 
     fn has(&mut self, of: &'v Code, field: &'v str) -> Evaluated<'v> {
@@ -175,7 +174,7 @@ impl<'v> Machine<'v> {
     /// What is there, as an optional. Only running out of budget is still an error.
     fn maybe(&mut self, of: &Data<'v>, index: &Data<'v>) -> Evaluated<'v> {
         match of {
-            Data::Map(map) => Ok(Data::Optional(self.lookup(map, index)?.map(Arc::new))),
+            Data::Map(map) if index.is_key() => Ok(Data::Optional(self.lookup(map, index)?.map(Arc::new))),
             _ => Ok(self.find(of, index).map_or(Data::Optional(None), Data::some)),
         }
     }
@@ -186,10 +185,10 @@ impl<'v> Machine<'v> {
                 Some(value) => Ok(value),
                 None => self.no_such_key(map, key),
             },
-            (Data::List(list), Data::Integer(position)) => {
-                match usize::try_from(*position).ok().and_then(|position| list.get(position)) {
+            (Data::List(list), index @ (Data::Integer(_) | Data::Double(_))) => {
+                match index.position().and_then(|position| list.get(position)) {
                     Some(item) => Ok(item),
-                    None => fail(format!("there is no item {position} in a list of {}", list.len())),
+                    None => fail(format!("there is no item {} in a list of {}", shown(index), list.len())),
                 }
             }
             (of, Data::Text(field)) => fail(format!("{} has no keys, so no {}", of.kind(), shown_key(field))),
@@ -199,6 +198,9 @@ impl<'v> Machine<'v> {
 
     /// The value of a map's key.
     pub(super) fn lookup(&mut self, map: &Map<'v>, key: &Data<'_>) -> Result<Option<Data<'v>>, EvaluationError> {
+        if !key.is_key() {
+            return fail(format!("a key of a map is a string, an int or a bool, not {}", key.kind()));
+        }
         let compared = if matches!(map, Map::Json(_)) { 1 } else { map.len() };
         let length = if let Data::Text(text) = key { text.len() } else { 0 };
         self.spend_texts(compared, length)?;
@@ -256,11 +258,11 @@ impl<'v> Machine<'v> {
     fn each(&mut self, each: &'v Loop) -> Evaluated<'v> {
         let range = match self.evaluate(&each.range)? {
             Data::List(list) => list,
-            Data::Map(map) => {
+            Data::Map(map) if each.kind != LoopKind::SortBy => {
                 self.spend(map.len())?;
                 List::Shared(map.keys().collect())
             }
-            other => return fail(format!("a macro goes over a list or a map, not {}", other.kind())),
+            other => return fail(format!("{} can't be gone over", other.kind())),
         };
         let slot = self.locals.len();
         let result = self.run(each, &range, slot);
