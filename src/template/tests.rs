@@ -67,6 +67,8 @@ fn a_container_is_verified_where_a_type_shows_only_in_a_request() {
         ("'x:{{ params.p }}'", false),
         ("'{{ target.image }}'", true),
         ("'{{ params.s == \"\" ? target.image : params.s }}'", true),
+        ("b, args: '{{ target.args }}'", true),
+        ("b, args: ['{{ target.name }}']", false),
     ] {
         let template = template(&format!("{parameters}  sidecars: [{{name: a, image: {image}}}]\n"));
         assert_eq!(template.sidecars[0].value.verify, verify, "{image}");
