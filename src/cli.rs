@@ -95,7 +95,7 @@ fn usage(subcommand: &str, message: &str) -> ExitCode {
 /// A directory or file can't be read.
 fn load(mut library: Library) -> anyhow::Result<library::Loaded> {
     let loaded = library.load();
-    let color = wants_color(&io::stderr());
+    let color = color_on_stderr();
     for problem in loaded.report.problems() {
         report(problem.render(color));
     }
@@ -106,6 +106,10 @@ fn load(mut library: Library) -> anyhow::Result<library::Loaded> {
         loaded.report.problems().filter(|problem| !matches!(problem, library::Problem::Template(_))).count();
     anyhow::ensure!(unreadable == 0, "{unreadable} of the templates and namespaces named can't be read");
     Ok(loaded)
+}
+
+fn color_on_stderr() -> bool {
+    wants_color(&io::stderr())
 }
 
 /// Whether to print in colour: to a terminal, unless `NO_COLOR` is set.

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::tree;
+
 /// Habits of a document that additions to it follow.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Style {
@@ -17,7 +19,15 @@ pub fn yaml(value: &Value, style: Style) -> String {
         folded_wrap_chars: usize::MAX,
     };
     // JSON is YAML, should the writer ever refuse.
-    serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| format!("{value}\n"))
+    let text = serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| format!("{value}\n"));
+    let tidy = without_blanks(&text);
+    if tidy == text || tree::parse(&tidy).is_ok_and(|node| node.to_value() == *value) { tidy } else { text }
+}
+
+/// A text without the blanks of lines that hold nothing else: in nearly every block scalar they say nothing.
+fn without_blanks(text: &str) -> String {
+    let tidy = |line: &str| if line.trim_start_matches(' ') == "\n" { "\n".to_owned() } else { line.to_owned() };
+    text.split_inclusive('\n').map(tidy).collect()
 }
 
 /// A value as a block of YAML behind so many spaces.

@@ -168,7 +168,9 @@ impl Splicer<'_> {
     /// Where a node's text ends: a collection's with its last entry or its bracket.
     fn end(&self, node: &Node) -> Option<usize> {
         if node.span != node.defined || matches!(node.kind, Kind::Scalar(_)) {
-            return Some(node.span.end);
+            // The span of a block scalar may go on into the next line's indentation.
+            let text = self.text[node.span.clone()].trim_end_matches(' ');
+            return Some(node.span.start + text.len());
         }
         let mut at = self.last_end(node)?;
         if !self.is_flow(node) {

@@ -185,7 +185,7 @@ fn when_one_is_refused_nothing_comes_out_and_every_reason_is_said() {
     let files = directory(&[
         ("a.yaml", &format!("{DEPLOYMENT}---\n{unknown}")),
         ("b.yml", "kind: Pod\n  broken: x\n"),
-        ("c.json", "{\"a\": }"),
+        ("c.json", "{\"a\": 1,\n \"b\""),
     ]);
     let run = run_in(files.path(), ["inject", "a.yaml", "b.yml", "c.json"], "");
     assert_eq!((run.code, run.out.as_str()), (1, ""));
@@ -193,7 +193,7 @@ fn when_one_is_refused_nothing_comes_out_and_every_reason_is_said() {
     assert_eq!(lines.len(), 3, "{}", run.err);
     assert!(lines[0].starts_with("a.yaml: Deployment/typo: error: ") && lines[0].contains("set-env"), "{}", lines[0]);
     assert!(lines[1].starts_with("b.yml:2:"), "{}", lines[1]);
-    assert!(lines[2].starts_with("c.json:1:"), "{}", lines[2]);
+    assert!(lines[2].starts_with("c.json:2:"), "{}", lines[2]);
 }
 
 #[test]

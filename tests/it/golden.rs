@@ -53,7 +53,7 @@ fn an_admission_review_says_the_same_as_the_engine() {
 }
 
 /// Calls `check` for every case, and names those for which it panics.
-fn for_each_case(check: impl Fn(&Case)) {
+pub fn for_each_case(check: impl Fn(&Case)) {
     let only = env::var("PODGRAFT_CASE").unwrap_or_default();
     let mut failed = Vec::new();
     for folder in case::folders() {

@@ -35,7 +35,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     report(line(name, "warning", warning));
                 }
                 let names: Vec<_> = loaded.templates.iter().map(|template| template.name.as_str()).collect();
-                good.push(format!("{name}: ok: {}\n", names.join(", ")));
+                let names = if names.is_empty() { "no template in it".to_owned() } else { names.join(", ") };
+                good.push(format!("{name}: ok: {names}\n"));
             }
             Err(error) => {
                 for diagnostic in &error.diagnostics {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use crate::cli::options::{LoadArgs, SourceArgs};
-use crate::cli::{load, print, table};
+use crate::cli::{load, print};
 use crate::nearest::nearest;
 use crate::snapshot::{Lookup, Policy, Templates};
 use crate::template::Template;
@@ -18,7 +18,7 @@ use crate::template::parameter::Parameter;
 pub struct Args {
     /// The template.
     name: String,
-    /// Print a table of its parameters instead of its text.
+    /// Print its parameters instead of its text.
     #[arg(short, long)]
     parameters: bool,
     /// The namespace whose pods would ask: its own templates come before the cluster's.
@@ -35,7 +35,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = load(args.sources.library(args.load.options(), Policy::default()))?;
     let templates = &loaded.snapshot.templates;
     match templates.find(&args.namespace, &args.name) {
-        Lookup::Found(template) if args.parameters => print(parameters(template).as_bytes())?,
+        Lookup::Found(template) if args.parameters => {
+            print(parameters(template, &args.load.annotation_prefix).as_bytes())?;
+        }
         Lookup::Found(template) => print((template.text.trim_end().to_owned() + "\n").as_bytes())?,
         Lookup::Broken(broken) => bail!("template {} in {} does not load", args.name, broken.error.origin.0),
         Lookup::Unknown => bail!(unknown(args, templates)),
@@ -51,24 +53,26 @@ fn unknown(args: &Args, templates: &Templates) -> String {
     format!("there is no template {:?}; {hint}", args.name)
 }
 
-fn parameters(template: &Template) -> String {
-    let primary = template.primary.and_then(|index| template.parameters.get(index));
-    let row = |parameter: &Parameter| {
-        let default = parameter.default.as_ref().map_or_else(|| "(required)".to_owned(), |value| format!("{value:?}"));
-        [
-            parameter.name.clone(),
-            parameter.kind.name().to_owned(),
-            default,
-            parameter.allowed(),
-            parameter.description.clone(),
-        ]
+/// The parameters as a person reads them: the annotation that sets each, its type, what is allowed.
+fn parameters(template: &Template, prefix: &str) -> String {
+    let main = format!("{prefix}/{}", template.name);
+    let entry = |(index, parameter): (usize, &Parameter)| {
+        let default = match parameter.default.as_ref().map(ToString::to_string) {
+            None => "required".to_owned(),
+            Some(empty) if empty.is_empty() => "default \"\"".to_owned(),
+            Some(default) => format!("default {default}"),
+        };
+        let primary =
+            if template.primary == Some(index) { format!("  Also: the value of {main}\n") } else { String::new() };
+        format!(
+            "\n{main}.{name}: {kind}, {default}\n  {description}\n  Allowed: {allowed}\n{primary}",
+            name = parameter.name,
+            kind = parameter.kind.name(),
+            description = parameter.description,
+            allowed = parameter.allowed(),
+        )
     };
-    let rows: Vec<_> = template.parameters.iter().map(row).collect();
-    let heading = ["PARAMETER", "TYPE", "DEFAULT", "ALLOWED", "DESCRIPTION"];
-    let table = if rows.is_empty() { "It has no parameters.\n".to_owned() } else { table::render(heading, &rows) };
-    let primary = match primary {
-        Some(primary) => format!("\nThe value of the template's own annotation is its {}.\n", primary.name),
-        None => String::new(),
-    };
-    format!("{}: {}\n\n{table}{primary}", template.name, template.description)
+    let entries: String = template.parameters.iter().enumerate().map(entry).collect();
+    let entries = if entries.is_empty() { "\nIt has no parameters.\n".to_owned() } else { entries };
+    format!("{}: {}\n{entries}", template.name, template.description)
 }

@@ -6,65 +6,56 @@ use podgraft::inject::pod::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use serde_json::{Value, json};
 
-use crate::golden::case::{self, Case};
+use crate::golden::{self, case::Case};
 
 #[test]
-fn every_case_gets_the_engines_answer() {
-    for case in case::all() {
-        let pod: Value = serde_json::from_str(&case.pod).unwrap();
-        assert_says_the_same(&case, &pod, &pod, "");
-    }
+fn every_case_gets_the_engines_answer_as_a_pod_and_as_a_template() {
+    golden::for_each_case(compare);
 }
 
-#[test]
-fn every_case_gets_the_same_as_the_template_of_a_workload() {
-    for case in case::all() {
-        let mut pod: Value = serde_json::from_str(&case.pod).unwrap();
-        // A template's pods are in the namespace of the object that has it.
-        let namespace = pod.pointer_mut("/metadata/namespace").map(Value::take);
-        if let Some(metadata) = pod["metadata"].as_object_mut() {
-            metadata.remove("namespace");
-        }
-        let mut template = pod.clone();
-        template.as_object_mut().unwrap().retain(|key, _| key != "apiVersion" && key != "kind");
-        let job = json!({
-            "apiVersion": "batch/v1",
-            "kind": "CronJob",
-            "metadata": {"name": "x", "namespace": namespace},
-            "spec": {"jobTemplate": {"spec": {"template": template}}},
-        });
-        assert_says_the_same(&case, &pod, &job, "/spec/jobTemplate/spec/template");
-    }
-}
+/// Sends the pod, and a workload that has it as its template, through the command line.
+fn compare(case: &Case) {
+    let pod: Value = serde_json::from_str(&case.pod).unwrap();
+    let prefix = "/spec/jobTemplate/spec/template";
+    let mut template = pod.clone();
+    template.as_object_mut().unwrap().retain(|key, _| key != "apiVersion" && key != "kind");
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "x", "namespace": pod["metadata"]["namespace"]},
+        "spec": {"jobTemplate": {"spec": {"template": template}}},
+    });
+    let templates = fs::read_to_string(case.folder.join("templates.yaml"));
+    let files: Vec<_> = templates.iter().map(|text| ("templates/templates.yaml", text.as_str())).collect();
+    let run = super::run_in(super::directory(&files).path(), arguments(case), &format!("{pod}\n{job}\n"));
+    // The corpus calls the file by its name alone.
+    let renamed = |text: &str| text.replace("templates/templates.yaml", "templates.yaml");
+    let (said, out) = (renamed(&run.err), renamed(&run.out));
+    let messages = |what: &str| -> Vec<&str> {
+        said.lines().filter_map(|line| line.split_once(what).map(|(_, text)| text)).collect()
+    };
 
-/// Asserts that `document`, which has the pod at `prefix`, gets what the engine says about the pod.
-fn assert_says_the_same(case: &Case, pod: &Value, document: &Value, prefix: &str) {
-    let pod = pod.to_string();
-    let outcome = PodRequest::create(&pod, &case.namespace).map(|request| match inject(&request, &case.snapshot) {
+    let request = PodRequest::create(&case.pod, &case.namespace).unwrap_or_else(|error| panic!("{error}"));
+    let (answer, warnings) = match inject(&request, &case.snapshot) {
         Outcome::Inject(plan) => (Ok(plan.patch()), texts(&plan.warnings)),
         Outcome::Skip(_, warnings) => (Ok("[]".to_owned()), texts(&warnings)),
         Outcome::Reject(reasons, warnings) => (Err(texts(&reasons)), texts(&warnings)),
-    });
-    let (patch, warnings) = outcome.unwrap_or_else(|error| (Err(vec![error.to_string()]), Vec::new()));
-    let templates = fs::read_to_string(case.folder.join("templates.yaml"));
-    let files: Vec<_> = templates.iter().map(|text| ("templates/templates.yaml", text.as_str())).collect();
-    let run = super::run_in(super::directory(&files).path(), arguments(case), &document.to_string());
-    let messages = |what: &str| -> Vec<&str> {
-        run.err.lines().filter_map(|line| line.split_once(what).map(|(_, text)| text)).collect()
     };
-    assert_eq!(messages(": warning: "), warnings, "{}", case.name);
-    match patch {
+    assert_eq!(messages(": warning: "), [&*warnings, &*warnings].concat());
+    match answer {
         Ok(patch) => {
-            assert_eq!(run.code, 0, "{}: {}", case.name, run.err);
+            assert_eq!(run.code, 0, "{}", run.err);
             let mut wanted: Vec<Value> = serde_json::from_str(&patch).unwrap();
+            let mut lines = out.lines().map(|line| serde_json::from_str::<Vec<Value>>(line).unwrap());
+            assert_eq!(lines.next().unwrap(), wanted);
             for operation in &mut wanted {
                 operation["path"] = format!("{prefix}{}", operation["path"].as_str().unwrap()).into();
             }
-            assert_eq!(serde_json::from_str::<Vec<Value>>(&run.out).unwrap(), wanted, "{}", case.name);
+            assert_eq!((lines.next().unwrap(), lines.next()), (wanted, None));
         }
         Err(reasons) => {
-            assert_eq!((run.code, run.out.as_str()), (1, ""), "{}", case.name);
-            assert_eq!(messages(": error: "), reasons, "{}", case.name);
+            assert_eq!((run.code, out.as_str()), (1, ""));
+            assert_eq!(messages(": error: "), [&*reasons, &*reasons].concat());
         }
     }
 }
