@@ -3,7 +3,10 @@
 //! Times are in seconds and labels bounded. Everything that a request counts is resolved beforehand, because looking
 //! a labelled counter up takes a lock; rejections are looked up, as they are rare and are logged anyway.
 
+mod label;
 mod process;
+
+pub use label::{ByLabel, Graft, HandshakeFailure, Label, Load, Operation, Verdict};
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -12,143 +15,13 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::inject::outcome::{Reason, Why};
+use crate::inject::outcome::Reason;
 use crate::snapshot::Snapshot;
 
 /// Upper bounds of the latency histogram: most answers take well under a millisecond, the registration's timeout
 /// is 5 s.
 const LATENCIES: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-
-/// A set of label values that is known beforehand.
-pub trait Label: Copy + Eq + 'static {
-    /// All of them.
-    const ALL: &'static [Self];
-    /// The value's word.
-    fn word(self) -> &'static str;
-}
-
-macro_rules! labels {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$doc])* $variant,)+ }
-
-        impl Label for $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
-            fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
-    };
-}
-
-labels! {
-    /// What the API server does with the object.
-    Operation {
-        /// It creates a pod.
-        Create = "create",
-        /// Anything else, which the registration does not send.
-        Other = "other",
-        /// The request could not be read.
-        Unknown = "unknown",
-    }
-}
-
-labels! {
-    /// How a request was answered.
-    Verdict {
-        /// With a patch.
-        Injected = "injected",
-        /// The pod stays as it is.
-        Skipped = "skipped",
-        /// The pod is denied.
-        Rejected = "rejected",
-        /// The object is no pod that can be read: denied.
-        BadObject = "bad_object",
-        /// The request is no review: HTTP 400, 413, 415.
-        BadRequest = "bad_request",
-        /// Our own failure: HTTP 500.
-        Failed = "failed",
-    }
-}
-
-labels! {
-    /// What became of a template that a pod asked for.
-    Graft {
-        /// It was grafted.
-        Injected = "injected",
-        /// Its `when` is false for the pod.
-        When = "when",
-        /// The pod declined what its namespace asked for.
-        Declined = "declined",
-        /// All of it was there.
-        Done = "done",
-        /// It failed, and its failure policy is Ignore.
-        Ignored = "ignored",
-    }
-}
-
-labels! {
-    /// What a reading of a file came to.
-    Load {
-        /// In force.
-        Ok = "ok",
-        /// Refused.
-        Failed = "failed",
-    }
-}
-
-labels! {
-    /// Why a TLS handshake failed.
-    HandshakeFailure {
-        /// The client doesn't know our CA: the registration's `caBundle` is stale.
-        UnknownCa = "unknown_ca",
-        /// The client refuses the certificate; Go says so for an unknown CA, too.
-        BadCertificate = "bad_certificate",
-        /// The client's clock says that the certificate has expired.
-        Expired = "certificate_expired",
-        /// What came is no TLS: plain HTTP, mostly.
-        NotTls = "not_tls",
-        /// No protocol version or cipher suite in common.
-        Incompatible = "incompatible",
-        /// It took too long.
-        Timeout = "timeout",
-        /// The client went away: a probe of the port, mostly.
-        Closed = "closed",
-        /// Anything else.
-        Other = "other",
-    }
-}
-
-impl From<&Why> for Graft {
-    fn from(why: &Why) -> Self {
-        match why {
-            Why::When => Self::When,
-            Why::Declined => Self::Declined,
-            Why::Done => Self::Done,
-            Why::Ignored(_) | Why::Before(_) => Self::Ignored,
-        }
-    }
-}
-
-/// A counter for each value of a label.
-#[derive(Debug, Clone)]
-pub struct ByLabel<L: Label>(Vec<(L, IntCounter)>);
-
-impl<L: Label> ByLabel<L> {
-    fn resolve(mut counter: impl FnMut(&str) -> IntCounter) -> Self {
-        Self(L::ALL.iter().map(|label| (*label, counter(label.word()))).collect())
-    }
-
-    /// Counts one.
-    pub fn inc(&self, label: L) {
-        // A handful of values: a scan is as fast as anything.
-        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == label) {
-            counter.inc();
-        }
-    }
-}
 
 /// Counts something for as long as it lasts.
 #[derive(Debug)]

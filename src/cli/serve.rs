@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use clap::builder::BoolishValueParser;
 use tokio_util::sync::CancellationToken;
 
 use crate::library::{Library, Loaded};
@@ -40,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
     /// Refuse to start with a template or namespace file that is bad, instead of serving the rest.
-    #[arg(long, env = "PODGRAFT_STRICT_START")]
+    #[arg(long, env = "PODGRAFT_STRICT_START", value_parser = BoolishValueParser::new())]
     strict_start: bool,
     /// Requests that may be in flight; more are told to come again in a second.
     #[arg(long, value_name = "N", env = "PODGRAFT_MAX_IN_FLIGHT", default_value = "512", value_parser = positive)]

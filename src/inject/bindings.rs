@@ -8,7 +8,7 @@ use super::outcome::Bound;
 use super::pod::PodRequest;
 use super::targets::Target;
 use crate::snapshot::Snapshot;
-use crate::template::expression::{Variable, Variables};
+use crate::template::expression::{Budget, Variable, Variables};
 use crate::template::parameter::Value;
 
 /// What all grafts of a request see alike.
@@ -20,6 +20,7 @@ pub struct Shared<'a> {
     namespace: OnceCell<Json>,
     about: OnceCell<Json>,
     podgraft: OnceCell<Json>,
+    budget: Budget,
 }
 
 impl<'a> Shared<'a> {
@@ -33,6 +34,7 @@ impl<'a> Shared<'a> {
             namespace: OnceCell::new(),
             about: OnceCell::new(),
             podgraft: OnceCell::new(),
+            budget: Budget::new(),
         }
     }
 
@@ -76,6 +78,10 @@ impl<'b, 'a> Bindings<'b, 'a> {
 impl Variables for Bindings<'_, '_> {
     fn parameter(&self, index: usize) -> &Value {
         &self.parameters[index].value
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.shared.budget
     }
 
     fn variable(&self, variable: Variable) -> Result<&Json, String> {

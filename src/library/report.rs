@@ -1,6 +1,5 @@
 //! What a reading of the library did, as data: logs, metrics and `--strict-start` are made from it.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -78,7 +77,7 @@ pub enum Problem {
         offset: usize,
     },
     /// A file of templates that does not load.
-    #[error("{}", describe(.0))]
+    #[error("{0}")]
     Template(Arc<LoadError>),
     /// A file of namespaces that can't be understood.
     #[error("{}: {problem}", path.display())]
@@ -147,8 +146,10 @@ impl Problem {
     /// The text for people; with colour, a terminal's.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
-        let _ = color;
-        self.to_string()
+        match self {
+            Self::Template(error) => error.render(color),
+            problem => problem.to_string(),
+        }
     }
 
     /// The mistakes, if it is a template file that doesn't load.
@@ -159,17 +160,4 @@ impl Problem {
             _ => None,
         }
     }
-}
-
-fn describe(error: &LoadError) -> String {
-    let mut text = String::new();
-    for diagnostic in &error.diagnostics {
-        let separator = if text.is_empty() { "" } else { "\n" };
-        let _ = write!(
-            text,
-            "{separator}{}:{}:{}: {}",
-            error.origin.0, diagnostic.line, diagnostic.column, diagnostic.message
-        );
-    }
-    text
 }

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// The largest body that is read, in bytes: etcd keeps objects below 1.5 MiB, and a review of an update holds two.
 const MAX_BODY: u64 = 8 * 1024 * 1024;
+
+/// From this size on a body is large, and waits for one of a few slots: hundreds of requests may be in flight, and their
+/// bodies must not fill the memory. Pods are a tenth of this.
+const LARGE: u64 = 64 * 1024;
 
 /// How much of a body that is too large is passed over, so that its sender hears why.
 const MAX_PASSED_OVER: u64 = 64 * 1024 * 1024;
@@ -42,12 +47,19 @@ impl Refusal {
     }
 }
 
+/// A body, and its slot if it is large.
+pub(super) struct Read<'s> {
+    pub(super) bytes: Vec<u8>,
+    _slot: Option<SemaphorePermit<'s>>,
+}
+
 /// Reads a body to its end.
-pub(super) async fn read(request: Request, patience: Duration) -> Result<Bytes, Refusal> {
+pub(super) async fn read(request: Request, patience: Duration, large: &Semaphore) -> Result<Read<'_>, Refusal> {
     let headers = request.headers();
     check_type(headers)?;
     let asks_first = headers.contains_key(header::EXPECT);
-    timeout(patience, collect(request.into_body(), asks_first)).await.unwrap_or(Err(Refusal::TooSlow(patience)))
+    let collected = timeout(patience, collect(request.into_body(), asks_first, large)).await;
+    collected.unwrap_or(Err(Refusal::TooSlow(patience)))
 }
 
 /// Reviews are JSON, and not compressed.
@@ -70,19 +82,23 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Collects a body. Of one that is too large nothing is kept, but its end is waited for: a client that is still
 /// sending when its connection closes may never see the answer. One that asks before it sends is told at once.
-async fn collect(mut body: Body, asks_first: bool) -> Result<Bytes, Refusal> {
+async fn collect(mut body: Body, asks_first: bool, large: &Semaphore) -> Result<Read<'_>, Refusal> {
     let told = body.size_hint().lower();
     if told > MAX_PASSED_OVER || (told > MAX_BODY && asks_first) {
         return Err(Refusal::TooLarge);
     }
-    let (mut bytes, mut size) = (Vec::new(), 0);
+    let (mut bytes, mut size, mut slot) = (Vec::new(), 0, None);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Refusal::BrokeOff)?.into_data() else { continue };
         size += data.len() as u64;
         if size > MAX_PASSED_OVER {
             break;
         }
+        if size > LARGE && slot.is_none() {
+            // Never closed. While it is waited for, nothing is read, and the client can't go on sending.
+            slot = large.acquire().await.ok();
+        }
         if size > MAX_BODY { bytes = Vec::new() } else { bytes.extend_from_slice(&data) }
     }
-    if size > MAX_BODY { Err(Refusal::TooLarge) } else { Ok(bytes.into()) }
+    if size > MAX_BODY { Err(Refusal::TooLarge) } else { Ok(Read { bytes, _slot: slot }) }
 }

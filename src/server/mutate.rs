@@ -21,6 +21,20 @@ use super::{State, body, record};
 
 /// What the webhook serves.
 pub fn router(state: Arc<State>) -> Router {
+    let routes = Router::new()
+        .route("/mutate", post(mutate))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            let line = format!("{method} {} is not allowed; use POST with an AdmissionReview", uri.path());
+            with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
+        })
+        .fallback(async |uri: Uri| {
+            text(StatusCode::NOT_FOUND, format!("{:.100} is not here; there is POST /mutate", uri.path()))
+        });
+    guarded(routes, state)
+}
+
+/// What holds for every route.
+fn guarded(routes: Router<Arc<State>>, state: Arc<State>) -> Router {
     let panicked = {
         let state = Arc::clone(&state);
         move |_: Box<dyn Any + Send>| {
@@ -29,15 +43,7 @@ pub fn router(state: Arc<State>) -> Router {
             text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; podgraft's log says more")
         }
     };
-    Router::new()
-        .route("/mutate", post(mutate))
-        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
-            let line = format!("{method} {} is not allowed; use POST with an AdmissionReview", uri.path());
-            with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
-        })
-        .fallback(async |uri: Uri| {
-            text(StatusCode::NOT_FOUND, format!("{:.100} is not here; there is POST /mutate", uri.path()))
-        })
+    routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&state), ask_to_close))
         .with_state(state)
@@ -57,19 +63,20 @@ async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response
         return come_again(StatusCode::TOO_MANY_REQUESTS, "too many requests are in flight; come again in a second");
     };
     let _in_flight = Lasting::count(&state.metrics.in_flight);
-    let body = match body::read(request, state.patience.body).await {
+    let body = match body::read(request, state.patience.body, &state.large).await {
         Ok(body) => body,
         Err(refusal) => {
             state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
             return text(refusal.status(), refusal.to_string());
         }
     };
-    let Some(live) = state.live() else {
+    let live = state.live();
+    let Some(live) = live.as_deref() else {
         return come_again(StatusCode::SERVICE_UNAVAILABLE, "templates are not loaded yet; come again in a second");
     };
 
     let start = Instant::now();
-    let review = match admission::decode(&body) {
+    let review = match admission::decode(&body.bytes) {
         Ok(review) => review,
         Err(DecodeError::NotAReview(problem)) => {
             state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
@@ -84,4 +91,30 @@ async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response
     let answer = admission::encode(&review.uid, &outcome);
     record::decided(&state.metrics, &live.injections, &review, &outcome, start.elapsed());
     json(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::server::Patience;
+
+    #[tokio::test]
+    async fn a_panic_is_500_and_leaves_nothing_in_flight() {
+        async fn panics(Shared(state): Shared<Arc<State>>) {
+            let _slot = state.slots.try_acquire().expect("the first request");
+            let _in_flight = Lasting::count(&state.metrics.in_flight);
+            panic!("a mistake of ours");
+        }
+        let state = Arc::new(State::new(Arc::new(Metrics::new().unwrap()), 1, Patience::default()));
+        let router = guarded(Router::new().route("/", post(panics)), Arc::clone(&state));
+        let request = Request::post("/").body(axum::body::Body::empty()).unwrap();
+        let answer = router.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!((state.slots.available_permits(), state.metrics.in_flight.get()), (1, 0));
+        let counted = "podgraft_admission_requests_total{operation=\"unknown\",outcome=\"failed\"} 1\n";
+        assert!(state.metrics.text().unwrap().contains(counted));
+    }
 }

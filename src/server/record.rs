@@ -50,8 +50,8 @@ pub(super) fn decided(
                 metrics.rejected(label);
             }
             let labels = labels.join(", ");
-            let message = list(reasons);
-            tracing::info!(uid, namespace, pod, reasons = labels, dry_run, seconds, message = ?message, "rejected");
+            let why = list(reasons);
+            tracing::info!(uid, namespace, pod, reasons = labels, dry_run, seconds, ?why, "rejected");
             Verdict::Rejected
         }
     };

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::Semaphore;
 
 use crate::metrics::{Injections, Metrics};
 use crate::snapshot::Snapshot;
 
 use super::Patience;
+
+/// Large bodies that are in memory at a time: with their limit of 8 MiB, 64 MiB at the worst.
+const LARGE_BODIES: usize = 8;
 
 /// What requests share.
 #[derive(Debug)]
@@ -19,7 +22,10 @@ pub struct State {
     /// How long a client may take.
     pub patience: Patience,
     live: ArcSwapOption<Live>,
+    /// One for each request in flight.
     pub(super) slots: Semaphore,
+    /// One for each request in flight whose body is large.
+    pub(super) large: Semaphore,
     leaving: AtomicBool,
 }
 
@@ -34,8 +40,14 @@ impl State {
     /// A state without a snapshot: not ready, and requests are asked to come again. So many may be in flight.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, max_in_flight: usize, patience: Patience) -> Self {
-        let slots = Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS));
-        Self { metrics, patience, live: ArcSwapOption::empty(), slots, leaving: AtomicBool::new(false) }
+        Self {
+            metrics,
+            patience,
+            live: ArcSwapOption::empty(),
+            slots: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
+            large: Semaphore::new(LARGE_BODIES),
+            leaving: AtomicBool::new(false),
+        }
     }
 
     /// Puts a snapshot in force, for requests from now on.
@@ -45,8 +57,8 @@ impl State {
     }
 
     /// The snapshot in force. A request looks once.
-    pub(super) fn live(&self) -> Option<Arc<Live>> {
-        self.live.load_full()
+    pub(super) fn live(&self) -> Guard<Option<Arc<Live>>> {
+        self.live.load()
     }
 
     /// From now on we are not ready, and clients are asked to close their connections.

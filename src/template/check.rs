@@ -1,7 +1,7 @@
 //! The API server's rules for containers and volumes (`pkg/apis/core/validation`), as far as a trial rendering decides
 //! them: a table of rules for values, and one for what stands together.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::container::Role;
 use super::diagnostic::Problems;

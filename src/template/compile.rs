@@ -8,13 +8,16 @@ use super::container::Parts;
 use super::diagnostic::Problems;
 use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
 use super::fields::{shorten, unexpected};
-use super::node::{Entry, Node, write_string};
+use super::node::{Entry, MAX_LEAF, Node, write_string};
 use super::parameter::Type;
 use super::trial::{Basis, Trial};
 use super::yaml::{Kind, Place, Tree};
 
 /// The keys that make a list entry conditional or repeat it; they are podgraft's and gone after rendering.
 pub(super) const CONTROL: &[&str] = &["when", "forEach"];
+
+/// The most expressions of one template: each is compiled and tried, which may take it some milliseconds.
+const MAX_EXPRESSIONS: usize = 1000;
 
 /// Where in core/v1 a value stands, as far as it decides how an expression's value is written there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,8 @@ pub(super) struct Compiler<'c, 'f, 't> {
     pub(super) item: Option<Rc<serde_json::Value>>,
     /// How little values say at best around what is tried now.
     pub(super) floor: Basis,
+    /// How many expressions were compiled.
+    pub(super) expressions: usize,
     /// An expression was compiled whose type is known only when it is evaluated.
     pub(super) untyped: bool,
     pub(super) parts: Parts<'t>,
@@ -173,12 +178,21 @@ impl<'t> Compiler<'_, '_, 't> {
     }
 
     fn compile(&mut self, source: &str, place: &Place) -> Option<Expression> {
+        self.count(1, place)?;
         let compiled = Expression::compile(source, self.names);
         compiled.map_err(|errors| self.report(&errors, source, place)).ok()
     }
 
     /// Compiles a string leaf; `None` if there is no expression in it, or a wrong one.
     fn leaf(&mut self, text: &str, place: &Place, style: Style) -> Option<Leaf> {
+        let expressions = text.matches("{{").count();
+        if expressions > 0 && text.len() > MAX_LEAF {
+            self.problems
+                .error(place, format!("text with an expression can't have {} bytes", text.len()))
+                .help(format!("at most {MAX_LEAF}"));
+            return None;
+        }
+        self.count(expressions, place)?;
         let leaf = Leaf::parse(text, style, self.names).unwrap_or_else(|errors| {
             self.report(&errors, text, place);
             None
@@ -194,6 +208,16 @@ impl<'t> Compiler<'_, '_, 't> {
             return None;
         }
         Some(leaf)
+    }
+
+    /// Counts the template's expressions; `None` from the one on that is too many.
+    fn count(&mut self, expressions: usize, place: &Place) -> Option<()> {
+        let before = self.expressions;
+        self.expressions += expressions;
+        if before <= MAX_EXPRESSIONS && self.expressions > MAX_EXPRESSIONS {
+            self.problems.error(place, format!("the template has more than {MAX_EXPRESSIONS} expressions"));
+        }
+        (self.expressions <= MAX_EXPRESSIONS).then_some(())
     }
 
     fn report(&mut self, errors: &[ExpressionError], text: &str, place: &Place) {

@@ -95,6 +95,7 @@ pub(super) fn template(
         trial: &trial,
         item: None,
         floor: Basis::Constant,
+        expressions: 0,
         untyped: false,
         parts: Parts::default(),
     };

@@ -4,10 +4,13 @@
 //! resolved, `evaluate` runs it within a budget over `data`, which only views the pod, and `write` makes JSON of the
 //! result. Nothing that a template or an annotation says makes any of them run for long, take much memory or panic.
 
+mod code;
 mod compile;
 mod data;
 mod evaluate;
 mod functions;
+mod leaf;
+mod operators;
 mod scan;
 mod write;
 
@@ -15,13 +18,14 @@ use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 
+use code::Code;
 use data::Data;
-use evaluate::{Code, Machine, fail};
-use scan::Piece;
-use write::Writer;
+use evaluate::fail;
 
-use super::node::{MAX_ITEMS, write_escaped};
+use super::node::MAX_ITEMS;
 use super::parameter::{Parameter, Type, Value};
+
+pub use leaf::{Leaf, Style};
 
 /// The stack of the thread that [`with_deep_stack`] works on.
 const DEEP_STACK: usize = 16 * 1024 * 1024;
@@ -102,21 +106,66 @@ pub trait Variables {
     ///
     /// It can't be had (the pod nests too deeply to be read as a tree).
     fn variable(&self, variable: Variable) -> Result<&serde_json::Value, String>;
+
+    /// What all evaluations together may spend.
+    fn budget(&self) -> &Budget;
+}
+
+/// What the expressions of one request, or of one trial rendering, may spend together: each is bounded, this bounds
+/// how often a template may repeat them. In `evaluate`'s units.
+#[derive(Debug)]
+pub struct Budget(Cell<usize>);
+
+impl Budget {
+    /// Ten times what one evaluation may spend; pods with many large grafts take some thousand.
+    const TOTAL: usize = 1_000_000;
+
+    /// The budget of a request.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Cell::new(Self::TOTAL))
+    }
+
+    /// What is left of it.
+    fn left(&self) -> usize {
+        self.0.get()
+    }
+
+    fn spend(&self, units: usize) -> Result<(), EvaluationError> {
+        let rest = self.0.get().checked_sub(units);
+        self.0.set(rest.unwrap_or(0));
+        if rest.is_some() { Ok(()) } else { Self::exhausted() }
+    }
+
+    fn exhausted<T>() -> Result<T, EvaluationError> {
+        fail(format!("the expressions of this request take more than {} steps together", Self::TOTAL))
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// What `forEach` binds: `item`, and `index` from 0.
 #[derive(Debug, Clone)]
 pub struct Item<'v> {
-    item: Data<'v>,
+    value: Data<'v>,
     index: usize,
     sources: Sources,
+    /// How many `forEach` are around, this one counted.
+    level: usize,
 }
+
+/// How deep `forEach` may nest; core/v1 has lists in lists in lists in lists.
+const MAX_LEVELS: usize = 4;
 
 impl<'v> Item<'v> {
     /// An item that no `forEach` made, for a trial rendering.
     #[must_use]
     pub fn new(item: &'v serde_json::Value, index: usize) -> Self {
-        Self { item: item.into(), index, sources: Sources { parameters: true, pod: true } }
+        Self { value: item.into(), index, sources: Sources { parameters: true, pod: true }, level: 1 }
     }
 }
 
@@ -127,27 +176,6 @@ pub struct Names<'t> {
     pub parameters: &'t [Parameter],
     /// `item` and `index` are bound.
     pub in_for_each: bool,
-}
-
-/// How a leaf's value becomes JSON. An optional is its value, or `null` without one.
-///
-/// The kubelet expands `$(VAR)` in `command`, `args` and `env[].value`, and `$$` is how a `$` gets there. A value is
-/// *literal* there, every `$` doubled, if its expression names a parameter without `expand: true`. Pod-side values are
-/// literal in text; handed on as a whole list they are in the kubelet's notation already, and stay as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// The value keeps its type.
-    Typed,
-    /// core/v1 wants text here: scalars become text.
-    Text,
-    /// Text that the kubelet expands (`command[]`, `args[]`, `env[].value`): also, every `$` of a literal value is
-    /// doubled.
-    Expanded,
-    /// `command` or `args` as one expression: the value keeps its type, and in its texts every `$` of a literal value is
-    /// doubled.
-    ExpandedItems,
-    /// `env` as one expression: likewise, in the `value` fields only.
-    ExpandedEnv,
 }
 
 /// A mistake in an expression, found at load.
@@ -253,7 +281,7 @@ impl Expression {
     ///
     /// It fails, exceeds the limits or is no boolean.
     pub fn condition(&self, variables: &dyn Variables, item: Option<&Item<'_>>) -> Result<bool, EvaluationError> {
-        match Machine::new(variables, item).evaluate(&self.code)? {
+        match evaluate::run(&self.code, variables, item)? {
             Data::Boolean(boolean) => Ok(boolean),
             other => fail(format!("a condition is a bool, not {}", other.kind())),
         }
@@ -270,12 +298,16 @@ impl Expression {
         item: Option<&'v Item<'v>>,
     ) -> Result<Vec<Item<'v>>, EvaluationError> {
         let sources = self.sources(item);
-        match Machine::new(variables, item).evaluate(&self.code)? {
+        let level = 1 + item.map_or(0, |outer| outer.level);
+        if level > MAX_LEVELS {
+            return fail(format!("forEach nests at most {MAX_LEVELS} deep"));
+        }
+        match evaluate::run(&self.code, variables, item)? {
             Data::List(list) if list.len() > MAX_ITEMS => {
                 fail(format!("forEach goes over at most {MAX_ITEMS} items, not {}", list.len()))
             }
             Data::List(list) => {
-                Ok(list.iter().enumerate().map(|(index, item)| Item { item, index, sources }).collect())
+                Ok(list.iter().enumerate().map(|(index, value)| Item { value, index, sources, level }).collect())
             }
             other => fail(format!("forEach goes over a list, not {}", other.kind())),
         }
@@ -309,186 +341,6 @@ impl Expression {
     fn sources(&self, item: Option<&Item<'_>>) -> Sources {
         let from = item.filter(|_| self.mentions.item).map(|item| item.sources).unwrap_or_default();
         Sources { parameters: self.sources.parameters || from.parameters, pod: self.sources.pod || from.pod }
-    }
-}
-
-/// A string leaf: text and expressions in turn.
-#[derive(Debug)]
-pub struct Leaf {
-    /// The leaf as it was written.
-    pub source: Box<str>,
-    style: Style,
-    parts: Parts,
-}
-
-#[derive(Debug)]
-enum Parts {
-    /// One expression, and nothing around it.
-    One(Expression),
-    /// Text with expressions in it.
-    Mixed(Vec<Part>),
-}
-
-#[derive(Debug)]
-enum Part {
-    /// The inside of a JSON string.
-    Text(Box<str>),
-    Expression(Expression),
-}
-
-impl Leaf {
-    /// Reads a string leaf; `None` when there is no expression in it, and so `text` is the leaf's value.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake, with its place in `text`.
-    pub fn parse(text: &str, style: Style, names: Names<'_>) -> Result<Option<Self>, Vec<ExpressionError>> {
-        let pieces = scan::split(text).map_err(|error| vec![error])?;
-        let (mut parts, mut errors) = (Vec::new(), Vec::new());
-        for piece in pieces {
-            match piece {
-                Piece::Text(range) => {
-                    let mut escaped = String::new();
-                    write_escaped(&text[range], &mut escaped);
-                    parts.push(Part::Text(escaped.into()));
-                }
-                Piece::Expression(range) => {
-                    let start = range.start;
-                    let compiled = Expression::compile(&text[range.clone()], names)
-                        .and_then(|expression| expression.check_expansion(style, names).map(|()| expression));
-                    match compiled {
-                        Ok(expression) => parts.push(Part::Expression(expression)),
-                        Err(found) => errors.extend(found.into_iter().map(|error| ExpressionError {
-                            range: start + error.range.start..start + error.range.end,
-                            ..error
-                        })),
-                    }
-                }
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        let parts = match parts.as_slice() {
-            [] | [Part::Text(_)] => return Ok(None),
-            [Part::Expression(_)] => parts.pop().map(|part| match part {
-                Part::Expression(expression) => Parts::One(expression),
-                text @ Part::Text(_) => Parts::Mixed(vec![text]),
-            }),
-            _ => Some(Parts::Mixed(parts)),
-        };
-        Ok(parts.map(|parts| Self { source: text.into(), style, parts }))
-    }
-
-    /// Appends the leaf's value as JSON; `false`, and nothing appended, when it is `null`.
-    ///
-    /// # Errors
-    ///
-    /// It fails or exceeds the limits; `out` may then end in a part of a value.
-    pub fn render(
-        &self,
-        variables: &dyn Variables,
-        item: Option<&Item<'_>>,
-        out: &mut String,
-    ) -> Result<bool, EvaluationError> {
-        let mut writer = Writer::new(out);
-        match &self.parts {
-            Parts::One(expression) => {
-                let value = Machine::new(variables, item).evaluate(&expression.code)?;
-                writer.value(&value, self.style, self.doubles(expression, item))
-            }
-            Parts::Mixed(parts) => {
-                writer.json("\"")?;
-                for part in parts {
-                    match part {
-                        Part::Text(text) => writer.json(text)?,
-                        Part::Expression(expression) => {
-                            let value = Machine::new(variables, item).evaluate(&expression.code)?;
-                            writer.scalar(&value, self.doubles(expression, item))?;
-                        }
-                    }
-                }
-                writer.json("\"")?;
-                Ok(true)
-            }
-        }
-    }
-
-    /// The expressions in it.
-    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        let (one, mixed) = match &self.parts {
-            Parts::One(expression) => (Some(expression), [].as_slice()),
-            Parts::Mixed(parts) => (None, parts.as_slice()),
-        };
-        let expression = |part| match part {
-            &Part::Expression(ref expression) => Some(expression),
-            Part::Text(_) => None,
-        };
-        one.into_iter().chain(mixed.iter().filter_map(expression))
-    }
-
-    /// Whether one of its expressions names a variable.
-    #[must_use]
-    pub fn names(&self, variable: Variable) -> bool {
-        self.expressions().any(|expression| expression.names(variable))
-    }
-
-    /// The index of the parameter that is all there is of the leaf.
-    #[must_use]
-    pub fn is_plain_parameter(&self) -> Option<usize> {
-        match &self.parts {
-            Parts::One(Expression { code: Code::Parameter(index), .. }) => Some(*index),
-            _ => None,
-        }
-    }
-
-    /// The type of its value if it is always the same, and never `null`: see [`Expression::known_type`].
-    #[must_use]
-    pub fn known_type(&self, parameters: &[Parameter]) -> Option<Type> {
-        match (&self.parts, self.style) {
-            (Parts::Mixed(_), _) => Some(Type::String),
-            (Parts::One(expression), Style::Text | Style::Expanded) => {
-                expression.known_type(parameters).map(|_| Type::String)
-            }
-            (Parts::One(expression), _) => expression.known_type(parameters),
-        }
-    }
-
-    /// Whether the `$` of an expression's value are doubled.
-    fn doubles(&self, expression: &Expression, item: Option<&Item<'_>>) -> bool {
-        let sources = expression.sources(item);
-        match self.style {
-            Style::Typed | Style::Text => false,
-            Style::Expanded => sources.parameters || sources.pod,
-            Style::ExpandedItems | Style::ExpandedEnv => sources.parameters,
-        }
-    }
-}
-
-impl Expression {
-    /// Refuses to mix values whose `$(VAR)` the kubelet expands with values that it must not touch: whichever way the
-    /// result was written, one of them would be wrong.
-    fn check_expansion(&self, style: Style, names: Names<'_>) -> Result<(), Vec<ExpressionError>> {
-        let of = |expand: bool| {
-            let found = self.mentions.parameters.iter().map(|index| &names.parameters[*index]);
-            found.into_iter().find(|parameter| parameter.expand == expand).map(|parameter| parameter.name.as_str())
-        };
-        let (Some(expanded), true) = (of(true), !matches!(style, Style::Typed | Style::Text)) else {
-            return Ok(());
-        };
-        let literal = match of(false) {
-            Some(parameter) => format!("params.{parameter}"),
-            None if style == Style::Expanded && self.sources.pod => {
-                let named = Variable::ALL.into_iter().find(|variable| self.names(*variable));
-                named.map(Variable::name).unwrap_or_default().to_owned()
-            }
-            None => return Ok(()),
-        };
-        Err(vec![ExpressionError {
-            range: 0..self.source.len(),
-            message: format!("mixes params.{expanded}, which has expand: true, with {literal}, whose $ is literal"),
-            help: Some("split it into two expressions".to_owned()),
-        }])
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<
 }
 
 /// The system has no thread to load a file on: no mistake of the file's, but as much a reason to keep the last good one.
-pub(super) fn no_thread(origin: Origin, text: &str, error: &std::io::Error) -> LoadError {
+pub(super) fn no_thread(origin: Origin, text: &str, error: &impl std::fmt::Display) -> LoadError {
     let mut problems = Problems::new(text);
     problems.error(&Place::default(), format!("the file can't be read now: no thread is to be had: {error}"));
     let diagnostics = problems.finish().err().unwrap_or_default();
@@ -97,8 +97,8 @@ fn guess(text: &str) -> Option<(Scope, String)> {
     };
     let metadata = value(false, "metadata").unwrap_or_default();
     let inline = |key: &str| {
-        let (_, rest) = metadata.split_once(key)?;
-        let value = rest.strip_prefix(':')?.split([',', '}']).next()?;
+        let value =
+            metadata.split(['{', ',', '}']).find_map(|part| part.trim().strip_prefix(key)?.strip_prefix(':'))?;
         Some(value.trim().trim_matches(['"', '\'']).to_owned())
     };
     let name = inline("name").or_else(|| value(true, "name"))?;

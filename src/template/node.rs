@@ -12,6 +12,9 @@ pub const MAX_ITEMS: usize = 64;
 /// The longest text, in bytes, that one leaf may render.
 pub const MAX_LEAF: usize = 64 * 1024;
 
+/// The longest JSON, in bytes, that one piece of a template may become: far more than the API server takes of a pod.
+pub const MAX_NODE: usize = 1024 * 1024;
+
 /// A piece of core/v1 JSON.
 #[derive(Debug)]
 pub enum Node {
@@ -98,11 +101,15 @@ impl Node {
                         } else {
                             out.truncate(start);
                         }
-                        Ok(())
+                        Ok::<_, EvaluationError>(())
                     })?;
                 }
                 out.push(']');
             }
+        }
+        if out.len() > MAX_NODE {
+            let message = format!("the rendered part is longer than {} KiB", MAX_NODE / 1024);
+            return Err(EvaluationError { message });
         }
         Ok(true)
     }

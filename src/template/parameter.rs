@@ -6,6 +6,7 @@
 mod constraint;
 mod declare;
 mod notation;
+mod pattern;
 mod value;
 
 use super::Line;
@@ -13,9 +14,9 @@ use super::node::MAX_ITEMS;
 
 pub use constraint::Constraints;
 pub use declare::{Declaration, DeclarationError};
+pub use pattern::Pattern;
 pub use value::Value;
 
-pub(in crate::template) use constraint::compile_pattern;
 pub(in crate::template) use notation::{quantity, seconds};
 pub(in crate::template) use value::quoted;
 

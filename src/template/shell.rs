@@ -57,16 +57,19 @@ struct Word<'t> {
     text: &'t str,
     /// An expression makes the rest.
     open: bool,
+    /// It stands for any number of words: an expression makes the whole list.
+    many: bool,
     place: &'t Place,
 }
 
-/// The words of a `command`; an expression that makes the whole list counts as one word.
+/// The words of a `command`.
 fn words<'t>(tree: &'t Tree<'_>) -> impl Iterator<Item = Word<'t>> {
-    let items = if matches!(tree.kind, Kind::List(_)) { tree.items() } else { std::slice::from_ref(tree) };
-    items.iter().filter_map(|item| {
+    let many = !matches!(tree.kind, Kind::List(_));
+    let items = if many { std::slice::from_ref(tree) } else { tree.items() };
+    items.iter().filter_map(move |item| {
         let text = item.as_text()?;
         let open = expression_start(text);
-        Some(Word { text: open.map_or(text, |start| &text[..start]), open: open.is_some(), place: &item.place })
+        Some(Word { text: open.map_or(text, |start| &text[..start]), open: open.is_some(), many, place: &item.place })
     })
 }
 
@@ -127,6 +130,11 @@ impl Shell {
         if self.arguments > 0 {
             self.arguments -= 1;
             return Ok(());
+        }
+        if word.many && self.certain && !self.operands {
+            // It may hold a `-c` and its script.
+            self.script = true;
+            return Err(());
         }
         let Some(letters) = word.text.strip_prefix(['-', '+']).filter(|_| !self.operands) else {
             // An expression that makes the whole word may make it `-c`.
@@ -227,4 +235,72 @@ fn references(text: &str) -> impl Iterator<Item = &str> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LoadOptions, Origin, load};
+
+    /// What loading says about a container with these fields.
+    fn mistakes(fields: &str) -> Vec<String> {
+        let text = format!(
+            "{{apiVersion: podgraft.dev/v1alpha1, kind: ClusterInjectionTemplate, metadata: {{name: a}}, spec: {{\
+             parameters: {{x: {{type: string, default: a}}}}, sidecars: [{{name: a, image: b, {fields}}}]}}}}"
+        );
+        let loaded = load(Origin("file.yaml".into()), &text, &LoadOptions::default());
+        loaded.err().map_or_else(Vec::new, |error| error.diagnostics.into_iter().map(|found| found.message).collect())
+    }
+
+    #[test]
+    fn values_may_go_where_no_shell_reads_them_as_a_script() {
+        for fields in [
+            r#"command: [sh, -c, 'echo "$1"', sh, "{{ params.x }}", "{{ params.x }}"]"#,
+            r#"command: [sh, -ec, 'exec "$@"', --, "{{ params.x }}"]"#,
+            r#"command: [sh, -c, "echo {{ '{{' }} x {{ \"}}\" }}"]"#,
+            r#"command: [sh, "/scripts/{{ params.x }}.sh", "{{ params.x }}"]"#,
+            r#"command: [sh, /script.sh, -c, "{{ params.x }}"]"#,
+            r#"command: [sh, --, "{{ params.x }}", "{{ params.x }}"]"#,
+            r#"command: [nginx, -c, "{{ params.x }}"]"#,
+            r#"command: ["{{ params.x }}", "{{ params.x }}"]"#,
+            r#"command: [busybox, nc, -zc, "{{ params.x }}"]"#,
+            r#"args: [--config, "{{ params.x }}", "{{ params.x }}"]"#,
+            r#"args: [-config, "{{ params.x }}"]"#,
+            r#"args: [run, -c, "{{ params.x }}"]"#,
+            r#"command: [sh, -c, "echo $(date) $X"], env: [{name: X, value: "{{ params.x }}"}]"#,
+            r#"command: [sh, -c, "echo $$(X) $$$$(X)"], env: [{name: X, value: "{{ params.x }}"}]"#,
+            r#"command: [sh, -c, "echo $(X)"], env: [{name: X, value: "$$(Y)"}, {name: Y, value: "{{ params.x }}"}]"#,
+        ] {
+            assert_eq!(mistakes(fields), [""; 0], "{fields}");
+        }
+    }
+
+    #[test]
+    fn no_value_becomes_a_part_of_a_script() {
+        for fields in [
+            r#"command: [sh, -c, "{{ params.x }}"]"#,
+            r#"command: [sh, -c, "echo '{{ params.x }}'"]"#,
+            r#"command: [sh, -c, "{{ '{{' }} {{ params.x }}"]"#,
+            r#"command: [sh, -c, --, "{{ params.x }}"]"#,
+            r#"command: [sh, +x, -o, pipefail, -c, "{{ params.x }}"]"#,
+            r#"command: [bash, --rcfile, x, -c, "{{ params.x }}"]"#,
+            r#"command: [bash, -O, extglob, -c, "{{ params.x }}"]"#,
+            r#"command: [sh, "-{{ params.x }}", "{{ params.x }}"]"#,
+            r#"command: [sh, "{{ params.x }}", "a {{ params.x }}"]"#,
+            r#"command: [env, A=b, /usr/bin/zsh, -c, "{{ params.x }}"]"#,
+            r#"command: [busybox, "{{ params.x }}", -c, "{{ params.x }}"]"#,
+            r#"command: [tini, --, "{{ params.x }}", -c, "{{ params.x }}"]"#,
+            r#"command: [sh, -c, 'exec "$@"', sh, bash, -c, "{{ params.x }}"]"#,
+            r#"args: [sh, -c, "{{ params.x }}"]"#,
+            r#"args: [-c, "{{ params.x }}"]"#,
+            r#"args: ["{{ params.x }}", -c, "{{ params.x }}"]"#,
+            r#"command: "{{ [params.x] }}", args: [-c, "{{ params.x }}"]"#,
+            r#"command: [sh], args: "{{ [params.x, params.x] }}""#,
+            r#"command: [sh, -c, "echo $(X)"], env: [{name: X, value: "{{ params.x }}"}]"#,
+            r#"command: [sh, -c, "echo $$$(X)"], env: [{name: X, value: "{{ params.x }}"}]"#,
+            r#"command: [sh, -c, "echo $(Y)"], env: [{name: X, value: "{{ params.x }}"}, {name: Y, value: "a$(X)"}]"#,
+            r#"command: [sh, -c, "echo $(Y)"], env: "{{ [{'name': params.x, 'value': params.x}] }}""#,
+        ] {
+            assert_eq!(mistakes(fields).len(), 1, "{fields}: {:?}", mistakes(fields));
+        }
+    }
 }

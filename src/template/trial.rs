@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use serde_json::{Number, Value as Json};
 
 use super::compile::{CONTROL, Compiler};
-use super::expression::{EvaluationError, Expression, Item, Leaf, Names, Style, Variable, Variables};
+use super::expression::{Budget, EvaluationError, Expression, Item, Leaf, Names, Style, Variable, Variables};
 use super::node::{Entry, Node};
 use super::parameter::{Parameter, Value};
 use super::stand_in;
@@ -133,12 +133,17 @@ pub(super) struct Trial {
     values: Vec<(Value, Basis)>,
     /// The least sure thing that was looked at since it was last set.
     touched: Cell<Basis>,
+    budget: Budget,
 }
 
 impl Trial {
     pub(super) fn new(parameters: &[Parameter]) -> Self {
         let value = |parameter: &Parameter| (parameter.trial(), basis(parameter));
-        Self { values: parameters.iter().map(value).collect(), touched: Cell::new(Basis::Constant) }
+        Self {
+            values: parameters.iter().map(value).collect(),
+            touched: Cell::new(Basis::Constant),
+            budget: Budget::new(),
+        }
     }
 }
 
@@ -152,6 +157,10 @@ fn basis(parameter: &Parameter) -> Basis {
 }
 
 impl Variables for Trial {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     fn parameter(&self, index: usize) -> &Value {
         let (value, basis) = &self.values[index];
         self.touched.set(self.touched.get().max(*basis));

@@ -27,7 +27,7 @@ pub(super) fn check(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, proble
     }
     let in_targets = parts.target.iter().flat_map(|target| select(target, "volumeMounts[]"));
     unique("mount path", parts.shared_volumes.iter().chain(in_targets), |mount| mount_path(mount), problems);
-    let sidecars = parts.containers.iter().filter(|(role, _)| *role == Role::Sidecar);
+    let sidecars = parts.containers.iter().filter(|(role, sidecar)| *role == Role::Sidecar && !sidecar.conditional);
     let exposed: Vec<_> = sidecars.flat_map(|(_, sidecar)| select(sidecar, "ports[]")).collect();
     unique("port", exposed.iter().copied(), |entry| port(entry, "containerPort"), problems);
     unique("host port", exposed.iter().copied(), |entry| port(entry, "hostPort"), problems);

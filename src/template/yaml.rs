@@ -63,13 +63,13 @@ pub(super) struct Document<'t> {
 /// Deepest nesting: core/v1 needs about ten levels.
 const MAX_DEPTH: usize = 48;
 
-/// Reads every document of a file. One that is no YAML does not spoil its neighbours.
+/// Reads every document of a file that isn't empty. One that is no YAML does not spoil its neighbours.
 pub(super) fn documents(text: &str) -> impl Iterator<Item = Document<'_>> {
-    split(text).map(|(line, range)| {
+    split(text).filter_map(|(line, range)| {
         let document = &text[range.clone()];
         let body = document.strip_prefix("---\n").unwrap_or(document).trim_end();
         let place = Place { line: line + 1, column: 1, range: range.start..range.start };
-        Document { place, text: body, root: parse(document, line, range.start) }
+        (!body.is_empty()).then(|| Document { place, text: body, root: parse(document, line, range.start) })
     })
 }
 
@@ -112,6 +112,7 @@ fn parse(document: &str, line: Line, offset: usize) -> Result<Option<Tree<'_>>, 
 fn message(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::{Error, budget::BudgetBreach};
     match error.without_snippet() {
+        Error::AliasError { error, .. } => message(error),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{}` stands here twice", shorten(key)),
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
             format!("this nests too deeply: more than {MAX_DEPTH} levels")
@@ -124,7 +125,10 @@ fn message(error: &serde_saphyr::Error) -> String {
         }
         error => {
             let text = error.to_string();
-            shorten(text.split_once(" at line ").map_or(&*text, |(message, _)| message))
+            match text.split_once(" at line ").map_or(&*text, |(message, _)| message) {
+                "recursion limit exceeded" => "this nests too deeply".to_owned(),
+                message => shorten(message),
+            }
         }
     }
 }

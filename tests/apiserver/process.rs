@@ -2,6 +2,7 @@
 //!
 //! Each has a watcher, a shell that waits for the end of a pipe whose other end only the test process holds.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -62,9 +63,12 @@ pub fn run_directory() -> PathBuf {
     directory
 }
 
-/// A shell that runs `script` at the end of a pipe, out of reach of the terminal's Ctrl-C.
+/// A shell that runs `script` at the end of a pipe, out of reach of the terminal's Ctrl-C and of exported options.
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PODGRAFT_")) {
+        command.env_remove(name);
+    }
     command.args(["-c", script, "sh"]).stdin(Stdio::piped()).process_group(0);
     command
 }

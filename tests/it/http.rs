@@ -7,8 +7,9 @@ use hyper::header;
 use hyper::{Method, Request, StatusCode};
 use podgraft::server::Patience;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
-use crate::webhook::{Answer, LONG, Setup, mutate, review, send, start};
+use crate::webhook::{Answer, LONG, Setup, mutate, review, send, start, tls_over};
 
 fn said(answer: &Answer) -> (u16, &str) {
     (answer.status.as_u16(), answer.body.trim_end())
@@ -268,6 +269,51 @@ async fn a_body_that_does_not_arrive_is_408() {
         .raw(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
         .await;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("did not arrive within 0.2 s"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answers_is_cut_off() {
+    let patience = Patience { write: Duration::from_millis(200), ..Patience::default() };
+    let webhook = Setup { patience, ..Setup::default() }.start().await;
+    // A small window, so that answers pile up at the server soon.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(webhook.address).await.unwrap();
+    let stream = tls_over(stream, &webhook.certs().join("ca.crt"), &["http/1.1"]).await.unwrap();
+    let (_unread, mut requests) = tokio::io::split(stream);
+    let asking = tokio::spawn(async move {
+        // Until the server has enough of it.
+        while requests.write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000)).await.is_ok() {}
+    });
+    tokio::time::timeout(LONG, asking).await.expect("it was cut off").unwrap();
+}
+
+#[tokio::test]
+async fn more_connections_than_may_be_open_wait_for_one_that_closes() {
+    let options = podgraft::server::Options { max_connections: 1, ..Default::default() };
+    let webhook = Setup { options, ..Setup::default() }.start().await;
+    let first = webhook.tls(&["http/1.1"]).await.unwrap();
+    let mut second = Box::pin(webhook.mutate(review("u", "note", "x")));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut second).await.is_err(), "it waits");
+    drop(first);
+    assert_eq!(second.await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn many_large_bodies_are_answered_in_turn() {
+    let webhook = std::sync::Arc::new(start().await);
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let webhook = std::sync::Arc::clone(&webhook);
+        clients.spawn(async move {
+            let mut body = review("u", "note", "x").into_bytes();
+            body.resize(1024 * 1024, b' ');
+            webhook.mutate(body).await.status
+        });
+    }
+    while let Some(status) = clients.join_next().await {
+        assert_eq!(status.unwrap(), StatusCode::OK);
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod layers;
 mod process;
 mod promises;
 mod properties;
+mod readme;
 mod reload;
 mod serve;
 mod stopping;

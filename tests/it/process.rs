@@ -1,5 +1,6 @@
 //! `podgraft serve` as a process of its own, and what it prints.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
@@ -7,14 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use http_body_util::Full;
-use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
-use crate::webhook::{Answer, Http1, LONG, mutate, review, send, tls_to};
+use crate::webhook::{self, Answer, Http1, LONG, mutate, review, send, tls_to};
 
 /// A running `podgraft serve`, on free ports, with a directory of its own. Killed when dropped.
 pub struct Process {
@@ -44,6 +42,7 @@ impl Process {
             .args(options)
             .current_dir(dir.path())
             .stdout(Stdio::piped())
+            .stderr(File::create(dir.path().join("log")).unwrap())
             .spawn()
             .unwrap();
         let mut greeting = String::new();
@@ -55,6 +54,11 @@ impl Process {
         };
         let (address, admin) = (after("https://"), after("http://"));
         Self { child, greeting, address, admin, dir }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -74,16 +78,11 @@ impl Process {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        let stream = TcpStream::connect(self.admin).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        send(&mut sender, Request::get(path).header("host", "x").body(Full::default()).unwrap()).await
+        webhook::get(self.admin, path).await
     }
 
     pub async fn metric(&self, name: &str) -> f64 {
-        let metrics = self.get("/metrics").await.body;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+        webhook::metric(self.admin, name).await
     }
 
     pub fn signal(&self, name: &str) {

@@ -144,7 +144,9 @@ async fn a_bad_file_keeps_its_last_good_version() {
 
 #[tokio::test]
 async fn config_map_swaps_are_seen_every_time() {
-    let prepare = |dir: &Path| drop(ConfigMap::mount(&dir.join("templates"), &[("a.yaml", &template("a", "v1"))]));
+    let prepare = |dir: &Path| {
+        ConfigMap::mount(&dir.join("templates"), &[("a.yaml", &template("a", "v1"))]);
+    };
     let process = Process::start(prepare, &["--templates", "templates"]);
     until(&process, "inject/a", |response| patch(response).contains("v1")).await;
     let dir = process.path("templates");

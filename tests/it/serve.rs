@@ -49,6 +49,31 @@ async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
     }
 }
 
+#[tokio::test]
+async fn grafts_rejections_and_skips_are_lines_of_the_log_and_bodies_are_not() {
+    let process = Process::start(|_| {}, &["--log-format", "json", "--log-level", "debug"]);
+    process.ask("inject/log-shipper", "true").await;
+    process.ask("inject/log-shipper.path", "secret\nvalue").await;
+    process.ask("inject/nothing", "true\nfalse").await;
+    process.ask("note", "secret").await;
+    let log = process.log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = |message: &str| {
+        let found = lines.iter().find(|line| line["message"] == message);
+        found.unwrap_or_else(|| panic!("no line says {message}: {log}"))
+    };
+    let grafted = line("grafted");
+    assert_eq!((&grafted["level"], &grafted["templates"]), (&"INFO".into(), &"log-shipper".into()));
+    assert_eq!((&grafted["uid"], &grafted["namespace"]), (&"u".into(), &"default".into()));
+    assert_eq!((&grafted["pod"], &grafted["dry_run"]), (&"web-*".into(), &false.into()));
+    assert!(grafted["seconds"].as_f64().unwrap() > 0.0);
+    let rejected = line("rejected");
+    assert_eq!((&rejected["level"], &rejected["reasons"]), (&"INFO".into(), &"unknown_template".into()));
+    assert!(!rejected["why"].as_str().unwrap().contains('\n'), "no annotation begins a line of its own: {rejected}");
+    assert_eq!(line("skipped")["level"], "DEBUG");
+    assert!(!log.contains("nginx"), "a pod's contents are not logged: {log}");
+}
+
 fn refused(prepare: impl FnOnce(&std::path::Path), options: &[&str]) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());

@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 use crate::webhook::{LONG, Setup, Webhook, mutate, review, send, start};
 
 async fn ended(webhook: Webhook) {
-    tokio::time::timeout(LONG, webhook.served).await.expect("the server ends").unwrap();
+    tokio::time::timeout(LONG, webhook.running).await.expect("the server ends").unwrap();
     TcpStream::connect(webhook.address).await.expect_err("nobody listens");
 }
 
 #[tokio::test]
-async fn idle_connections_don_t_hold_the_end_up() {
+async fn the_end_waits_for_no_idle_connection() {
     let webhook = start().await;
     let mut idle = webhook.http1().await;
     send(&mut idle, mutate(review("u", "note", "x"))).await;

@@ -2,6 +2,8 @@
 //! `bad/<case>.txt`. `PODGRAFT_UPDATE=1` rewrites the texts. Templates in `good/` load; a `<case>.txt` there holds the
 //! warnings.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! The webhook in this process, on a free port, with real TLS; and clients for it.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -29,12 +30,12 @@ pub const LONG: Duration = Duration::from_secs(30);
 
 /// A running server.
 pub struct Webhook {
-    pub address: std::net::SocketAddr,
-    pub admin: std::net::SocketAddr,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
     pub state: Arc<State>,
     pub keeper: Keeper,
     pub stop: CancellationToken,
-    pub served: JoinHandle<()>,
+    pub running: JoinHandle<()>,
     certs: TempDir,
 }
 
@@ -70,8 +71,8 @@ impl Setup {
         let server = Server::bind(free, free, config, Arc::clone(&state), self.options).await.unwrap();
         let (address, admin) = (server.webhook_address().unwrap(), server.admin_address().unwrap());
         let stop = CancellationToken::new();
-        let served = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        Webhook { address, admin, state, keeper, stop, served, certs }
+        let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+        Webhook { address, admin, state, keeper, stop, running, certs }
     }
 }
 
@@ -147,25 +148,36 @@ impl Webhook {
 
     /// Asks the admin port.
     pub async fn get(&self, path: &str) -> Answer {
-        let stream = TcpStream::connect(self.admin).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        send(&mut sender, Request::get(path).header("host", "x").body(Full::default()).unwrap()).await
+        get(self.admin, path).await
     }
 
     /// The value of a metric, by its name and labels as Prometheus writes them.
     pub async fn metric(&self, name: &str) -> f64 {
-        let metrics = self.get("/metrics").await.body;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+        metric(self.admin, name).await
     }
 }
 
-pub async fn tls_to(
-    address: std::net::SocketAddr,
-    ca: &std::path::Path,
-    protocols: &[&str],
-) -> std::io::Result<TlsStream<TcpStream>> {
+/// Asks an admin port.
+pub async fn get(admin: SocketAddr, path: &str) -> Answer {
+    let stream = TcpStream::connect(admin).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    send(&mut sender, Request::get(path).header(header::HOST, "x").body(Full::default()).unwrap()).await
+}
+
+/// The value of a metric, by its name and labels as Prometheus writes them.
+pub async fn metric(admin: SocketAddr, name: &str) -> f64 {
+    let metrics = get(admin, "/metrics").await.body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+}
+
+/// A TLS connection that trusts this CA, and offers these protocols.
+pub async fn tls_to(address: SocketAddr, ca: &Path, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+    tls_over(TcpStream::connect(address).await?, ca, protocols).await
+}
+
+pub async fn tls_over(stream: TcpStream, ca: &Path, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(tls::provider()))
@@ -174,7 +186,6 @@ pub async fn tls_to(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    let stream = TcpStream::connect(address).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 

@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 
+use super::code::{At, Code, Element, Loop, LoopKind, Operator, Select};
 use super::data::Data;
-use super::evaluate::{At, Code, Element, Loop, LoopKind, Operator, Select};
+
 use super::{ExpressionError, Mentions, Names, Variable, functions, scan};
 use crate::nearest::did_you_mean;
-use crate::template::parameter::{Parameter, Type, compile_pattern, quoted};
+use crate::template::parameter::{Pattern, quoted};
 
 /// How deep macros over lists may nest: each level multiplies the work by the length of a list.
 const MAX_LOOPS: usize = 2;
@@ -247,8 +248,8 @@ impl Compiler<'_> {
             (None, operators::CONDITIONAL, [condition, yes, no]) => {
                 Code::If(Box::new([self.code(condition), self.code(yes), self.code(no)]))
             }
-            (None, operators::LOGICAL_AND, [left, right]) => Code::Logic(true, self.pair(left, right)),
-            (None, operators::LOGICAL_OR, [left, right]) => Code::Logic(false, self.pair(left, right)),
+            (None, operators::LOGICAL_AND, [left, right]) => Code::Logic(true, Box::new(self.pair(left, right))),
+            (None, operators::LOGICAL_OR, [left, right]) => Code::Logic(false, Box::new(self.pair(left, right))),
             (None, operators::LOGICAL_NOT, [side]) => Code::Not(Box::new(self.code(side))),
             (None, operators::NEGATE, [side]) => Code::Negate(Box::new(self.code(side))),
             (None, operators::INDEX, [of, index]) => self.at(of, index, false),
@@ -262,7 +263,7 @@ impl Compiler<'_> {
                 self.select(of, field.inner(), true, place)
             }
             (None, name, [left, right]) if operator(name).is_some() => {
-                let sides = self.pair(left, right);
+                let sides = Box::new(self.pair(left, right));
                 // The guard has just found it.
                 operator(name).map_or(Code::Constant(Data::Null), |operator| Code::Binary(operator, sides))
             }
@@ -278,8 +279,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn pair(&mut self, left: &IdedExpr, right: &IdedExpr) -> Box<[Code; 2]> {
-        Box::new([self.code(left), self.code(right)])
+    fn pair(&mut self, left: &IdedExpr, right: &IdedExpr) -> [Code; 2] {
+        [self.code(left), self.code(right)]
     }
 
     fn at(&mut self, of: &IdedExpr, index: &IdedExpr, optional: bool) -> Code {
@@ -375,9 +376,9 @@ impl Compiler<'_> {
             let help = "write the pattern as text, so that it is compiled once, when the template is loaded";
             return self.refuse(place, "the pattern of matches() is not constant", help);
         };
-        match compile_pattern(source.inner()) {
+        match Pattern::compile(source.inner()) {
             Ok(pattern) => Code::Matches(Box::new(text), pattern),
-            Err(message) => self.refuse(place, message, "the syntax is https://docs.rs/regex/latest/regex/#syntax"),
+            Err(message) => self.refuse(place, message, Pattern::HELP),
         }
     }
 
@@ -405,13 +406,12 @@ impl Compiler<'_> {
 
     /// Compiles what sees a macro's variable.
     fn bound<T>(&mut self, variable: &IdedExpr, inner: impl FnOnce(&mut Self) -> T) -> T {
-        let name = match &variable.expr {
-            Expr::Ident(name) => name.clone(),
-            _ => {
-                let place = self.place(variable);
-                self.refuse(place, "the first argument is a name for an item", "write list.map(x, x + 1)");
-                String::new()
-            }
+        let name = if let Expr::Ident(name) = &variable.expr {
+            name.clone()
+        } else {
+            let place = self.place(variable);
+            self.refuse(place, "the first argument is a name for an item", "write list.map(x, x + 1)");
+            String::new()
         };
         self.scope.push(name);
         let compiled = inner(self);
@@ -436,35 +436,4 @@ fn operator(name: &str) -> Option<Operator> {
         operators::IN => Operator::In,
         _ => return None,
     })
-}
-
-impl Code {
-    /// The type of the value if it is always the same, and never `null`.
-    pub(super) fn known_type(&self, parameters: &[Parameter]) -> Option<Type> {
-        match self {
-            Self::Constant(Data::Boolean(_)) | Self::Logic(..) | Self::Not(_) | Self::Has(..) | Self::Matches(..) => {
-                Some(Type::Boolean)
-            }
-            Self::Constant(Data::Integer(_)) | Self::Index => Some(Type::Integer),
-            Self::Constant(Data::Double(_)) => Some(Type::Number),
-            Self::Constant(Data::Text(_)) => Some(Type::String),
-            Self::Parameter(index) => parameters.get(*index).map(|parameter| match parameter.kind {
-                Type::Duration | Type::Quantity => Type::String,
-                kind => kind,
-            }),
-            Self::If(branches) => {
-                let kind = branches[1].known_type(parameters)?;
-                branches[2].known_type(parameters).filter(|other| *other == kind)
-            }
-            // All operators but + and the like give bools; those give what both their sides are.
-            Self::Binary(Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide, sides) => sides[0]
-                .known_type(parameters)
-                .or_else(|| sides[1].known_type(parameters))
-                .filter(|kind| *kind != Type::List),
-            Self::Binary(Operator::Modulo, _) => Some(Type::Integer),
-            Self::Binary(..) => Some(Type::Boolean),
-            Self::Call(function, _) => function.result(),
-            _ => None,
-        }
-    }
 }

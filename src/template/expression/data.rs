@@ -45,7 +45,7 @@ pub(super) enum Map<'v> {
     Shared(Arc<[(Data<'v>, Data<'v>)]>),
 }
 
-impl<'v> Data<'v> {
+impl Data<'_> {
     /// The name of its type, as CEL spells it.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -63,6 +63,11 @@ impl<'v> Data<'v> {
 
     pub(super) fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text(Text::Shared(text.into()))
+    }
+
+    /// A number of things, as an integer.
+    pub(super) fn count(number: usize) -> Self {
+        Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
     pub(super) fn list(items: Vec<Self>) -> Self {

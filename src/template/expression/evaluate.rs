@@ -8,13 +8,14 @@
 //! of [`BUDGET`], paid *before* the work is done and the memory taken. So one evaluation visits at most `BUDGET` nodes
 //! (some milliseconds) and holds at most `BUDGET` items and `BUDGET * CHUNK` bytes of text (some MiB); values are shared,
 //! so nothing is ever copied for free. The depth of recursion is that of the expression, which `scan` limits, or of a
-//! value, which is limited by the JSON parser or, again, by the expression.
+//! value, which is limited by the JSON parser or, again, by the expression. All evaluations of a request share a
+//! [`Budget`] besides, so that no template makes it long by repetition.
 
-use std::cmp::Ordering;
+use std::sync::Arc;
 
+use super::code::{At, Code, Element, Loop, LoopKind, Select};
 use super::data::{Data, List, Map, Text};
-use super::functions::Function;
-use super::{EvaluationError, Item, Variable, Variables};
+use super::{Budget, EvaluationError, Item, Variables, functions, operators};
 use crate::nearest::did_you_mean;
 use crate::template::parameter::quoted;
 
@@ -23,97 +24,7 @@ use crate::template::parameter::quoted;
 const BUDGET: usize = 100_000;
 
 /// Bytes of text that one unit reads or writes.
-const CHUNK: usize = 64;
-
-/// Compiled CEL: names are resolved, functions found, patterns compiled.
-#[derive(Debug)]
-pub(super) enum Code {
-    Constant(Data<'static>),
-    /// `params.NAME`, by its index.
-    Parameter(usize),
-    Variable(Variable),
-    /// `item` and `index` of a `forEach`.
-    Item,
-    Index,
-    /// A variable of a macro, counted from the outermost.
-    Local(usize),
-    Select(Box<Select>),
-    /// `has(of.field)`.
-    Has(Box<Code>, Box<str>),
-    At(Box<At>),
-    If(Box<[Code; 3]>),
-    /// `&&` if the flag is set, else `||`.
-    Logic(bool, Box<[Code; 2]>),
-    Not(Box<Code>),
-    Negate(Box<Code>),
-    Binary(Operator, Box<[Code; 2]>),
-    List(Box<[Element]>),
-    Map(Box<[(Code, Element)]>),
-    Loop(Box<Loop>),
-    /// `optMap`, and `optFlatMap` if the flag is set.
-    OptionalMap(Box<[Code; 2]>, bool),
-    Call(&'static Function, Box<[Code]>),
-    Matches(Box<Code>, regex::Regex),
-}
-
-/// `of.field`, or `of.?field`.
-#[derive(Debug)]
-pub(super) struct Select {
-    pub(super) of: Code,
-    pub(super) field: Box<str>,
-    pub(super) optional: bool,
-}
-
-/// `of[index]`, or `of[?index]`.
-#[derive(Debug)]
-pub(super) struct At {
-    pub(super) of: Code,
-    pub(super) index: Code,
-    pub(super) optional: bool,
-}
-
-/// An element of a list or map literal; an optional one (`?x`) without a value is left out.
-#[derive(Debug)]
-pub(super) struct Element {
-    pub(super) value: Code,
-    pub(super) optional: bool,
-}
-
-/// A macro over the items of a list or the keys of a map.
-#[derive(Debug)]
-pub(super) struct Loop {
-    pub(super) kind: LoopKind,
-    pub(super) range: Code,
-    /// `map` with three arguments: which items it takes.
-    pub(super) filter: Option<Code>,
-    pub(super) body: Code,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LoopKind {
-    All,
-    Exists,
-    ExistsOne,
-    Filter,
-    Map,
-    SortBy,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Modulo,
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    In,
-}
+pub(super) const CHUNK: usize = 64;
 
 pub(super) type Evaluated<'v> = Result<Data<'v>, EvaluationError>;
 
@@ -123,6 +34,16 @@ pub(super) struct Machine<'v> {
     item: Option<&'v Item<'v>>,
     locals: Vec<Data<'v>>,
     budget: usize,
+    /// The budget that it began with.
+    allowed: usize,
+}
+
+/// Evaluates an expression, at the cost of the request's budget too.
+pub(super) fn run<'v>(code: &'v Code, variables: &'v dyn Variables, item: Option<&'v Item<'v>>) -> Evaluated<'v> {
+    let allowed = BUDGET.min(variables.budget().left());
+    let mut machine = Machine { variables, item, locals: Vec::new(), budget: allowed, allowed };
+    let value = machine.evaluate(code);
+    variables.budget().spend(allowed - machine.budget).and(value)
 }
 
 /// An evaluation that has no value.
@@ -131,19 +52,14 @@ pub(super) fn fail<T>(message: impl Into<String>) -> Result<T, EvaluationError> 
 }
 
 impl<'v> Machine<'v> {
-    pub(super) fn new(variables: &'v dyn Variables, item: Option<&'v Item<'v>>) -> Self {
-        Self { variables, item, locals: Vec::new(), budget: BUDGET }
-    }
-
     /// Pays for work to be done. Once the budget is spent nothing is free any more, so that `||` can't hide the error.
     pub(super) fn spend(&mut self, units: usize) -> Result<(), EvaluationError> {
-        match self.budget.checked_sub(units) {
-            Some(rest) => {
-                self.budget = rest;
-                Ok(())
-            }
+        let rest = self.budget.checked_sub(units);
+        self.budget = rest.unwrap_or(0);
+        match rest {
+            Some(_) => Ok(()),
+            None if self.allowed < BUDGET => Budget::exhausted(),
             None => {
-                self.budget = 0;
                 fail(format!("takes more than {BUDGET} steps: the lists or texts that it works on are too long for it"))
             }
         }
@@ -168,8 +84,8 @@ impl<'v> Machine<'v> {
                 Ok(json) => Ok(json.into()),
                 Err(message) => fail(message),
             },
-            Code::Item => Ok(self.item.map_or(Data::Null, |item| item.item.clone())),
-            Code::Index => Ok(self.item.map_or(Data::Null, |item| Data::Integer(item.index as i64))),
+            Code::Item => Ok(self.item.map_or(Data::Null, |item| item.value.clone())),
+            Code::Index => Ok(self.item.map_or(Data::Null, |item| Data::count(item.index))),
             Code::Local(slot) => Ok(self.locals.get(*slot).cloned().unwrap_or(Data::Null)),
             Code::Select(select) => self.select(select),
             Code::Has(of, field) => self.has(of, field),
@@ -180,7 +96,7 @@ impl<'v> Machine<'v> {
             }
             Code::Logic(and, sides) => self.logic(*and, sides),
             Code::Not(side) => Ok(Data::Boolean(!self.truth(side, "!")?)),
-            Code::Negate(side) => self.negate(side),
+            Code::Negate(side) => operators::negate(&self.evaluate(side)?),
             Code::Binary(operator, sides) => {
                 let left = self.evaluate(&sides[0])?;
                 let right = self.evaluate(&sides[1])?;
@@ -196,8 +112,7 @@ impl<'v> Machine<'v> {
             }
             Code::Matches(text, pattern) => match self.evaluate(text)? {
                 Data::Text(text) => {
-                    // The pattern's size is limited, so that a byte costs a bounded number of its states.
-                    self.spend(text.len())?;
+                    self.spend(pattern.steps(&text))?;
                     Ok(Data::Boolean(pattern.is_match(&text)))
                 }
                 other => fail(format!("matches() wants a string, not {}", other.kind())),
@@ -220,18 +135,7 @@ impl<'v> Machine<'v> {
             return Ok(Data::Boolean(!and));
         }
         let right = self.truth(&sides[1], operator)?;
-        if right == !and { Ok(Data::Boolean(right)) } else { left.map(Data::Boolean) }
-    }
-
-    fn negate(&mut self, side: &'v Code) -> Evaluated<'v> {
-        match self.evaluate(side)? {
-            Data::Integer(integer) => match integer.checked_neg() {
-                Some(negative) => Ok(Data::Integer(negative)),
-                None => fail("the result of - does not fit a 64-bit integer"),
-            },
-            Data::Double(double) => Ok(Data::Double(-double)),
-            other => fail(format!("- wants a number, not {}", other.kind())),
-        }
+        if right == and { left.map(Data::Boolean) } else { Ok(Data::Boolean(right)) }
     }
 
     fn select(&mut self, select: &'v Select) -> Evaluated<'v> {
@@ -271,7 +175,7 @@ impl<'v> Machine<'v> {
     /// What is there, as an optional. Only running out of budget is still an error.
     fn maybe(&mut self, of: &Data<'v>, index: &Data<'v>) -> Evaluated<'v> {
         match of {
-            Data::Map(map) => Ok(Data::Optional(self.lookup(map, index)?.map(std::sync::Arc::new))),
+            Data::Map(map) => Ok(Data::Optional(self.lookup(map, index)?.map(Arc::new))),
             _ => Ok(self.find(of, index).map_or(Data::Optional(None), Data::some)),
         }
     }
@@ -293,7 +197,8 @@ impl<'v> Machine<'v> {
         }
     }
 
-    fn lookup(&mut self, map: &Map<'v>, key: &Data<'_>) -> Result<Option<Data<'v>>, EvaluationError> {
+    /// The value of a map's key.
+    pub(super) fn lookup(&mut self, map: &Map<'v>, key: &Data<'_>) -> Result<Option<Data<'v>>, EvaluationError> {
         let compared = if matches!(map, Map::Json(_)) { 1 } else { map.len() };
         let length = if let Data::Text(text) = key { text.len() } else { 0 };
         self.spend_texts(compared, length)?;
@@ -346,109 +251,6 @@ impl<'v> Machine<'v> {
             made.extend(self.element(element)?.map(|value| (key, value)));
         }
         Ok(Data::Map(Map::Shared(made.into())))
-    }
-
-    fn binary(&mut self, operator: Operator, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
-        match operator {
-            Operator::Equal => self.equal(left, right).map(Data::Boolean),
-            Operator::NotEqual => self.equal(left, right).map(|equal| Data::Boolean(!equal)),
-            Operator::Less => self.order(operator, left, right, Ordering::is_lt),
-            Operator::LessOrEqual => self.order(operator, left, right, Ordering::is_le),
-            Operator::Greater => self.order(operator, left, right, Ordering::is_gt),
-            Operator::GreaterOrEqual => self.order(operator, left, right, Ordering::is_ge),
-            Operator::In => self.contains(left, right),
-            Operator::Add => self.add(left, right),
-            Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Modulo => {
-                arithmetic(operator, left, right)
-            }
-        }
-    }
-
-    fn add(&mut self, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
-        match (left, right) {
-            (Data::Text(left), Data::Text(right)) => {
-                self.spend_text(left.len() + right.len())?;
-                Ok(Data::text([&**left, &**right].concat()))
-            }
-            (Data::List(left), Data::List(right)) => {
-                self.spend(left.len() + right.len())?;
-                Ok(Data::list(left.iter().chain(right.iter()).collect()))
-            }
-            _ => arithmetic(Operator::Add, left, right),
-        }
-    }
-
-    fn order(
-        &mut self,
-        operator: Operator,
-        left: &Data<'v>,
-        right: &Data<'v>,
-        holds: impl Fn(Ordering) -> bool,
-    ) -> Evaluated<'v> {
-        if let (Data::Text(left), Data::Text(right)) = (left, right) {
-            self.spend_text(left.len().min(right.len()))?;
-        }
-        match left.order(right) {
-            Some(ordering) => Ok(Data::Boolean(holds(ordering))),
-            None => mismatch(operator, left, right),
-        }
-    }
-
-    /// `left in right`.
-    fn contains(&mut self, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
-        match right {
-            Data::Map(map) => Ok(Data::Boolean(self.lookup(map, left)?.is_some())),
-            Data::List(list) => {
-                for item in list.iter() {
-                    if self.equal(&item, left)? {
-                        return Ok(Data::Boolean(true));
-                    }
-                }
-                Ok(Data::Boolean(false))
-            }
-            _ => mismatch(Operator::In, left, right),
-        }
-    }
-
-    /// Whether two values are equal; values of different types are not, except for numbers.
-    pub(super) fn equal(&mut self, left: &Data<'v>, right: &Data<'v>) -> Result<bool, EvaluationError> {
-        self.spend(1)?;
-        match (left, right) {
-            (Data::Null, Data::Null) | (Data::Optional(None), Data::Optional(None)) => Ok(true),
-            (Data::Optional(Some(left)), Data::Optional(Some(right))) => self.equal(left, right),
-            (Data::Type(left), Data::Type(right)) => Ok(left == right),
-            (Data::Text(left), Data::Text(right)) => {
-                if left.len() != right.len() {
-                    return Ok(false);
-                }
-                self.spend_text(left.len())?;
-                Ok(**left == **right)
-            }
-            (Data::List(left), Data::List(right)) => {
-                if left.len() != right.len() {
-                    return Ok(false);
-                }
-                for (left, right) in left.iter().zip(right.iter()) {
-                    if !self.equal(&left, &right)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
-            (Data::Map(left), Data::Map(right)) => {
-                if left.len() != right.len() {
-                    return Ok(false);
-                }
-                for (key, left) in left.entries() {
-                    match self.lookup(right, &key)? {
-                        Some(right) if self.equal(&left, &right)? => {}
-                        _ => return Ok(false),
-                    }
-                }
-                Ok(true)
-            }
-            (left, right) => Ok(left.order(right) == Some(Ordering::Equal)),
-        }
     }
 
     fn each(&mut self, each: &'v Loop) -> Evaluated<'v> {
@@ -504,7 +306,7 @@ impl<'v> Machine<'v> {
             (LoopKind::Exists, None) => Ok(Data::Boolean(false)),
             (LoopKind::ExistsOne, None) => Ok(Data::Boolean(count == 1)),
             (LoopKind::Filter | LoopKind::Map, None) => Ok(Data::list(made)),
-            (LoopKind::SortBy, None) => super::functions::sort_by_keys(self, &keys, &made),
+            (LoopKind::SortBy, None) => functions::sort_by_keys(self, &keys, &made),
         }
     }
 
@@ -522,68 +324,6 @@ impl<'v> Machine<'v> {
             other if flat => fail(format!("optFlatMap() wants an optional result, not {}", other.kind())),
             mapped => Ok(mapped.some()),
         }
-    }
-}
-
-fn arithmetic<'v>(operator: Operator, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
-    match (left, right) {
-        (Data::Integer(left), Data::Integer(right)) => {
-            let result = match operator {
-                Operator::Add => left.checked_add(*right),
-                Operator::Subtract => left.checked_sub(*right),
-                Operator::Multiply => left.checked_mul(*right),
-                Operator::Divide if *right != 0 => left.checked_div(*right),
-                Operator::Modulo if *right != 0 => left.checked_rem(*right),
-                _ => return fail("division by zero"),
-            };
-            match result {
-                Some(result) => Ok(Data::Integer(result)),
-                None => fail(format!("the result of {operator} does not fit a 64-bit integer")),
-            }
-        }
-        (Data::Double(left), Data::Double(right)) => match operator {
-            Operator::Add => Ok(Data::Double(left + right)),
-            Operator::Subtract => Ok(Data::Double(left - right)),
-            Operator::Multiply => Ok(Data::Double(left * right)),
-            Operator::Divide => Ok(Data::Double(left / right)),
-            _ => fail("% wants ints"),
-        },
-        _ => mismatch(operator, left, right),
-    }
-}
-
-/// An operator whose sides don't go together.
-fn mismatch<'v>(operator: Operator, left: &Data<'v>, right: &Data<'v>) -> Evaluated<'v> {
-    let hint = match (left, right) {
-        (Data::Text(_), Data::Integer(_) | Data::Double(_) | Data::Boolean(_))
-        | (Data::Integer(_) | Data::Double(_) | Data::Boolean(_), Data::Text(_)) => {
-            "; string(...) makes text of a value, int(...) a number of text"
-        }
-        (Data::Integer(_), Data::Double(_)) | (Data::Double(_), Data::Integer(_)) => {
-            "; double(...) or int(...) makes them alike"
-        }
-        (Data::Optional(_), _) | (_, Data::Optional(_)) => "; orValue(...) gives an optional's value",
-        _ => "",
-    };
-    fail(format!("no {operator} for {} and {}{hint}", left.kind(), right.kind()))
-}
-
-impl std::fmt::Display for Operator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Modulo => "%",
-            Self::Equal => "==",
-            Self::NotEqual => "!=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::In => "in",
-        })
     }
 }
 

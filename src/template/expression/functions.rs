@@ -64,7 +64,7 @@ static FUNCTIONS: &[Function] = &[
     global("lists.range", 1..=1, list::range),
     global("optional.none", 0..=0, |_, _| Ok(Data::Optional(None))),
     global("optional.of", 1..=1, |_, arguments| Ok(arguments[0].clone().some())),
-    global("optional.ofNonZeroValue", 1..=1, optional_of_non_zero),
+    global("optional.ofNonZeroValue", 1..=1, |_, arguments| Ok(optional_of_non_zero(&arguments[0]))),
     global("seconds", 1..=1, to_seconds),
     global("size", 1..=1, size),
     global("string", 1..=1, to_string),
@@ -122,7 +122,7 @@ fn size<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> 
         [Data::Map(map)] => map.len(),
         _ => return wrong("size", arguments),
     };
-    Ok(Data::Integer(size as i64))
+    Ok(Data::count(size))
 }
 
 fn reverse<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {
@@ -212,8 +212,8 @@ fn to_seconds<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluate
     }
 }
 
-fn optional_of_non_zero<'v>(_: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {
-    let zero = match &arguments[0] {
+fn optional_of_non_zero<'v>(data: &Data<'v>) -> Data<'v> {
+    let zero = match data {
         Data::Null | Data::Boolean(false) | Data::Integer(0) | Data::Optional(None) => true,
         Data::Double(double) => *double == 0.0,
         Data::Text(text) => text.is_empty(),
@@ -221,7 +221,7 @@ fn optional_of_non_zero<'v>(_: &mut Machine<'v>, arguments: &[Data<'v>]) -> Eval
         Data::Map(map) => map.len() == 0,
         _ => false,
     };
-    Ok(if zero { Data::Optional(None) } else { arguments[0].clone().some() })
+    if zero { Data::Optional(None) } else { data.clone().some() }
 }
 
 fn has_value<'v>(_: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {

@@ -18,9 +18,14 @@ struct World {
     parameters: Vec<Parameter>,
     values: Vec<Value>,
     variables: HashMap<Variable, serde_json::Value>,
+    budget: Budget,
 }
 
 impl Variables for World {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     fn parameter(&self, index: usize) -> &Value {
         &self.values[index]
     }
@@ -46,7 +51,8 @@ impl World {
                 ],
             },
         });
-        let world = Self { parameters: Vec::new(), values: Vec::new(), variables: HashMap::new() };
+        let world =
+            Self { parameters: Vec::new(), values: Vec::new(), variables: HashMap::new(), budget: Budget::new() };
         world
             .with("path", Type::String, Value::Text("/var/log".to_owned()), false)
             .with("port", Type::Integer, Value::Integer(8080), false)

@@ -68,13 +68,7 @@ impl<'o> Writer<'o> {
                 self.scalar(data, double)?;
                 self.json("\"")?;
             }
-            (data, Style::Typed) => self.typed(data, Dollars::Keep, 0)?,
-            (data, Style::ExpandedItems) => {
-                self.typed(data, if double { Dollars::Double } else { Dollars::Keep }, 0)?
-            }
-            (data, Style::ExpandedEnv) => {
-                self.typed(data, if double { Dollars::InValues } else { Dollars::Keep }, 0)?
-            }
+            (data, style) => self.typed(data, Dollars::of(style, double), 0)?,
         }
         Ok(true)
     }
@@ -165,6 +159,15 @@ enum Dollars {
 }
 
 impl Dollars {
+    /// Those of a whole value, if what is literal in it is to be doubled.
+    fn of(style: Style, double: bool) -> Self {
+        match style {
+            Style::ExpandedItems if double => Self::Double,
+            Style::ExpandedEnv if double => Self::InValues,
+            _ => Self::Keep,
+        }
+    }
+
     /// For the value of a map's key.
     fn below(self, key: &str) -> Self {
         match (self, key) {

@@ -3,11 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-use super::{Type, Value, notation};
-
-/// The most memory, in bytes, that a compiled `pattern` may take: it also bounds the time a match takes for each
-/// character of a value.
-const MAX_PATTERN: usize = 64 * 1024;
+use super::{Pattern, Type, Value, notation};
 
 /// What a value, or each item of a list, must satisfy. Lengths are in characters.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +11,7 @@ pub struct Constraints {
     /// The only values allowed.
     pub one_of: Option<Vec<Value>>,
     /// A regular expression that must match somewhere, as in JSON Schema.
-    pub pattern: Option<regex::Regex>,
+    pub pattern: Option<Pattern>,
     /// Least integer, number, duration or quantity.
     pub minimum: Option<Value>,
     /// Greatest integer, number, duration or quantity.
@@ -65,10 +61,7 @@ impl Constraints {
         if let Some(most) = self.max_length.filter(|most| length > *most) {
             return Err(format!("is longer than {most} characters"));
         }
-        match &self.pattern {
-            Some(pattern) if !pattern.is_match(text) => Err(format!("does not match {pattern}")),
-            _ => Ok(()),
-        }
+        self.pattern.as_ref().map_or(Ok(()), |pattern| pattern.check(text))
     }
 
     /// What a value of type `kind` may be, in a phrase.
@@ -123,17 +116,4 @@ fn is_negative(kind: Type, value: &Value) -> bool {
         _ => None,
     };
     amount.is_some_and(|amount| amount < 0)
-}
-
-/// Compiles a regular expression within [`MAX_PATTERN`].
-///
-/// # Errors
-///
-/// What is wrong with it, in one line.
-pub(in crate::template) fn compile_pattern(pattern: &str) -> Result<regex::Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the pattern is too large when it is compiled".to_owned(),
-        // The syntax error's text draws the pattern; its last line says what is wrong.
-        error => error.to_string().lines().last().unwrap_or_default().trim().replace("error: ", ""),
-    })
 }

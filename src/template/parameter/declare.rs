@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use serde_json::Value as Json;
 
-use super::constraint::{compare, compile_pattern};
+use super::constraint::compare;
 use super::value::quoted;
-use super::{Constraints, Parameter, Type, Value};
+use super::{Constraints, Parameter, Pattern, Type, Value};
 use crate::template::Line;
 use crate::template::node::MAX_ITEMS;
 
@@ -220,11 +220,11 @@ impl Check {
         }
     }
 
-    fn pattern(&mut self, pattern: &str) -> Option<regex::Regex> {
-        match compile_pattern(pattern) {
-            Ok(regex) => Some(regex),
+    fn pattern(&mut self, pattern: &str) -> Option<Pattern> {
+        match Pattern::compile(pattern) {
+            Ok(pattern) => Some(pattern),
             Err(message) => {
-                self.refuse("pattern", message, "the syntax is https://docs.rs/regex/latest/regex/#syntax");
+                self.refuse("pattern", message, Pattern::HELP);
                 None
             }
         }

@@ -215,7 +215,7 @@ fn declarations_are_checked() {
         ),
         (
             with(Type::Integer, |d| {
-                (d.maximum, d.default, d.example) = (Some(json!(5)), Some(json!(6)), Some(json!(7)))
+                (d.maximum, d.default, d.example) = (Some(json!(5)), Some(json!(6)), Some(json!(7)));
             }),
             vec![
                 ("default", None, r#""6" is greater than 5"#.to_owned()),
@@ -224,7 +224,7 @@ fn declarations_are_checked() {
         ),
         (
             with(Type::Integer, |d| {
-                (d.maximum, d.one_of) = (Some(json!(5)), Some(vec![json!(1), json!(6), json!("x")]))
+                (d.maximum, d.one_of) = (Some(json!(5)), Some(vec![json!(1), json!(6), json!("x")]));
             }),
             vec![("enum", Some(2), r#"found the text "x", not an integer"#.to_owned())],
         ),

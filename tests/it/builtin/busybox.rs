@@ -44,17 +44,16 @@ impl Busybox {
         let work = directory.path().join("work");
         fs::create_dir(&work).unwrap();
 
-        let texts = |field: &str| container[field].as_array().cloned().unwrap_or_default();
-        let variables: Vec<(String, String)> = texts("env")
-            .iter()
-            .map(|variable| {
-                (variable["name"].as_str().unwrap().to_owned(), expand(variable["value"].as_str().unwrap()))
-            })
-            .collect();
-        let words: Vec<String> =
-            texts("command").iter().chain(&texts("args")).map(|it| expand(it.as_str().unwrap())).collect();
-        let words = words.iter().map(|word| word.replace("/dev/termination-log", termination_log.to_str().unwrap()));
-        let words: Vec<String> = words.collect();
+        let list = |field: &str| container[field].as_array().cloned().unwrap_or_default();
+        let mut variables = Vec::new();
+        for variable in list("env") {
+            let value = expand(variable["value"].as_str().unwrap(), &variables);
+            variables.push((variable["name"].as_str().unwrap().to_owned(), value));
+        }
+        let words = [list("command"), list("args")].concat();
+        let words = words.iter().map(|word| expand(word.as_str().unwrap(), &variables));
+        let words: Vec<_> =
+            words.map(|word| word.replace("/dev/termination-log", termination_log.to_str().unwrap())).collect();
 
         let output = directory.path().join("output");
         let child = Command::new(self.applets.path().join(&words[0]))
@@ -73,9 +72,42 @@ impl Busybox {
     }
 }
 
-/// What the kubelet does with text that has no `$(VAR)` of its own: `$$` is a dollar sign.
-fn expand(text: &str) -> String {
-    text.replace("$$", "$")
+/// The kubelet's expansion: `$(NAME)` of a variable that is known is its value, `$$` a dollar sign, all else stays.
+fn expand(text: &str, variables: &[(String, String)]) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let reference = after.strip_prefix('(').and_then(|after| after.split_once(')'));
+        rest = match (after.strip_prefix('$'), reference) {
+            (Some(after), _) => {
+                out.push('$');
+                after
+            }
+            (None, Some((name, after))) => {
+                match variables.iter().find(|(known, _)| known == name) {
+                    Some((_, value)) => out.push_str(value),
+                    None => out.push_str(&format!("$({name})")),
+                }
+                after
+            }
+            (None, None) => {
+                out.push('$');
+                after
+            }
+        };
+    }
+    out + rest
+}
+
+#[test]
+fn dollars_are_expanded_as_by_the_kubelet() {
+    let variables = [("A".to_owned(), "1".to_owned())];
+    for (text, wanted) in [
+        ("$(A) $$(A) $$$(A) $(B) $A ${A} $", "1 $(A) $1 $(B) $A ${A} $"),
+        ("$((1 + 2)) $(date +%s) $(A", "$((1 + 2)) $(date +%s) $(A"),
+    ] {
+        assert_eq!(expand(text, &variables), wanted);
+    }
 }
 
 /// A started container. Dropped, it and all its children are killed.

@@ -39,7 +39,11 @@ fn files_are_read_from_their_first_line_on_and_as_they_grow() {
     shipper.until_it_says("third\n");
     append(&late, "late\n");
     shipper.until_it_says("late\n");
-    assert_lines(&shipper, &["first", "second", "third", "late"]);
+    append(&log, "four");
+    shipper.until_it_says("four");
+    append(&log, "th\n");
+    shipper.until_it_says("fourth\n");
+    assert_lines(&shipper, &["first", "second", "third", "late", "fourth"]);
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn an_ipv6_address_is_reached() {
     let address = format!("[::1]:{}", listener.local_addr().unwrap().port());
     let mut waiting = busybox.start(&container("wait-for-db", &[("inject/wait-for-db", &address)]));
     assert!(waiting.end().success(), "{}", waiting.output());
-    let mut waiting = busybox.start(&container("wait-for-service", &[("inject/wait-for-service", &address)]));
+    let list = json!([address]).to_string();
+    let mut waiting = busybox.start(&container("wait-for-service", &[("inject/wait-for-service", &list)]));
     assert!(waiting.end().success(), "{}", waiting.output());
 }
 
@@ -98,7 +99,7 @@ fn sigterm_ends_the_wait_at_once() {
 #[test]
 fn hostile_hosts_are_only_hosts() {
     let Some(busybox) = Busybox::find() else { return };
-    for host in [
+    let hosts = [
         "$(touch pwned)",
         "`touch pwned`",
         "; touch pwned",
@@ -108,21 +109,22 @@ fn hostile_hosts_are_only_hosts() {
         "'; touch pwned; '",
         "${IFS}touch${IFS}pwned",
         "* ? [a-z]",
-    ] {
-        let mut hostile = wait_for_db(1, "1s", "1s");
-        set(&mut hostile, "HOST", host);
-        let mut waiting = busybox.start(&hostile);
-        assert_eq!(waiting.end().code(), Some(1), "{host}");
-        assert!(waiting.output().contains(&format!("no connection to {host} port 1 within")), "{}", waiting.output());
-        assert_eq!(fs::read_dir(&waiting.work).unwrap().count(), 0, "{host} is run");
-
-        let mut hostile = container("wait-for-service", &[("inject/wait-for-service", "x")]);
-        hostile["args"] = json!([format!("{}:1", host.replace('$', "$$"))]);
-        set(&mut hostile, "TIMEOUT", "1");
-        let mut waiting = busybox.start(&hostile);
-        assert_eq!(waiting.end().code(), Some(1), "{host}");
-        assert!(waiting.output().contains(&format!("not ready within 1 s: {host}:1")), "{}", waiting.output());
-        assert_eq!(fs::read_dir(&waiting.work).unwrap().count(), 0, "{host} is run");
+    ];
+    let started = hosts.map(|host| {
+        let mut database = wait_for_db(1, "1s", "1s");
+        set(&mut database, "HOST", host);
+        let mut service = container("wait-for-service", &[("inject/wait-for-service", "x")]);
+        set(&mut service, "TIMEOUT", "1");
+        service["args"] = json!([format!("{}:1", host.replace('$', "$$"))]);
+        (host, busybox.start(&database), busybox.start(&service))
+    });
+    for (host, mut database, mut service) in started {
+        assert_eq!((database.end().code(), service.end().code()), (Some(1), Some(1)), "{host}");
+        assert!(database.output().contains(&format!("no connection to {host} port 1 within")), "{}", database.output());
+        assert!(service.output().contains(&format!("not ready within 1 s: {host}:1")), "{}", service.output());
+        for work in [&database.work, &service.work] {
+            assert_eq!(fs::read_dir(work).unwrap().count(), 0, "{host} is run");
+        }
     }
 }
 

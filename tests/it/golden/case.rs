@@ -72,6 +72,11 @@ pub fn folders() -> Vec<PathBuf> {
     folders
 }
 
+/// Every case, by name.
+pub fn all() -> impl Iterator<Item = Case> {
+    folders().into_iter().map(Case::read)
+}
+
 impl Case {
     pub fn read(folder: PathBuf) -> Self {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();

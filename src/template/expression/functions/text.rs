@@ -165,21 +165,21 @@ fn search<'a, 'v>(
 }
 
 /// The position of the character at a byte; -1 for none.
-fn position<'v>(text: &str, byte: Option<usize>) -> Evaluated<'v> {
-    Ok(Data::Integer(byte.map_or(-1, |byte| text[..byte].chars().count() as i64)))
+fn position<'v>(text: &str, byte: Option<usize>) -> Data<'v> {
+    byte.map_or(Data::Integer(-1), |byte| Data::count(text[..byte].chars().count()))
 }
 
 pub(super) fn index_of<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {
     let (text, part, start) = search(machine, arguments, "indexOf")?;
     let start = start.unwrap_or(0);
-    position(text, text[start..].find(part).map(|at| start + at))
+    Ok(position(text, text[start..].find(part).map(|at| start + at)))
 }
 
 pub(super) fn last_index_of<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {
     let (text, part, start) = search(machine, arguments, "lastIndexOf")?;
     // The last place at which it may begin, and so the last at which it may end.
     let end = start.map_or(text.len(), |start| text.floor_char_boundary(start + part.len()));
-    position(text, text[..end].rfind(part))
+    Ok(position(text, text[..end].rfind(part)))
 }
 
 pub(super) fn replace<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {

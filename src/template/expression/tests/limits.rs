@@ -162,3 +162,57 @@ fn an_exhausted_budget_is_not_hidden_by_logic() {
     exhausts(|_| {}, "lists.range(1000000).exists(x, true) || 1 == 1");
     exhausts(|_| {}, "[1, 2, 3].exists(x, x == 3 || lists.range(1000000) == [])");
 }
+
+#[test]
+fn repetition_is_bounded_too() {
+    guarded(|| {
+        let world = World::new();
+        let costly = Expression::compile("lists.range(40000).size() > 0", world.names()).unwrap();
+        let evaluations = (0..1000).take_while(|_| costly.condition(&world, None) == Ok(true)).count();
+        assert_eq!(evaluations, 24);
+        let message = costly.condition(&world, None).unwrap_err().message;
+        assert_eq!(message, "the expressions of this request take more than 1000000 steps together");
+        // What was spent stays spent, for small expressions too.
+        let cheap = Expression::compile("lists.range(40000).size() > 0 || true", world.names()).unwrap();
+        assert!(cheap.condition(&world, None).is_err());
+    });
+    guarded(|| {
+        let mut world = World::new();
+        world.values[0] = Value::Text("x".repeat(60_000));
+        let leaf = Leaf::parse("{{ params.path }}", Style::Text, world.names()).unwrap().unwrap();
+        let rendered = (0..100_000).take_while(|_| leaf.render(&world, None, &mut String::new()) == Ok(true)).count();
+        assert!((100..2000).contains(&rendered), "{rendered}");
+    });
+}
+
+#[test]
+fn nested_for_each_is_bounded() {
+    guarded(|| {
+        let world = World::new();
+        let names = Names { in_for_each: true, ..world.names() };
+        let deeper = Expression::compile("[[[[[[[[[[[[[[[[[[[[item]]]]]]]]]]]]]]]]]]]]", names).unwrap();
+        let seed = json!(1);
+        let first = Item::new(&seed, 0);
+        let second = deeper.items(&world, Some(&first)).unwrap();
+        let third = deeper.items(&world, Some(&second[0])).unwrap();
+        let fourth = deeper.items(&world, Some(&third[0])).unwrap();
+        let error = deeper.items(&world, Some(&fourth[0])).unwrap_err();
+        assert_eq!(error.message, "forEach nests at most 4 deep");
+    });
+}
+
+#[test]
+fn deeply_nested_values_fit_a_workers_stack() {
+    // Each step wraps the value in as many lists as brackets may nest.
+    let wrap = format!(".map(x,{}x{})", "[".repeat(22), "]".repeat(22));
+    let nested = format!("[1]{}", wrap.repeat(18));
+    assert!(nested.len() < scan::MAX_SOURCE);
+    assert_eq!(attack(|_| {}, format!("{nested}.flatten(9999) == [1]")), Ok(4));
+    assert!(attack(|_| {}, format!("{nested}.size()")).is_ok());
+    let deep = |world: &mut World| {
+        let tree = (0..120).fold(json!(1), |inner, _| json!([{"a": inner}]));
+        world.variables.insert(Variable::Object, tree);
+    };
+    assert_eq!(attack(deep, "object == object && '%s'.format([object]).size() > 0"), Ok(4));
+    assert!(attack(deep, "object").unwrap_err().contains("nests more than"));
+}

@@ -1,0 +1,221 @@
+//! String leaves of templates: text and expressions in turn, rendered as JSON.
+
+use super::code::Code;
+use super::evaluate::{self, CHUNK};
+use super::scan::{self, Piece};
+use super::write::Writer;
+use super::{EvaluationError, Expression, ExpressionError, Item, Names, Variable, Variables};
+use crate::template::node::write_escaped;
+use crate::template::parameter::{Parameter, Type};
+
+/// How a leaf's value becomes JSON. An optional is its value, or `null` without one.
+///
+/// The kubelet expands `$(VAR)` in `command`, `args` and `env[].value`, and `$$` is how a `$` gets there. A value is
+/// *literal* there, every `$` doubled, if its expression names a parameter without `expand: true`. Pod-side values are
+/// literal in text; handed on as a whole list they are in the kubelet's notation already, and stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// The value keeps its type.
+    Typed,
+    /// core/v1 wants text here: scalars become text.
+    Text,
+    /// Text that the kubelet expands (`command[]`, `args[]`, `env[].value`): also, every `$` of a literal value is
+    /// doubled.
+    Expanded,
+    /// `command` or `args` as one expression: the value keeps its type, and in its texts every `$` of a literal value is
+    /// doubled.
+    ExpandedItems,
+    /// `env` as one expression: likewise, in the `value` fields only.
+    ExpandedEnv,
+}
+
+/// A string leaf: text and expressions in turn.
+#[derive(Debug)]
+pub struct Leaf {
+    /// The leaf as it was written.
+    pub source: Box<str>,
+    style: Style,
+    parts: Parts,
+}
+
+#[derive(Debug)]
+enum Parts {
+    /// One expression, and nothing around it.
+    One(Expression),
+    /// Text with expressions in it.
+    Mixed(Vec<Part>),
+}
+
+#[derive(Debug)]
+enum Part {
+    /// The inside of a JSON string.
+    Text(Box<str>),
+    Expression(Expression),
+}
+
+impl Leaf {
+    /// Reads a string leaf; `None` when there is no expression in it, and so `text` is the leaf's value.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake, with its place in `text`.
+    pub fn parse(text: &str, style: Style, names: Names<'_>) -> Result<Option<Self>, Vec<ExpressionError>> {
+        let pieces = scan::split(text).map_err(|error| vec![error])?;
+        let (mut parts, mut errors) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            match piece {
+                Piece::Text(range) => {
+                    let mut escaped = String::new();
+                    write_escaped(&text[range], &mut escaped);
+                    parts.push(Part::Text(escaped.into()));
+                }
+                Piece::Expression(range) => {
+                    let start = range.start;
+                    let compiled = Expression::compile(&text[range.clone()], names)
+                        .and_then(|expression| expression.check_expansion(style, names).map(|()| expression));
+                    match compiled {
+                        Ok(expression) => parts.push(Part::Expression(expression)),
+                        Err(found) => errors.extend(found.into_iter().map(|error| ExpressionError {
+                            range: start + error.range.start..start + error.range.end,
+                            ..error
+                        })),
+                    }
+                }
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let parts = match parts.as_slice() {
+            [] | [Part::Text(_)] => return Ok(None),
+            [Part::Expression(_)] => parts.pop().map(|part| match part {
+                Part::Expression(expression) => Parts::One(expression),
+                text @ Part::Text(_) => Parts::Mixed(vec![text]),
+            }),
+            _ => Some(Parts::Mixed(parts)),
+        };
+        Ok(parts.map(|parts| Self { source: text.into(), style, parts }))
+    }
+
+    /// Appends the leaf's value as JSON; `false`, and nothing appended, when it is `null`.
+    ///
+    /// # Errors
+    ///
+    /// It fails or exceeds the limits; `out` may then end in a part of a value.
+    pub fn render(
+        &self,
+        variables: &dyn Variables,
+        item: Option<&Item<'_>>,
+        out: &mut String,
+    ) -> Result<bool, EvaluationError> {
+        let start = out.len();
+        let rendered = self.write(variables, item, Writer::new(out))?;
+        variables.budget().spend((out.len() - start) / CHUNK)?;
+        Ok(rendered)
+    }
+
+    fn write(
+        &self,
+        variables: &dyn Variables,
+        item: Option<&Item<'_>>,
+        mut writer: Writer<'_>,
+    ) -> Result<bool, EvaluationError> {
+        match &self.parts {
+            Parts::One(expression) => {
+                let value = evaluate::run(&expression.code, variables, item)?;
+                writer.value(&value, self.style, self.doubles(expression, item))
+            }
+            Parts::Mixed(parts) => {
+                writer.json("\"")?;
+                for part in parts {
+                    match part {
+                        Part::Text(text) => writer.json(text)?,
+                        Part::Expression(expression) => {
+                            let value = evaluate::run(&expression.code, variables, item)?;
+                            writer.scalar(&value, self.doubles(expression, item))?;
+                        }
+                    }
+                }
+                writer.json("\"")?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The expressions in it.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let (one, mixed) = match &self.parts {
+            Parts::One(expression) => (Some(expression), [].as_slice()),
+            Parts::Mixed(parts) => (None, parts.as_slice()),
+        };
+        let mixed = mixed.iter().filter_map(|part| match part {
+            Part::Expression(expression) => Some(expression),
+            Part::Text(_) => None,
+        });
+        one.into_iter().chain(mixed)
+    }
+
+    /// Whether one of its expressions names a variable.
+    #[must_use]
+    pub fn names(&self, variable: Variable) -> bool {
+        self.expressions().any(|expression| expression.names(variable))
+    }
+
+    /// The index of the parameter that is all there is of the leaf.
+    #[must_use]
+    pub fn is_plain_parameter(&self) -> Option<usize> {
+        match &self.parts {
+            Parts::One(Expression { code: Code::Parameter(index), .. }) => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// The type of its value if it is always the same, and never `null`: see [`Expression::known_type`].
+    #[must_use]
+    pub fn known_type(&self, parameters: &[Parameter]) -> Option<Type> {
+        match (&self.parts, self.style) {
+            (Parts::Mixed(_), _) => Some(Type::String),
+            (Parts::One(expression), Style::Text | Style::Expanded) => {
+                expression.known_type(parameters).map(|_| Type::String)
+            }
+            (Parts::One(expression), _) => expression.known_type(parameters),
+        }
+    }
+
+    /// Whether the `$` of an expression's value are doubled.
+    fn doubles(&self, expression: &Expression, item: Option<&Item<'_>>) -> bool {
+        let sources = expression.sources(item);
+        match self.style {
+            Style::Typed | Style::Text => false,
+            Style::Expanded => sources.parameters || sources.pod,
+            Style::ExpandedItems | Style::ExpandedEnv => sources.parameters,
+        }
+    }
+}
+
+impl Expression {
+    /// Refuses to mix values whose `$(VAR)` the kubelet expands with values that it must not touch: whichever way the
+    /// result was written, one of them would be wrong.
+    fn check_expansion(&self, style: Style, names: Names<'_>) -> Result<(), Vec<ExpressionError>> {
+        let of = |expand: bool| {
+            let found = self.mentions.parameters.iter().map(|index| &names.parameters[*index]);
+            found.into_iter().find(|parameter| parameter.expand == expand).map(|parameter| parameter.name.as_str())
+        };
+        let (Some(expanded), true) = (of(true), !matches!(style, Style::Typed | Style::Text)) else {
+            return Ok(());
+        };
+        let pod_side = || Variable::ALL.into_iter().find(|variable| self.names(*variable)).map(Variable::name);
+        let literal = match of(false) {
+            Some(parameter) => format!("params.{parameter}"),
+            None => match pod_side().filter(|_| style == Style::Expanded) {
+                Some(variable) => variable.to_owned(),
+                None => return Ok(()),
+            },
+        };
+        Err(vec![ExpressionError {
+            range: 0..self.source.len(),
+            message: format!("mixes params.{expanded}, which has expand: true, with {literal}, whose $ is literal"),
+            help: Some("split it into two expressions".to_owned()),
+        }])
+    }
+}

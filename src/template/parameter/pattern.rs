@@ -1,0 +1,109 @@
+//! Regular expressions of templates, whose cost is known.
+
+use std::fmt;
+
+/// The most memory, in bytes, that a compiled pattern may take.
+const MAX_SIZE: usize = 512 * 1024;
+
+/// The memory, in bytes, of a pattern that costs one step for each byte of a text. The regex crate's time is at worst
+/// the text's length times the pattern's states, of which this holds some hundred: a step is at worst a microsecond.
+const STEP: usize = 8 * 1024;
+
+/// The most steps that a match of a parameter's value may cost: 100 KB of text for a plain pattern, 12 KB for one with
+/// a `\w` in it.
+const MAX_STEPS: usize = 100_000;
+
+/// A regular expression, compiled when its template is loaded, unanchored as in JSON Schema.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    regex: regex::Regex,
+    steps: usize,
+}
+
+impl Pattern {
+    /// What to do about a pattern that does not compile.
+    pub(in crate::template) const HELP: &str = "the syntax is https://docs.rs/regex/latest/regex/#syntax; \\w, \\d and . stand \
+        for all of Unicode, classes such as [0-9A-Za-z_] are smaller";
+
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in one line: it is no regular expression, or too large when it is compiled.
+    pub(in crate::template) fn compile(pattern: &str) -> Result<Self, String> {
+        let mut size = STEP;
+        loop {
+            match regex::RegexBuilder::new(pattern).size_limit(size).build() {
+                Ok(regex) => return Ok(Self { regex, steps: size / STEP }),
+                // The size itself is not to be had.
+                Err(regex::Error::CompiledTooBig(_)) if size < MAX_SIZE => size *= 2,
+                Err(regex::Error::CompiledTooBig(_)) => {
+                    return Err("the pattern is too large when it is compiled".into());
+                }
+                // The text draws the pattern; its last line says what is wrong.
+                Err(error) => return Err(error.to_string().lines().last().unwrap_or_default().replace("error: ", "")),
+            }
+        }
+    }
+
+    /// The pattern's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.regex.as_str()
+    }
+
+    /// What looking for it in a text costs.
+    pub(in crate::template) fn steps(&self, text: &str) -> usize {
+        text.len().saturating_mul(self.steps)
+    }
+
+    /// Whether it is somewhere in the text; to be asked for only once [`Self::steps`] are paid.
+    pub(in crate::template) fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// Checks a parameter's value.
+    ///
+    /// # Errors
+    ///
+    /// It does not match, or is too long for the pattern, to follow the value in a sentence.
+    pub(super) fn check(&self, text: &str) -> Result<(), String> {
+        if self.steps(text) > MAX_STEPS {
+            return Err(format!("is too long for the pattern {self}: {} bytes", text.len()));
+        }
+        if self.is_match(text) { Ok(()) } else { Err(format!("does not match {self}")) }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_patterns_compile_and_bombs_do_not() {
+        for pattern in ["^/", r"^[\w.-]+/[\w.-]+:[\w.-]+$", "^.{1,200}$", r"^\d{1,5}$", "(?i)^[a-z]+$", ""] {
+            assert_eq!(Pattern::compile(pattern).unwrap().as_str(), pattern);
+        }
+        for pattern in ["(a{1000}){1000}", r"(\w{100}){100}", "((a{100}){100}){100}"] {
+            assert_eq!(Pattern::compile(pattern).unwrap_err(), "the pattern is too large when it is compiled");
+        }
+        assert_eq!(Pattern::compile("a(b").unwrap_err(), "unclosed group");
+        assert_eq!(Pattern::compile("*").unwrap_err(), "repetition operator missing expression");
+    }
+
+    #[test]
+    fn the_larger_a_pattern_the_shorter_its_texts() {
+        let (plain, large) = (Pattern::compile("x$").unwrap(), Pattern::compile(r"\w{1,8}$").unwrap());
+        let text = "x".repeat(50_000);
+        assert_eq!(plain.check(&text), Ok(()));
+        assert!(large.check(&text).unwrap_err().starts_with("is too long for the pattern"));
+        assert_eq!(large.check("x"), Ok(()));
+        assert!(plain.check(&"x".repeat(256 * 1024)).is_err());
+    }
+}
