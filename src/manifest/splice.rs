@@ -1,8 +1,9 @@
 //! Additions to a YAML document written into its text: comments, quotes and layout around them stay.
 //!
 //! What is added goes where its neighbours are, in their indentation and flow or block style. An addition to what an
-//! alias or a merge key stands for can't be written there, nor one to a list right within a list; then there is no such text, and the caller writes the whole
-//! document anew. The caller also reads the text again, as only that proves that it says what it should.
+//! alias or a merge key stands for can't be written there, nor one to a list right within a list; then there is no such
+//! text, and the caller writes the whole document anew. The caller also reads the text again, as only that proves that
+//! it says what it should.
 
 use std::ops::Range;
 
@@ -157,11 +158,8 @@ impl Splicer<'_> {
                 extends(value, &item) && (left > later.len() || *value == item || !later.contains(&item))
             };
             if let Some(item) = rest.next_if(is_old) {
-                if flow {
-                    self.node(item, value)?
-                } else {
-                    self.item(item, value)?
-                }
+                let write = if flow { Self::node } else { Self::item };
+                write(self, item, value)?;
                 continue;
             }
             match (rest.peek(), flow) {
@@ -263,22 +261,25 @@ impl Splicer<'_> {
         Some(start)
     }
 
-    /// The bytes before this on its line.
     fn column(&self, at: usize) -> usize {
-        at - self.text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+        column(self.text, at)
     }
+}
+
+/// The bytes before this one on its line.
+fn column(text: &str, at: usize) -> usize {
+    at - text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
 /// Whether the first block list below a key is indented below it.
 fn indents_lists(text: &str, node: &Node) -> Option<bool> {
-    let column = |at: usize| at - text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     match &node.kind {
         Kind::Scalar(_) => None,
         Kind::List(items) => items.iter().find_map(|item| indents_lists(text, item)),
         Kind::Map(members) => members.iter().find_map(|(key, value)| match &value.kind {
             Kind::List(items) if !text[value.span.clone()].starts_with('[') => {
                 let dash = text[..items.first()?.span.start].trim_end().strip_suffix('-')?.len();
-                Some(column(dash) > column(key.span.start))
+                Some(column(text, dash) > column(text, key.span.start))
             }
             _ => indents_lists(text, value),
         }),

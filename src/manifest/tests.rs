@@ -444,6 +444,27 @@ proptest! {
     }
 
     #[test]
+    fn whatever_a_document_looks_like_its_rewriting_says_what_it_should(
+        lines in prop::collection::vec((0_usize..4, prop_oneof![
+            "[a-e]: ", "[a-e]: ([a-e]|'x'|\"y\"|1\\.0|~|\\{\\}|\\[\\]|\\*[a-c]|&[a-c] x|\\{a: 1, b: \\[x, ~\\]\\}|é|!!str 1)( # c)?",
+            "[a-e]: &[a-c]", "- ", "- ([a-e]|\\*[a-c]|\\{a: \\{\\}\\}|\\[\\]|a: 1|- 2|~)( # c)?", "[a-e]: [|>][+-]?( # c)?",
+            "# c", "", "<<: \\*[a-c]", "\\? [a-e]", ": x", "text", "\\]", "\\}", "[a-e]: \\[", "[a-e]: \\{ # c",
+        ]), 0..14),
+        end in prop_oneof![Just("\n"), Just("\r\n")], new in values(), seed: u64,
+    ) {
+        let text: String = lines.iter().map(|(indent, line)| format!("{}{line}{end}", "  ".repeat(*indent))).collect();
+        for document in read(&text).unwrap_or_default() {
+            let mut patched = document.value().clone();
+            add_somewhere(&mut patched, new.clone(), seed);
+            if patched.is_object() || patched.is_array() {
+                let rewritten = document.rewrite(&patched);
+                let again = read(&rewritten.text).map(|documents| documents[0].value.clone());
+                prop_assert_eq!(again, Ok(patched), "{}\n{}", text, rewritten.text);
+            }
+        }
+    }
+
+    #[test]
     fn any_value_is_read_as_it_was_written(value in values(), indent_lists: bool) {
         let yaml = emit::yaml(&value, Style { indent_lists });
         let documents = read(&yaml).unwrap();
