@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::LoadOptions;
+use super::Part;
 use super::container::Parts;
 use super::diagnostic::Problems;
 use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
+use super::fields::Fields;
 use super::fields::{shorten, unexpected};
 use super::node::{Entry, MAX_LEAF, Node, write_string};
 use super::parameter::Type;
@@ -276,6 +278,12 @@ impl Members {
     pub(super) fn take(&mut self, name: &str) -> Option<Node> {
         let index = self.0.iter().position(|(key, _)| **key == *name)?;
         Some(self.0.remove(index).1)
+    }
+
+    /// Takes a member out, with the line of its key.
+    pub(super) fn part(&mut self, name: &str, fields: &Fields<'_>) -> Option<Part> {
+        let (key, _) = fields.entry(name)?;
+        Some(Part { node: self.take(name)?, line: key.line })
     }
 
     /// What was not taken.

@@ -48,7 +48,7 @@ pub(super) fn run<'v>(code: &'v Code, variables: &'v dyn Variables, item: Option
 
 /// An evaluation that has no value.
 pub(super) fn fail<T>(message: impl Into<String>) -> Result<T, EvaluationError> {
-    Err(EvaluationError { message: message.into() })
+    Err(EvaluationError::new(message.into()))
 }
 
 impl<'v> Machine<'v> {
