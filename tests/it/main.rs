@@ -9,6 +9,7 @@ mod cli;
 mod golden;
 mod http;
 mod layers;
+mod manifest;
 mod process;
 mod promises;
 mod properties;
