@@ -1,5 +1,6 @@
 //! Made-up pods: plausible enough to be grafted, odd enough to be in the way.
 
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use podgraft::snapshot::{Policy, Snapshot};
@@ -11,10 +12,17 @@ use proptest::sample::{Index, select, subsequence};
 use serde_json::{Map, Value, json};
 
 /// A pod, as JSON text, and the set that it meets.
-#[derive(Debug)]
 pub struct Made {
     pub pod: String,
     pub snapshot: Snapshot,
+}
+
+impl fmt::Debug for Made {
+    /// What to try it again with.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let templates: Vec<_> = self.snapshot.templates.names("default").collect();
+        write!(f, "{} with {templates:?}, native sidecars: {}", self.pod, self.snapshot.policy.native_sidecars)
+    }
 }
 
 /// The built-ins and `templates.yaml`, compiled once.
