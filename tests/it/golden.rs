@@ -1,4 +1,5 @@
-//! The golden corpus: every folder of `tests/fixtures/inject` through every way into the engine.
+//! The golden corpus: every folder of `tests/fixtures/inject` through every way into the engine. (The command line's
+//! is in `cli/corpus.rs`.)
 //!
 //! A folder holds `pod.yaml` and, if it needs them, `templates.yaml` (beside the built-ins), `namespace.yaml` and
 //! `options.yaml`; and what comes of the pod: `want.pod.yaml` and `want.patch.json`, or `want.skip`, or `want.reject`,
@@ -52,6 +53,20 @@ fn an_admission_review_says_the_same_as_the_engine() {
         let answer = doors::engine(case, &case.pod);
         doors::assert_says(&doors::admission(case, UID), UID, &answer);
     });
+}
+
+#[tokio::test]
+async fn the_server_gives_the_same_bytes_over_https() {
+    let webhook = crate::webhook::start().await;
+    let mut connection = webhook.http1().await;
+    for folder in case::folders() {
+        let case = Case::read(folder);
+        let (body, wanted) = (doors::review(&case, UID), doors::admission(&case, UID));
+        webhook.state.publish(case.snapshot);
+        let answer = crate::webhook::send(&mut connection, crate::webhook::mutate(body)).await;
+        assert_eq!(answer.status, 200, "{}", case.name);
+        assert_eq!(answer.body.as_bytes(), wanted, "{}", case.name);
+    }
 }
 
 /// Calls `check` for every case, and names those for which it panics.

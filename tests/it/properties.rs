@@ -1,6 +1,6 @@
 //! The engine's promises on made-up pods, annotations and sets of templates.
 
-mod make;
+pub mod make;
 
 use std::panic::catch_unwind;
 use std::sync::Arc;
