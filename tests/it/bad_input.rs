@@ -24,14 +24,12 @@ fn answer(body: &[u8], snapshot: &Snapshot) -> String {
 
 /// Asserts every answer, and shows all that differ.
 fn assert_answers(snapshot: &Snapshot, table: impl IntoIterator<Item = (String, Vec<u8>, &'static str)>) {
-    let mut differ = String::new();
-    for (what, body, wanted) in table {
+    let differ = table.into_iter().filter_map(|(what, body, wanted)| {
         let found = answer(&body, snapshot);
-        if found != wanted {
-            differ.push_str(&format!("{what}\n  wanted {wanted:?}\n  found  {found:?}\n"));
-        }
-    }
-    assert!(differ.is_empty(), "\n{differ}");
+        (found != wanted).then(|| format!("\n{what}\n  wanted {wanted:?}\n  found  {found:?}"))
+    });
+    let differ: String = differ.collect();
+    assert!(differ.is_empty(), "{differ}");
 }
 
 /// A review of the creation of a pod that is this JSON text.
@@ -276,7 +274,9 @@ fn a_pod_too_deep_to_be_looked_at() {
 fn annotations_without_measure() {
     let snapshot = crate::builtin::snapshot();
     let pod = |annotations: Value| {
-        review(&json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "web"}]}}).to_string())
+        review(
+            &json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "web"}]}}).to_string(),
+        )
     };
 
     let many: Value = (0..1_000).map(|n| (format!("a{n}.inject/set-env"), json!("A=1"))).collect();

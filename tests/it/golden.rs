@@ -99,7 +99,7 @@ fn files(case: &Case, answer: &Answer) -> BTreeMap<&'static str, String> {
         }
     }
     if !answer.warnings.is_empty() {
-        files.insert("want.warnings", answer.warnings.iter().map(|warning| format!("{warning}\n")).collect());
+        files.insert("want.warnings", answer.warnings.join("\n") + "\n");
     }
     files
 }
@@ -149,18 +149,16 @@ static ABBREVIATIONS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
 
 fn compare(case: &Case, found: &BTreeMap<&'static str, String>) {
     let wanted: BTreeMap<_, _> = case.wants().collect();
-    let mut differs = false;
+    let mut differences = String::new();
     for name in WANTS {
         let (wanted, found) = (wanted.get(name), found.get(name));
         if wanted != found {
-            differs = true;
-            let text = |side: Option<&String>| side.cloned().unwrap_or_default();
-            let (wanted, found) = (text(wanted), text(found));
-            let diff = similar::TextDiff::from_lines(&wanted, &found);
-            eprintln!("{}", diff.unified_diff().header(&format!("{}/{name}", case.name), "found"));
+            let (wanted, found) = (wanted.map_or("", String::as_str), found.map_or("", String::as_str));
+            let diff = similar::TextDiff::from_lines(wanted, found);
+            differences += &diff.unified_diff().header(&format!("{}/{name}", case.name), "found").to_string();
         }
     }
-    assert!(!differs, "{} differs; PODGRAFT_UPDATE=1 writes what was found", case.name);
+    assert!(differences.is_empty(), "PODGRAFT_UPDATE=1 writes what was found:\n{differences}");
 }
 
 fn write(case: &Case, found: &BTreeMap<&'static str, String>) {

@@ -134,7 +134,7 @@ pub fn problems(pod: &Value) -> BTreeSet<String> {
 
 /// A path without what makes no difference.
 fn clean(path: &str) -> String {
-    path.split('/').filter(|part| !matches!(*part, "" | ".")).map(|part| format!("/{part}")).collect()
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).flat_map(|part| ["/", part]).collect()
 }
 
 /// Every container of a pod, with what it is.

@@ -123,7 +123,7 @@ proptest! {
 /// Whether the bytes get an answer that is a review, or words.
 fn answers(body: &[u8], snapshot: &Snapshot) -> bool {
     let answer = catch_unwind(|| match admission::decode(body) {
-        Err(DecodeError::NotAReview(problem)) => return !problem.is_empty(),
+        Err(DecodeError::NotAReview(problem)) => !problem.is_empty(),
         Err(DecodeError::BadObject { uid, message }) => {
             let answer: Value = serde_json::from_slice(&admission::refuse(&uid, 400, &message)).unwrap();
             answer["response"]["allowed"] == false && !message.is_empty()
