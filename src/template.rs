@@ -142,6 +142,8 @@ pub struct SharedVolume {
     pub read_only: bool,
     /// The core/v1 volume source, a map; absent: a target must mount the path already.
     pub volume: Option<Node>,
+    /// A leaf's type is known only when it is evaluated: what is rendered is decoded as core/v1 before it is used.
+    pub verify: bool,
 }
 
 /// A volume of the injected containers alone.
@@ -151,6 +153,8 @@ pub struct VolumeTemplate {
     pub name: String,
     /// The core/v1 volume source: the volume without its name, a map.
     pub source: Node,
+    /// A leaf's type is known only when it is evaluated: what is rendered is decoded as core/v1 before it is used.
+    pub verify: bool,
 }
 
 /// A part of a template that is one value, and where it stands.
@@ -160,6 +164,8 @@ pub struct Part {
     pub node: Node,
     /// The line of its key.
     pub line: Line,
+    /// A leaf's type is known only when it is evaluated: what is rendered is decoded as core/v1 before it is used.
+    pub verify: bool,
 }
 
 /// What is added to each target container.

@@ -32,15 +32,6 @@ pub struct Clash {
     pub with: Option<GraftIndex>,
 }
 
-/// What became of a graft that did not fail.
-#[derive(Debug)]
-pub enum Made {
-    /// It is planned, in part or whole; or all of it is there.
-    Grafted(Record),
-    /// Its `when` is false for this pod.
-    NotWanted,
-}
-
 /// What a graft is planned against.
 #[derive(Debug)]
 pub struct Context<'c, 'a> {
@@ -87,7 +78,7 @@ struct Grafting<'g, 'a> {
     warnings: Vec<Warning>,
 }
 
-/// Plans one graft into the draft.
+/// Plans one graft into the draft, and gives what is its own; `None` when its `when` is false for this pod.
 ///
 /// # Errors
 ///
@@ -99,7 +90,7 @@ pub fn plan<'a>(
     targets: &[Target<'a>],
     draft: &mut Draft<'a>,
     warnings: &mut Vec<Warning>,
-) -> Result<Made, Vec<Clash>> {
+) -> Result<Option<Record>, Vec<Clash>> {
     let template = asked.template;
     let bindings = Bindings::new(context.shared, &asked.parameters, targets, asked.name.instance);
     let mut grafting = Grafting {
@@ -118,7 +109,7 @@ pub fn plan<'a>(
     if let Some(when) = &template.when {
         match when.condition(&bindings, None) {
             Ok(true) => {}
-            Ok(false) => return Ok(Made::NotWanted),
+            Ok(false) => return Ok(None),
             Err(error) => {
                 grafting.evaluation("when", template.line, &error);
                 return Err(grafting.clashes);
@@ -137,7 +128,7 @@ pub fn plan<'a>(
     }
     if grafting.clashes.is_empty() {
         warnings.append(&mut grafting.warnings);
-        Ok(Made::Grafted(grafting.record))
+        Ok(Some(grafting.record))
     } else {
         Err(grafting.clashes)
     }

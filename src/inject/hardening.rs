@@ -96,5 +96,5 @@ pub fn guaranteed(resources: &Resources<'_>) -> Result<String, String> {
     written.json("requests", &both);
     let written = written.finish();
     let declared = |resource: &&str| resources.limit(resource).or(resources.request(resource)).is_some();
-    if RESOURCES.iter().all(|resource| declared(resource)) { Ok(written) } else { Err(written) }
+    if RESOURCES.iter().all(declared) { Ok(written) } else { Err(written) }
 }

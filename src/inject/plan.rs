@@ -3,7 +3,7 @@
 use super::annotations::Level;
 use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex};
-use super::graft::{self, Clash, Context, Made};
+use super::graft::{self, Clash, Context};
 use super::json::Members;
 use super::order::{Impossible, Ordering, Slot};
 use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
@@ -21,7 +21,7 @@ enum State<'a> {
     /// To be planned, onto these targets.
     Open(Vec<Target<'a>>),
     /// All of it is there.
-    Done(Record),
+    Done(Box<Record>),
     /// It is left out.
     Out(Why),
     /// It denies the pod: the reasons are noted.
@@ -87,7 +87,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
                 Why::Done
             }
             (State::Done(record), _) => {
-                kept.push(record);
+                kept.push(*record);
                 Why::Done
             }
             (State::Out(why), _) => {
@@ -130,8 +130,8 @@ impl<'a> Planner<'_, 'a> {
                 State::Out(Why::Before(reason.to_owned()))
             } else {
                 match self.status.graft(asked.name) {
-                    Some(it) if *it.hash == **hash && it.is_complete(&self.request.pod) => {
-                        State::Done(Record::again(it))
+                    Some(it) if *it.hash == **hash && it.is_onto(asked) && it.is_complete(&self.request.pod) => {
+                        State::Done(Box::new(Record::again(it)))
                     }
                     _ => match targets::find(&self.request.pod, asked, self.status, &self.snapshot.policy) {
                         Ok(targets) => State::Open(targets),
@@ -152,7 +152,7 @@ impl<'a> Planner<'_, 'a> {
         let mut draft = Draft::default();
         let mut records: Vec<Option<Record>> = (0..self.asked.len()).map(|_| None).collect();
         let mut warnings = Vec::new();
-        for index in 0..self.asked.len() {
+        for (index, record) in records.iter_mut().enumerate() {
             let State::Open(targets) = &self.states[index] else { continue };
             let context = Context {
                 names: &self.names,
@@ -163,8 +163,8 @@ impl<'a> Planner<'_, 'a> {
             };
             let mark = draft.mark();
             match graft::plan(&context, index, &self.asked[index], targets, &mut draft, &mut warnings) {
-                Ok(Made::Grafted(record)) => records[index] = Some(record),
-                Ok(Made::NotWanted) => self.states[index] = State::Out(Why::When),
+                Ok(Some(made)) => *record = Some(made),
+                Ok(None) => self.states[index] = State::Out(Why::When),
                 Err(clashes) => {
                     draft.roll_back(mark);
                     // Of two that clash the later one goes, unless only the earlier one may.

@@ -443,9 +443,15 @@ impl PodError {
         let mut reader = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize::<_, T>(&mut reader) {
             Err(located) if located.path().iter().any(|segment| !matches!(segment, Segment::Unknown)) => {
-                Self { path: located.path().to_string(), problem: located.inner().to_string() }
+                Self { path: located.path().to_string(), problem: without_position(located.inner()) }
             }
             _ => Self { path: "pod".to_owned(), problem: error.to_string() },
         }
     }
+}
+
+/// A mistake that has a path needs no position: lines and columns of a review are nothing that a person sees.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(problem, _)| problem.to_owned())
 }

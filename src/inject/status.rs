@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::json::{Members, Text};
 use super::outcome::GraftName;
 use super::pod::{Container, Pod};
+use super::resolve::Asked;
 
 /// The annotation's key.
 pub const STATUS: &str = "podgraft.dev/status";
@@ -109,6 +110,13 @@ impl<'a> Status<'a> {
 }
 
 impl Recorded<'_> {
+    /// Whether it was made onto the containers that the pod names now, if it names any.
+    #[must_use]
+    pub fn is_onto(&self, asked: &Asked<'_>) -> bool {
+        let mut names = asked.containers.iter().flat_map(|(_, names)| names);
+        names.all(|name| self.targets.iter().any(|target| **target == **name))
+    }
+
     /// Whether all that was recorded is in the pod.
     #[must_use]
     pub fn is_complete(&self, pod: &Pod<'_>) -> bool {

@@ -68,7 +68,7 @@ fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {
         .chain(list(true, spec.and_then(|spec| spec.init_containers.as_ref())))
 }
 
-/// The targets of a graft, in pod order: those that a status recorded, else those that the pod names, else the template's.
+/// The targets of a graft, in pod order: those that the pod names, else those that a status recorded, else the template's.
 ///
 /// # Errors
 ///
@@ -93,14 +93,6 @@ fn choose<'a>(
     status: &Status<'_>,
     policy: &Policy,
 ) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
-    // A container that came after us is no target: it would get wired only in a second call.
-    if let Some(recorded) = status.graft(asked.name) {
-        let found: Vec<_> =
-            all(pod).filter(|target| recorded.targets.iter().any(|name| **name == *target.name())).collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-    }
     if let Some((key, names)) = &asked.containers {
         let mut mistakes = Vec::new();
         for name in names {
@@ -119,6 +111,14 @@ fn choose<'a>(
             return Ok(all(pod).filter(|target| names.iter().any(|name| name == target.name())).collect());
         }
         return Err(mistakes);
+    }
+    // A container that came after us is no target: it would get wired only in a second call.
+    if let Some(recorded) = status.graft(asked.name) {
+        let found: Vec<_> =
+            all(pod).filter(|target| recorded.targets.iter().any(|name| **name == *target.name())).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
     }
     let brought = || all(pod).filter(|target| !target.init && !status.has_container(target.name()));
     let foreign = |name: &str| FOREIGN.contains(&name) || policy.foreign_containers.iter().any(|own| own == name);

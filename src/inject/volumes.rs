@@ -1,6 +1,6 @@
 //! Shared volumes: one volume at one path in every target, reused where a target mounts something there already.
 
-use super::draft::Draft;
+use super::draft::{Draft, GraftIndex};
 use super::paths::{below, clean, join};
 use super::reason::Reason;
 use super::targets::Target;
@@ -18,6 +18,8 @@ pub struct Mounted {
     pub computed: bool,
     /// Not to be written.
     pub read_only: bool,
+    /// The graft that planned it; none: the pod's own.
+    pub graft: Option<GraftIndex>,
 }
 
 /// What a target mounts: the pod's own, then what earlier grafts planned.
@@ -28,6 +30,7 @@ pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_>) -> impl Iterator
         sub_path: mount.sub_path.to_string(),
         computed: !mount.sub_path_expr.is_empty(),
         read_only: mount.read_only.unwrap_or_default(),
+        graft: None,
     });
     let planned = draft.mounts.iter().filter(|mount| mount.target.name() == target.name()).map(|mount| Mounted {
         volume: mount.volume.clone(),
@@ -35,6 +38,7 @@ pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_>) -> impl Iterator
         sub_path: mount.sub_path.clone(),
         computed: false,
         read_only: mount.read_only,
+        graft: Some(mount.graft),
     });
     own.chain(planned)
 }
@@ -57,12 +61,19 @@ pub enum Site {
     New,
 }
 
-/// Finds what is at `path`: the first target that mounts exactly it, else the first that mounts a directory above.
+/// Finds what is at `path`: the first target that mounts exactly it, else the first that mounts a directory above, other
+/// than what the graft `own` itself has planned there.
 ///
 /// # Errors
 ///
 /// The targets disagree, or the kubelet computes the sub path.
-pub fn locate(graft: &str, path: &str, targets: &[Target<'_>], draft: &Draft<'_>) -> Result<Site, Reason> {
+pub fn locate(
+    graft: &str,
+    own: GraftIndex,
+    path: &str,
+    targets: &[Target<'_>],
+    draft: &Draft<'_>,
+) -> Result<Site, Reason> {
     let computed = |target: &Target<'_>, path: &str| Reason::SharedSubPathExpr {
         graft: graft.to_owned(),
         container: target.name().to_owned(),
@@ -102,7 +113,8 @@ pub fn locate(graft: &str, path: &str, targets: &[Target<'_>], draft: &Draft<'_>
     }
     // The nearest directory above is the one that the target sees at the path.
     let above = |target: &Target<'_>| {
-        mounts(target, draft).filter(|mount| below(path, &mount.path).is_some()).max_by_key(|mount| mount.path.len())
+        let others = mounts(target, draft).filter(|mount| mount.graft != Some(own));
+        others.filter(|mount| below(path, &mount.path).is_some()).max_by_key(|mount| mount.path.len())
     };
     let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, above(target)?))) else {
         return Ok(Site::New);

@@ -280,9 +280,9 @@ impl Members {
     }
 
     /// Takes a member out, with the line of its key.
-    pub(super) fn part(&mut self, name: &str, fields: &Fields<'_>) -> Option<Part> {
+    pub(super) fn part(&mut self, name: &str, fields: &Fields<'_>, verify: bool) -> Option<Part> {
         let (key, _) = fields.entry(name)?;
-        Some(Part { node: self.take(name)?, line: key.line })
+        Some(Part { node: self.take(name)?, line: key.line, verify })
     }
 
     /// What was not taken.

@@ -113,6 +113,7 @@ impl<'t> Compiler<'_, '_, 't> {
         let known = ["name", "mountPath", "readOnly", "volume", "when", "forEach"];
         let fields = Fields::read(tree, &tree.place, &known, self.problems)?;
         let name = self.volume_name(&fields);
+        self.untyped = false;
         let mut nodes = self.members(tree, Field::Other, |key| !["name", "mountPath", "volume"].contains(&key));
         let rendered = self.tried(tree, &nodes);
         if let Some((place, source)) = fields.entry("volume") {
@@ -133,6 +134,7 @@ impl<'t> Compiler<'_, '_, 't> {
             mount_path: nodes.take("mountPath")?,
             read_only,
             volume: nodes.take("volume"),
+            verify: self.untyped,
         })
     }
 
@@ -140,12 +142,13 @@ impl<'t> Compiler<'_, '_, 't> {
     pub(super) fn volume(&mut self, tree: &'t Tree<'t>) -> Option<VolumeTemplate> {
         expect_map(tree, self.problems)?;
         let name = self.volume_name(&Fields::open(tree));
+        self.untyped = false;
         let mut nodes = self.members(tree, Field::Other, |key| CONTROL.contains(&key));
         let rendered = self.tried(tree, &nodes);
         self.volume_source(&rendered, &tree.place);
         self.parts.volumes.push(rendered);
         nodes.take("name");
-        Some(VolumeTemplate { name: name?, source: nodes.fold() })
+        Some(VolumeTemplate { name: name?, source: nodes.fold(), verify: self.untyped })
     }
 
     fn volume_source(&mut self, source: &Rendered<'_>, place: &Place) {
@@ -172,12 +175,13 @@ impl<'t> Compiler<'_, '_, 't> {
     pub(super) fn target(&mut self, spec: &Fields<'t>) -> Option<TargetAdditions> {
         let (owner, tree) = spec.entry("target")?;
         let fields = Fields::read(tree, owner, &["env", "envFrom", "volumeMounts"], self.problems)?;
+        self.untyped = false;
         let mut nodes = self.members(tree, Field::Container, |_| false);
         let rendered = self.tried(tree, &nodes);
         decode::strictly::<v1::Container>(&rendered, &[], self.options, self.problems);
         check::container(&rendered, None, self.problems);
         self.parts.target = Some(rendered);
-        let mut part = |name| nodes.part(name, &fields);
+        let mut part = |name| nodes.part(name, &fields, self.untyped);
         Some(TargetAdditions { env: part("env"), env_from: part("envFrom"), volume_mounts: part("volumeMounts") })
     }
 
@@ -186,6 +190,7 @@ impl<'t> Compiler<'_, '_, 't> {
         let (owner, tree) = spec.entry("pod")?;
         let known = ["labels", "annotations", "imagePullSecrets", "hostAliases"];
         let fields = Fields::read(tree, owner, &known, self.problems)?;
+        self.untyped = false;
         let mut nodes = self.members(tree, Field::Pod, |_| false);
         let rendered = self.tried(tree, &nodes);
         for (name, check) in METADATA {
@@ -203,7 +208,7 @@ impl<'t> Compiler<'_, '_, 't> {
             decode::strictly::<Vec<v1::HostAlias>>(aliases, &[], self.options, self.problems);
         }
         check::pod(&rendered, self.problems);
-        let mut part = |name| nodes.part(name, &fields);
+        let mut part = |name| nodes.part(name, &fields, self.untyped);
         Some(PodAdditions {
             labels: part("labels"),
             annotations: part("annotations"),

@@ -1,5 +1,7 @@
 //! What a graft adds to the pod itself: labels, annotations, pull secrets, host aliases. What the pod has stays.
 
+use k8s_openapi::api::core::v1 as core;
+
 use super::target::key_of;
 use super::{Grafting, items, names, read, render};
 use crate::inject::bindings::Bindings;
@@ -67,6 +69,11 @@ impl<'a> Grafting<'_, 'a> {
     ) -> Result<(), EvaluationError> {
         let json = render(Some(&part.node), bindings, None, place)?;
         for item in items(json.as_ref(), place)? {
+            match field {
+                Field::HostAlias if part.verify => drop(read::<core::HostAlias>(item.get(), place)?),
+                _ if part.verify => drop(read::<core::LocalObjectReference>(item.get(), place)?),
+                _ => {}
+            }
             let key = key_of(item, key)?;
             self.field(field, &key, item.get().to_owned(), part.line);
         }

@@ -1,5 +1,7 @@
 //! What a graft adds to its target containers: variables before their own, mounts after.
 
+use k8s_openapi::api::core::v1 as core;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Grafting, items, names, read, render};
@@ -26,36 +28,42 @@ fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn target_additions(&mut self, bindings: &Bindings<'_, 'a>) {
         let additions = &self.template().target;
-        let parts: [(&str, Option<&'a Part>, fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>); 3] = [
-            ("env", additions.env.as_ref(), Self::variable),
-            ("envFrom", additions.env_from.as_ref(), Self::variable_source),
-            ("volumeMounts", additions.volume_mounts.as_ref(), Self::target_mount),
-        ];
-        for (field, part, add) in parts {
-            let Some(part) = part else { continue };
-            if let Err(error) = self.target_list(bindings, field, part, add) {
-                self.evaluation("target", part.line, &error);
-            }
-        }
+        self.target_list::<core::EnvVar>(bindings, "env", additions.env.as_ref(), Self::variable);
+        self.target_list::<core::EnvFromSource>(
+            bindings,
+            "envFrom",
+            additions.env_from.as_ref(),
+            Self::variable_source,
+        );
+        let mounts = additions.volume_mounts.as_ref();
+        self.target_list::<core::VolumeMount>(bindings, "volumeMounts", mounts, Self::target_mount);
     }
 
-    /// Adds each item of a list that stands under `target`.
-    fn target_list(
+    /// Adds each item, a core/v1 `T`, of a list that stands under `target`.
+    fn target_list<T: DeserializeOwned>(
         &mut self,
         bindings: &Bindings<'_, 'a>,
         field: &str,
-        part: &'a Part,
+        part: Option<&'a Part>,
         add: fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>,
-    ) -> Result<(), EvaluationError> {
-        let json = render(Some(&part.node), bindings, None, field)?;
-        for item in items(json.as_ref(), field)? {
-            // One too many is enough to be refused.
-            if self.draft.len() > MAX_ADDITIONS {
-                break;
+    ) {
+        let Some(Part { node, line, verify }) = part else { return };
+        let added = render(Some(node), bindings, None, field).and_then(|json| {
+            for item in items(json.as_ref(), field)? {
+                // One too many is enough to be refused.
+                if self.draft.len() > MAX_ADDITIONS {
+                    break;
+                }
+                if *verify {
+                    read::<T>(item.get(), field)?;
+                }
+                add(self, item, *line)?;
             }
-            add(self, item, part.line)?;
+            Ok(())
+        });
+        if let Err(error) = added {
+            self.evaluation("target", *line, &error);
         }
-        Ok(())
     }
 
     fn variable(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
@@ -114,6 +122,7 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "one of those that `target_list` adds items by")]
     fn variable_source(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
         for target in self.targets {
             let own = target.container.env_from.iter().flatten().any(|own| same(own.get(), item.get()));
@@ -192,6 +201,7 @@ impl<'a> Grafting<'_, 'a> {
             sub_path: paths::join(&site.sub_path, &mount.sub_path),
             computed,
             read_only: mount.read_only.unwrap_or_default(),
+            graft: Some(self.index),
         };
         let mut json = MapWriter::with_capacity(item.get().len() + mounted.volume.len());
         json.text("name", &mounted.volume);

@@ -1,5 +1,7 @@
 //! The graft's volumes: shared ones located or made and mounted into the targets, private ones made.
 
+use k8s_openapi::api::core::v1 as core;
+
 use super::{Grafting, Site, names, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{NewMount, NewVolume};
@@ -25,7 +27,7 @@ impl<'a> Grafting<'_, 'a> {
             done
         });
         self.each(bindings, "volumes", &template.volumes, |this, private, item, line| {
-            let volume = this.make_volume(&private.name, &private.source, bindings, item, line)?;
+            let volume = this.make_volume(&private.name, &private.source, private.verify, bindings, item, line)?;
             this.sites.push(Site {
                 name: private.name.clone(),
                 volume,
@@ -52,7 +54,7 @@ impl<'a> Grafting<'_, 'a> {
                 return Ok(());
             }
         };
-        let site = match volumes::locate(&self.name(), &path, self.targets, self.draft) {
+        let site = match volumes::locate(&self.name(), self.index, &path, self.targets, self.draft) {
             Ok(site) => site,
             Err(reason) => {
                 let with = self.planned_mount(&path);
@@ -72,7 +74,7 @@ impl<'a> Grafting<'_, 'a> {
                 (volume, sub_path, because)
             }
             (volumes::Site::New, Some(source)) => {
-                let volume = self.make_volume(&shared.name, source, bindings, item, line)?;
+                let volume = self.make_volume(&shared.name, source, shared.verify, bindings, item, line)?;
                 let read_only = self.is_read_only(&volume).then(|| format!("volume {volume} is read-only"));
                 (volume, String::new(), read_only)
             }
@@ -173,6 +175,7 @@ impl<'a> Grafting<'_, 'a> {
         &mut self,
         name: &str,
         source: &'a Node,
+        verify: bool,
         bindings: &Bindings<'_, 'a>,
         item: Option<&Item>,
         line: Line,
@@ -186,7 +189,11 @@ impl<'a> Grafting<'_, 'a> {
         for (key, value) in read::<Members<'_, Raw<'_>>>(&source, "volume")?.iter() {
             json.json(key, value.get());
         }
-        self.add_volume(volume.clone(), json.finish(), line)?;
+        let json = json.finish();
+        if verify {
+            read::<core::Volume>(&json, "volume")?;
+        }
+        self.add_volume(volume.clone(), json, line)?;
         self.record.volumes.push(volume.clone());
         Ok(volume)
     }
