@@ -157,7 +157,7 @@ fn json_is_one_object_or_a_list() {
 }
 
 #[test]
-fn a_diff_applies() {
+fn a_diff_shows_what_is_added_and_nothing_else() {
     let files = directory(&[("deploy.yaml", DEPLOYMENT), ("service.yaml", UNTOUCHED)]);
     let diff = run_in(files.path(), ["inject", "-o", "diff", "."], "");
     assert_eq!((diff.code, diff.err.as_str()), (0, ""));
