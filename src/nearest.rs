@@ -1,22 +1,23 @@
 //! "Did you mean": the known name that someone probably meant.
 
+/// More edits than this make another name of any name.
+const MAX_EDITS: usize = 4;
+
 /// The known name nearest to `name`: fewest insertions, deletions, replacements and swaps of neighbours, at most about a
 /// third of the longer name's length. Of equally near ones, one that differs only in letter case wins, then the first.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = name.to_lowercase();
-    known
-        .into_iter()
-        .filter(|candidate| *candidate != name)
-        .map(|candidate| {
-            let lower = candidate.to_lowercase();
-            (strsim::osa_distance(&folded, &lower), strsim::osa_distance(name, candidate), candidate)
-        })
-        .filter(|(distance, _, candidate)| {
-            let longer = name.chars().count().max(candidate.chars().count());
-            *distance <= longer.div_ceil(3).min(4)
-        })
-        .min_by_key(|&(folded, exact, _)| (folded, exact))
-        .map(|(_, _, candidate)| candidate)
+    let near = |candidate: &'a str| {
+        let most = name.len().max(candidate.len()).div_ceil(3).min(MAX_EDITS);
+        // Names whose lengths differ by more need not be compared.
+        if candidate == name || name.len().abs_diff(candidate.len()) > most {
+            return None;
+        }
+        let edits = strsim::osa_distance(&folded, &candidate.to_lowercase());
+        (edits <= most).then(|| (edits, strsim::osa_distance(name, candidate), candidate))
+    };
+    let nearest = known.into_iter().filter_map(near).min_by_key(|(edits, exact, _)| (*edits, *exact))?;
+    Some(nearest.2)
 }
 
 /// The end of a message: ` (did you mean NAME?)`, or nothing.

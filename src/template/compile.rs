@@ -134,24 +134,24 @@ impl<'t> Compiler<'_, '_, 't> {
     }
 
     fn item(&mut self, tree: &'t Tree<'t>, field: Field) -> Option<Entry<Node>> {
-        self.entry(tree, |compiler| match tree.kind {
+        self.entry(tree, |compiler, _, _| match tree.kind {
             Kind::Map(_) => Some(compiler.members(tree, field, |key| CONTROL.contains(&key)).fold()),
             _ => compiler.node(tree, field),
         })
     }
 
-    /// Compiles an entry of a list: its `when` and `forEach`, then itself in their scope.
+    /// Compiles an entry of a list: its `when` and `forEach`, then itself, which may name what they bind.
     pub(super) fn entry<T>(
         &mut self,
         tree: &'t Tree<'t>,
-        compile: impl FnOnce(&mut Self) -> Option<T>,
+        compile: impl FnOnce(&mut Self, Option<&Expression>, Option<&Expression>) -> Option<T>,
     ) -> Option<Entry<T>> {
         let outer = self.names.in_for_each;
-        let for_each =
-            tree.get("forEach").and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
-        self.names.in_for_each |= tree.get("forEach").is_some();
+        let repeated = tree.get("forEach");
+        let for_each = repeated.and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
+        self.names.in_for_each |= repeated.is_some();
         let when = tree.get("when").and_then(|tree| self.condition(tree));
-        let value = self.within(tree, when.as_ref(), for_each.as_ref(), compile);
+        let value = compile(self, when.as_ref(), for_each.as_ref());
         self.names.in_for_each = outer;
         Some(Entry { when, for_each, value: value?, line: tree.place.line })
     }
@@ -200,10 +200,9 @@ impl<'t> Compiler<'_, '_, 't> {
             None
         })?;
         let parameters = self.names.parameters;
-        self.untyped |= style == Style::Typed && leaf.known_type(parameters).is_none();
-        if matches!(style, Style::Text | Style::Expanded)
-            && leaf.expressions().any(|expression| expression.known_type(parameters) == Some(Type::List))
-        {
+        let is_text = matches!(style, Style::Text | Style::Expanded);
+        self.untyped |= !is_text && leaf.known_type(parameters).is_none();
+        if is_text && leaf.expressions().any(|expression| expression.known_type(parameters) == Some(Type::List)) {
             self.problems
                 .error(place, "this must be text, and the expression gives a list")
                 .help("join(',') makes text of it; or repeat the entry with `forEach`");

@@ -166,7 +166,7 @@ impl<'v> Item<'v> {
     /// An item that no `forEach` made, for a trial rendering.
     #[must_use]
     pub fn new(item: &'v serde_json::Value, index: usize) -> Self {
-        Self { value: item.into(), index, sources: Sources { parameters: true, pod: true }, level: 1 }
+        Self { value: item.into(), index, sources: Sources { parameters: true, pod: true, sensitive: true }, level: 1 }
     }
 }
 
@@ -236,13 +236,15 @@ struct Mentions {
     item: bool,
 }
 
-/// Where a value comes from, as far as doubling `$` is concerned.
+/// Where a value comes from, as far as doubling `$` and showing it are concerned.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sources {
     /// From a parameter without `expand: true`.
     parameters: bool,
     /// From a pod-side variable.
     pod: bool,
+    /// From a `sensitive` parameter: messages don't show it.
+    sensitive: bool,
 }
 
 /// A compiled CEL expression within the limits of DESIGN 3.
@@ -296,9 +298,11 @@ impl Expression {
             let message = format!("no thread to compile the expression on: {error}");
             Err(vec![ExpressionError { range: 0..source.len(), message, help: None }])
         })?;
+        let any = |is: fn(&Parameter) -> bool| mentions.parameters.iter().any(|index| is(&names.parameters[*index]));
         let sources = Sources {
-            parameters: mentions.parameters.iter().any(|index| !names.parameters[*index].expand),
+            parameters: any(|parameter| !parameter.expand),
             pod: mentions.variables != 0,
+            sensitive: any(|parameter| parameter.sensitive),
         };
         Ok(Self { source: source.into(), code, mentions, sources })
     }
@@ -309,7 +313,7 @@ impl Expression {
     ///
     /// It fails, exceeds the limits or is no boolean.
     pub fn condition(&self, variables: &dyn Variables, item: Option<&Item<'_>>) -> Result<bool, EvaluationError> {
-        match evaluate::run(&self.code, variables, item)? {
+        match evaluate::run(self, variables, item)? {
             Data::Boolean(boolean) => Ok(boolean),
             other => fail(format!("a condition is a bool, not {}", other.kind())),
         }
@@ -330,7 +334,7 @@ impl Expression {
         if level > MAX_LEVELS {
             return fail(format!("forEach nests at most {MAX_LEVELS} deep"));
         }
-        match evaluate::run(&self.code, variables, item)? {
+        match evaluate::run(self, variables, item)? {
             Data::List(list) if list.len() > MAX_ITEMS => {
                 fail(format!("forEach goes over at most {MAX_ITEMS} items, not {}", list.len()))
             }
@@ -368,7 +372,11 @@ impl Expression {
 
     fn sources(&self, item: Option<&Item<'_>>) -> Sources {
         let from = item.filter(|_| self.mentions.item).map(|item| item.sources).unwrap_or_default();
-        Sources { parameters: self.sources.parameters || from.parameters, pod: self.sources.pod || from.pod }
+        Sources {
+            parameters: self.sources.parameters || from.parameters,
+            pod: self.sources.pod || from.pod,
+            sensitive: self.sources.sensitive || from.sensitive,
+        }
     }
 }
 

@@ -262,10 +262,8 @@ impl Compiler<'_> {
                 let place = self.name_place(node, field.inner());
                 self.select(of, field.inner(), true, place)
             }
-            (None, name, [left, right]) if operator(name).is_some() => {
-                let sides = Box::new(self.pair(left, right));
-                // The guard has just found it.
-                operator(name).map_or(Code::Constant(Data::Null), |operator| Code::Binary(operator, sides))
+            (None, name, [left, right]) if let Some(operator) = operator(name) => {
+                Code::Binary(operator, Box::new(self.pair(left, right)))
             }
             (None, "has", [of]) => self.has(node, of),
             (Some(target), name, arguments) if !self.is_namespace(target) => self.method(node, target, name, arguments),

@@ -61,6 +61,23 @@ impl Data<'_> {
         }
     }
 
+    /// Whether a map can be asked for it; a double is asked for as the int that it is equal to.
+    pub(super) fn is_key(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Integer(_) | Self::Double(_) | Self::Boolean(_))
+    }
+
+    /// The position in a list that it stands for: a number that is whole.
+    pub(super) fn position(&self) -> Option<usize> {
+        match self {
+            Self::Integer(integer) => usize::try_from(*integer).ok(),
+            Self::Double(double) => {
+                let whole = Self::Integer(*double as i64);
+                (whole.order(self) == Some(Ordering::Equal)).then(|| whole.position()).flatten()
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text(Text::Shared(text.into()))
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::code::{At, Code, Element, Loop, LoopKind, Select};
 use super::data::{Data, List, Map, Text};
-use super::{Budget, EvaluationError, Item, Variables, functions, operators};
+use super::{Budget, EvaluationError, Expression, Item, Variables, functions, operators};
 use crate::nearest::did_you_mean;
 use crate::template::parameter::quoted;
 
@@ -36,13 +36,20 @@ pub(super) struct Machine<'v> {
     budget: usize,
     /// The budget that it began with.
     allowed: usize,
+    /// Messages don't show values.
+    sensitive: bool,
 }
 
 /// Evaluates an expression, at the cost of the request's budget too.
-pub(super) fn run<'v>(code: &'v Code, variables: &'v dyn Variables, item: Option<&'v Item<'v>>) -> Evaluated<'v> {
+pub(super) fn run<'v>(
+    expression: &'v Expression,
+    variables: &'v dyn Variables,
+    item: Option<&'v Item<'v>>,
+) -> Evaluated<'v> {
     let allowed = BUDGET.min(variables.budget().left());
-    let mut machine = Machine { variables, item, locals: Vec::new(), budget: allowed, allowed };
-    let value = machine.evaluate(code);
+    let sensitive = expression.sources(item).sensitive;
+    let mut machine = Machine { variables, item, locals: Vec::new(), budget: allowed, allowed, sensitive };
+    let value = machine.evaluate(&expression.code);
     variables.budget().spend(allowed - machine.budget).and(value)
 }
 
@@ -149,14 +156,13 @@ impl<'v> Machine<'v> {
     }
 
     fn at(&mut self, at: &'v At) -> Evaluated<'v> {
-        let of = self.evaluate(&at.of)?;
+        let (of, optional) = match self.evaluate(&at.of)? {
+            Data::Optional(None) => return Ok(Data::Optional(None)),
+            Data::Optional(Some(of)) => ((*of).clone(), true),
+            of => (of, at.optional),
+        };
         let index = self.evaluate(&at.index)?;
-        match of {
-            Data::Optional(None) => Ok(Data::Optional(None)),
-            Data::Optional(Some(of)) => self.maybe(&of, &index),
-            of if at.optional => self.maybe(&of, &index),
-            of => self.find(&of, &index),
-        }
+        if optional { self.maybe(&of, &index) } else { self.find(&of, &index) }
     }
 
     fn has(&mut self, of: &'v Code, field: &'v str) -> Evaluated<'v> {
@@ -175,7 +181,7 @@ impl<'v> Machine<'v> {
     /// What is there, as an optional. Only running out of budget is still an error.
     fn maybe(&mut self, of: &Data<'v>, index: &Data<'v>) -> Evaluated<'v> {
         match of {
-            Data::Map(map) => Ok(Data::Optional(self.lookup(map, index)?.map(Arc::new))),
+            Data::Map(map) if index.is_key() => Ok(Data::Optional(self.lookup(map, index)?.map(Arc::new))),
             _ => Ok(self.find(of, index).map_or(Data::Optional(None), Data::some)),
         }
     }
@@ -186,19 +192,22 @@ impl<'v> Machine<'v> {
                 Some(value) => Ok(value),
                 None => self.no_such_key(map, key),
             },
-            (Data::List(list), Data::Integer(position)) => {
-                match usize::try_from(*position).ok().and_then(|position| list.get(position)) {
+            (Data::List(list), index @ (Data::Integer(_) | Data::Double(_))) => {
+                match index.position().and_then(|position| list.get(position)) {
                     Some(item) => Ok(item),
-                    None => fail(format!("there is no item {position} in a list of {}", list.len())),
+                    None => fail(format!("there is no item {} in a list of {}", self.shown(index), list.len())),
                 }
             }
-            (of, Data::Text(field)) => fail(format!("{} has no keys, so no {}", of.kind(), shown_key(field))),
+            (of, Data::Text(_)) => fail(format!("{} has no keys, so no {}", of.kind(), self.shown(index))),
             (of, index) => fail(format!("{} has no index of type {}", of.kind(), index.kind())),
         }
     }
 
     /// The value of a map's key.
     pub(super) fn lookup(&mut self, map: &Map<'v>, key: &Data<'_>) -> Result<Option<Data<'v>>, EvaluationError> {
+        if !key.is_key() {
+            return fail(format!("a key of a map is a string, an int or a bool, not {}", key.kind()));
+        }
         let compared = if matches!(map, Map::Json(_)) { 1 } else { map.len() };
         let length = if let Data::Text(text) = key { text.len() } else { 0 };
         self.spend_texts(compared, length)?;
@@ -206,12 +215,13 @@ impl<'v> Machine<'v> {
     }
 
     fn no_such_key(&mut self, map: &Map<'v>, key: &Data<'_>) -> Evaluated<'v> {
-        /// Keys that a message lists.
+        /// Keys that a message lists, and what it costs to compare one with what was asked for.
         const LISTED: usize = 12;
-        self.spend(map.len().min(LISTED))?;
-        let known: Vec<String> = map.keys().take(LISTED).map(|key| shown(&key)).collect();
+        const COMPARISON: usize = 16;
+        self.spend(map.len().min(LISTED) * COMPARISON)?;
+        let known: Vec<String> = map.keys().take(LISTED).map(|key| self.shown(&key)).collect();
         let more = if map.len() > LISTED { ", ..." } else { "" };
-        let wanted = shown(key);
+        let wanted = self.shown(key);
         let meant = did_you_mean(&wanted, known.iter().map(String::as_str));
         if known.is_empty() {
             return fail(format!("no such key: {wanted}; the map is empty"));
@@ -245,7 +255,7 @@ impl<'v> Machine<'v> {
             }
             for (known, _) in &made {
                 if self.equal(known, &key)? {
-                    return fail(format!("the key {} is there twice", shown(&key)));
+                    return fail(format!("the key {} is there twice", self.shown(&key)));
                 }
             }
             made.extend(self.element(element)?.map(|value| (key, value)));
@@ -256,11 +266,11 @@ impl<'v> Machine<'v> {
     fn each(&mut self, each: &'v Loop) -> Evaluated<'v> {
         let range = match self.evaluate(&each.range)? {
             Data::List(list) => list,
-            Data::Map(map) => {
+            Data::Map(map) if each.kind != LoopKind::SortBy => {
                 self.spend(map.len())?;
                 List::Shared(map.keys().collect())
             }
-            other => return fail(format!("a macro goes over a list or a map, not {}", other.kind())),
+            other => return fail(format!("{} can't be gone over", other.kind())),
         };
         let slot = self.locals.len();
         let result = self.run(each, &range, slot);
@@ -325,20 +335,28 @@ impl<'v> Machine<'v> {
             mapped => Ok(mapped.some()),
         }
     }
-}
 
-/// A key or index in a message: plain where it reads well, else in quotes.
-fn shown(data: &Data<'_>) -> String {
-    match data {
-        Data::Text(text) => shown_key(text),
-        Data::Integer(integer) => integer.to_string(),
-        Data::Double(double) => double.to_string(),
-        Data::Boolean(boolean) => boolean.to_string(),
-        other => other.kind().to_owned(),
+    /// A key or index in a message: plain where it reads well, else in quotes.
+    pub(super) fn shown(&self, data: &Data<'_>) -> String {
+        /// Longer texts are in quotes, and shortened.
+        const PLAIN: usize = 64;
+        match data {
+            _ if self.sensitive => "(not shown)".to_owned(),
+            Data::Text(text)
+                if text.len() <= PLAIN && !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic()) =>
+            {
+                text.to_string()
+            }
+            Data::Text(text) => quoted(text),
+            Data::Integer(integer) => integer.to_string(),
+            Data::Double(double) => double.to_string(),
+            Data::Boolean(boolean) => boolean.to_string(),
+            other => other.kind().to_owned(),
+        }
     }
-}
 
-fn shown_key(key: &str) -> String {
-    let plain = !key.is_empty() && key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
-    if plain { key.to_owned() } else { quoted(key) }
+    /// A text in a message.
+    pub(super) fn quoted(&self, text: &str) -> String {
+        if self.sensitive { "the value (not shown)".to_owned() } else { quoted(text) }
+    }
 }

@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use super::EvaluationError;
 use super::data::Data;
 use super::evaluate::{Evaluated, Machine, fail};
-use crate::template::parameter::{Type, quoted, seconds};
+use crate::template::parameter::{Type, seconds};
 
 pub(super) use list::sort_by_keys;
 
@@ -141,14 +141,14 @@ fn reverse<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'
     }
 }
 
-fn to_bool<'v>(_: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {
+fn to_bool<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {
     match arguments {
         [boolean @ Data::Boolean(_)] => Ok(boolean.clone()),
         // The spellings that the CEL specification lists.
         [Data::Text(text)] => match &**text {
             "1" | "t" | "true" | "TRUE" | "True" => Ok(Data::Boolean(true)),
             "0" | "f" | "false" | "FALSE" | "False" => Ok(Data::Boolean(false)),
-            other => fail(format!("bool(): {} is neither true nor false", quoted(other))),
+            other => fail(format!("bool(): {} is neither true nor false", machine.quoted(other))),
         },
         _ => wrong("bool", arguments),
     }
@@ -163,7 +163,7 @@ fn to_double<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated
             machine.spend_text(text.len())?;
             match text.parse() {
                 Ok(double) => Ok(Data::Double(double)),
-                Err(_) => fail(format!("double(): {} is no number", quoted(text))),
+                Err(_) => fail(format!("double(): {} is no number", machine.quoted(text))),
             }
         }
         _ => wrong("double", arguments),
@@ -181,7 +181,7 @@ fn to_int<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v
             machine.spend_text(text.len())?;
             match text.parse() {
                 Ok(integer) => Ok(Data::Integer(integer)),
-                Err(_) => fail(format!("int(): {} is no 64-bit integer", quoted(text))),
+                Err(_) => fail(format!("int(): {} is no 64-bit integer", machine.quoted(text))),
             }
         }
         _ => wrong("int", arguments),
@@ -205,7 +205,7 @@ fn to_seconds<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluate
             machine.spend_text(text.len())?;
             match seconds(text) {
                 Some(seconds) => Ok(Data::Integer(seconds)),
-                None => fail(format!("seconds(): {} is no duration such as 1h30m", quoted(text))),
+                None => fail(format!("seconds(): {} is no duration such as 1h30m", machine.quoted(text))),
             }
         }
         _ => wrong("seconds", arguments),

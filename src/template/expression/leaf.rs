@@ -35,15 +35,8 @@ pub struct Leaf {
     /// The leaf as it was written.
     pub source: Box<str>,
     style: Style,
-    parts: Parts,
-}
-
-#[derive(Debug)]
-enum Parts {
-    /// One expression, and nothing around it.
-    One(Expression),
-    /// Text with expressions in it.
-    Mixed(Vec<Part>),
+    /// One expression is a value of any type; everything else makes text.
+    parts: Vec<Part>,
 }
 
 #[derive(Debug)]
@@ -86,15 +79,8 @@ impl Leaf {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let parts = match parts.as_slice() {
-            [] | [Part::Text(_)] => return Ok(None),
-            [Part::Expression(_)] => parts.pop().map(|part| match part {
-                Part::Expression(expression) => Parts::One(expression),
-                text @ Part::Text(_) => Parts::Mixed(vec![text]),
-            }),
-            _ => Some(Parts::Mixed(parts)),
-        };
-        Ok(parts.map(|parts| Self { source: text.into(), style, parts }))
+        let constant = parts.iter().all(|part| matches!(part, Part::Text(_)));
+        Ok((!constant).then(|| Self { source: text.into(), style, parts }))
     }
 
     /// Appends the leaf's value as JSON; `false`, and nothing appended, when it is `null`.
@@ -120,18 +106,18 @@ impl Leaf {
         item: Option<&Item<'_>>,
         mut writer: Writer<'_>,
     ) -> Result<bool, EvaluationError> {
-        match &self.parts {
-            Parts::One(expression) => {
-                let value = evaluate::run(&expression.code, variables, item)?;
+        match self.parts.as_slice() {
+            [Part::Expression(expression)] => {
+                let value = evaluate::run(expression, variables, item)?;
                 writer.value(&value, self.style, self.doubles(expression, item))
             }
-            Parts::Mixed(parts) => {
+            parts => {
                 writer.json("\"")?;
                 for part in parts {
                     match part {
                         Part::Text(text) => writer.json(text)?,
                         Part::Expression(expression) => {
-                            let value = evaluate::run(&expression.code, variables, item)?;
+                            let value = evaluate::run(expression, variables, item)?;
                             writer.scalar(&value, self.doubles(expression, item))?;
                         }
                     }
@@ -144,15 +130,10 @@ impl Leaf {
 
     /// The expressions in it.
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        let (one, mixed) = match &self.parts {
-            Parts::One(expression) => (Some(expression), [].as_slice()),
-            Parts::Mixed(parts) => (None, parts.as_slice()),
-        };
-        let mixed = mixed.iter().filter_map(|part| match part {
+        self.parts.iter().filter_map(|part| match part {
             Part::Expression(expression) => Some(expression),
             Part::Text(_) => None,
-        });
-        one.into_iter().chain(mixed)
+        })
     }
 
     /// Whether one of its expressions names a variable.
@@ -164,8 +145,8 @@ impl Leaf {
     /// The index of the parameter that is all there is of the leaf.
     #[must_use]
     pub fn is_plain_parameter(&self) -> Option<usize> {
-        match &self.parts {
-            Parts::One(Expression { code: Code::Parameter(index), .. }) => Some(*index),
+        match self.parts.as_slice() {
+            [Part::Expression(Expression { code: Code::Parameter(index), .. })] => Some(*index),
             _ => None,
         }
     }
@@ -173,12 +154,13 @@ impl Leaf {
     /// The type of its value if it is always the same, and never `null`: see [`Expression::known_type`].
     #[must_use]
     pub fn known_type(&self, parameters: &[Parameter]) -> Option<Type> {
-        match (&self.parts, self.style) {
-            (Parts::Mixed(_), _) => Some(Type::String),
-            (Parts::One(expression), Style::Text | Style::Expanded) => {
-                expression.known_type(parameters).map(|_| Type::String)
+        match self.parts.as_slice() {
+            [Part::Expression(expression)] => {
+                let kind = expression.known_type(parameters)?;
+                let text = matches!(self.style, Style::Text | Style::Expanded);
+                Some(if text { Type::String } else { kind })
             }
-            (Parts::One(expression), _) => expression.known_type(parameters),
+            _ => Some(Type::String),
         }
     }
 

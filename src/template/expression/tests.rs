@@ -148,6 +148,7 @@ fn one_expression_keeps_its_type_and_text_makes_text() {
         ("{{ '{{' }}{{ '}}' }}", r#""{{}}""#, r#""{{}}""#),
         ("{{ null }}", "null", "null"),
         ("{{ object.metadata.?labels.?none }}", "null", "null"),
+        ("{{ targets[1].?tty }}", "null", "null"),
         ("{{ object.metadata.?labels.?app }}", r#""web""#, r#""web""#),
         ("{{ object.metadata.labels.app }}", r#""web""#, r#""web""#),
         ("{{ target.ports[0].containerPort + 1 }}", "81", r#""81""#),
@@ -208,6 +209,33 @@ fn an_expression_without_a_value_says_why() {
     }
     let bare = World { variables: HashMap::new(), ..World::new() };
     assert_eq!(bare.typed("target.name"), Err("target is not there".to_owned()));
+}
+
+#[test]
+fn messages_do_not_show_sensitive_values() {
+    let mut world = World::new().with("secret", Type::String, Value::Text("hunter2".to_owned()), false);
+    world.parameters.last_mut().unwrap().sensitive = true;
+    for expression in [
+        "int(params.secret)",
+        "double(params.secret)",
+        "bool(params.secret)",
+        "seconds(params.secret)",
+        "object.metadata.labels[params.secret]",
+        "{params.secret: 1}.x",
+        "{params.secret: 1, params.secret: 2}",
+        "1[params.secret]",
+        "int([params.secret].map(x, x)[0])",
+        "params.secret + 1",
+    ] {
+        let error = world.typed(expression).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let list = Expression::compile("[params.secret]", world.names()).unwrap();
+    let names = Names { in_for_each: true, ..world.names() };
+    let condition = Expression::compile("int(item) > 0", names).unwrap();
+    let items = list.items(&world, None).unwrap();
+    let error = condition.condition(&world, Some(&items[0])).unwrap_err();
+    assert_eq!(error.message, "int(): the value (not shown) is no 64-bit integer");
 }
 
 #[test]

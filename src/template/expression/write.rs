@@ -61,14 +61,15 @@ impl<'o> Writer<'o> {
 
     /// A whole value; `false`, and nothing written, if it is `null`. Inside lists and maps `null` is left out.
     pub(super) fn value(&mut self, data: &Data<'_>, style: Style, double: bool) -> Result<bool, EvaluationError> {
-        match (data, style) {
-            (Data::Null | Data::Optional(None), _) => return Ok(false),
-            (data, Style::Text | Style::Expanded) => {
-                self.json("\"")?;
-                self.scalar(data, double)?;
-                self.json("\"")?;
-            }
-            (data, style) => self.typed(data, Dollars::of(style, double), 0)?,
+        if is_null(data) {
+            return Ok(false);
+        }
+        if matches!(style, Style::Text | Style::Expanded) {
+            self.json("\"")?;
+            self.scalar(data, double)?;
+            self.json("\"")?;
+        } else {
+            self.typed(data, Dollars::of(style, double), 0)?;
         }
         Ok(true)
     }
@@ -79,7 +80,8 @@ impl<'o> Writer<'o> {
         }
         self.visit()?;
         match data {
-            Data::Null | Data::Optional(None) => self.json("null"),
+            // Lists, maps and leaves leave it out.
+            Data::Null | Data::Optional(None) => Ok(()),
             Data::Boolean(boolean) => self.json(&boolean.to_string()),
             Data::Integer(integer) => self.json(&integer.to_string()),
             Data::Double(double) => self.double(*double),
@@ -179,5 +181,9 @@ impl Dollars {
 }
 
 fn is_null(data: &Data<'_>) -> bool {
-    matches!(data, Data::Null | Data::Optional(None))
+    match data {
+        Data::Null | Data::Optional(None) => true,
+        Data::Optional(Some(data)) => is_null(data),
+        _ => false,
+    }
 }

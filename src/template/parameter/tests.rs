@@ -157,7 +157,7 @@ fn messages_show_values_safely() {
     let error = parameter(Type::Integer).parse("a\n\u{1b}[31m\"'").unwrap_err();
     assert_eq!(error.problem, r#""a\n\u{1b}[31m\"'" is not an integer"#);
     let error = parameter(Type::Integer).parse(&"é".repeat(300)).unwrap_err();
-    assert_eq!(error.problem, format!("\"{}\"... (300 characters) is not an integer", "é".repeat(80)));
+    assert_eq!(error.problem, format!("\"{}\"... (600 bytes) is not an integer", "é".repeat(80)));
     for (kind, written) in [(Type::Integer, "hunter2"), (Type::List, "hunter2,"), (Type::List, "[hunter2")] {
         let secret = Parameter::declare(Declaration { sensitive: true, ..declaration(kind) }).unwrap();
         let error = secret.parse(written).unwrap_err().to_string();

@@ -59,6 +59,6 @@ const SHOWN: usize = 80;
 pub(in crate::template) fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}... ({} characters)", &text[..end], text.chars().count()),
+        Some((end, _)) => format!("{:?}... ({} bytes)", &text[..end], text.len()),
     }
 }

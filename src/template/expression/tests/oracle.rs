@@ -32,6 +32,8 @@ fn agrees(world: &World, source: &str) {
             assert_eq!(&serde_json::from_str::<serde_json::Value>(ours).unwrap(), theirs, "{source}");
         }
         (Err(_), Err(_)) => {}
+        // cel adds the keys of a map to a list; the specification has no such +.
+        (Err(ours), Ok(_)) if ours == "no + for list and map" => {}
         _ => panic!("{source}: ours {ours:?}, cel's {theirs:?}"),
     }
 }
@@ -42,6 +44,89 @@ fn the_language_is_cel() {
     let expressions = include_str!("oracle.cel").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     for expression in expressions {
         agrees(&world, expression);
+    }
+}
+
+/// Made-up expressions, sensible and not.
+fn expressions() -> impl Strategy<Value = String> {
+    let atoms = [
+        "0",
+        "1",
+        "-3",
+        "2.5",
+        "'a'",
+        "'b,é'",
+        "''",
+        "true",
+        "false",
+        "null",
+        "[]",
+        "{}",
+        "[1, 2]",
+        "['b', 'a']",
+        "{'a': 1}",
+        "{'b': [2]}",
+        "object.spec.containers[0].ports",
+        "object.spec.containers",
+        "optional.none()",
+        "x",
+        "int",
+    ];
+    prop::sample::select(atoms.to_vec()).prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
+        let operators = ["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "in", "&&", "||"];
+        let functions = ["size", "string", "int", "double", "bool", "type", "dyn", "optional.of", "lists.range"];
+        let methods = [
+            "size()",
+            "trim()",
+            "reverse()",
+            "sort()",
+            "distinct()",
+            "flatten()",
+            "join(',')",
+            "split(',')",
+            "hasValue()",
+            "value()",
+            "orValue('z')",
+            "upperAscii()",
+            "contains('a')",
+            "indexOf('a')",
+            "substring(1)",
+            "replace('a', 'bb')",
+            "charAt(0)",
+            "slice(0, 1)",
+            "a",
+            "?a",
+            "metadata",
+            "matches('^a')",
+        ];
+        let macros = ["map", "filter", "all", "exists", "exists_one", "sortBy", "optMap"];
+        prop_oneof![
+            (inner.clone(), prop::sample::select(operators.to_vec()), inner.clone())
+                .prop_map(|(left, operator, right)| format!("({left} {operator} {right})")),
+            (prop::sample::select(functions.to_vec()), inner.clone()).prop_map(|(name, of)| format!("{name}({of})")),
+            (inner.clone(), prop::sample::select(methods.to_vec())).prop_map(|(of, method)| format!("({of}).{method}")),
+            (inner.clone(), prop::sample::select(macros.to_vec()), inner.clone())
+                .prop_map(|(of, name, body)| format!("({of}).{name}(x, {body})")),
+            (inner.clone(), inner.clone()).prop_map(|(of, index)| format!("({of})[{index}]")),
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("[{a}, {b}]")),
+            // One key only: cel's maps have a random order.
+            inner.clone().prop_map(|of| format!("{{'k': {of}}}")),
+            inner.clone().prop_map(|of| format!("!({of})")),
+            inner.prop_map(|of| format!("-({of})")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn made_up_expressions_agree(expression in expressions()) {
+        // Names that no macro binds are refused at load, as is too much of anything.
+        let world = World::new();
+        if Expression::compile(&expression, world.names()).is_ok() {
+            // As text: all of a value counts, and optionals are neither's to write.
+            agrees(&world, &format!("'%s'.format([{expression}])"));
+        }
     }
 }
 
