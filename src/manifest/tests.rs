@@ -452,7 +452,7 @@ proptest! {
         ]), 0..14),
         end in prop_oneof![Just("\n"), Just("\r\n")], new in values(), seed: u64,
     ) {
-        let text: String = lines.iter().map(|(indent, line)| format!("{}{line}{end}", "  ".repeat(*indent))).collect();
+        let text: String = lines.iter().map(|(indent, line)| ["  ".repeat(*indent).as_str(), line, end].concat()).collect();
         for document in read(&text).unwrap_or_default() {
             let mut patched = document.value().clone();
             add_somewhere(&mut patched, new.clone(), seed);

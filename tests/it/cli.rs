@@ -90,7 +90,8 @@ spec:
 /// The deployment as it comes out: what is ours is not fixed here, so that this says nothing about the template.
 fn without_additions(text: &str) -> String {
     let mut wanted = DEPLOYMENT.lines().peekable();
-    text.lines().filter(|line| wanted.next_if_eq(line).is_some()).map(|line| format!("{line}\n")).collect()
+    let kept: Vec<_> = text.lines().filter(|line| wanted.next_if_eq(line).is_some()).collect();
+    kept.join("\n") + "\n"
 }
 
 #[test]
@@ -121,15 +122,8 @@ fn what_was_injected_is_not_injected_again() {
 
 #[test]
 fn a_patch_has_the_paths_of_its_document_and_every_document_its_line() {
-    let list = format!(
-        "{UNTOUCHED}---\n{DEPLOYMENT}---\nkind: List\napiVersion: v1\nitems:\n{}",
-        DEPLOYMENT
-            .lines()
-            .skip(1)
-            .enumerate()
-            .map(|(i, line)| format!("{} {line}\n", if i == 0 { "-" } else { " " }))
-            .collect::<String>()
-    );
+    let item = DEPLOYMENT.lines().skip(1).collect::<Vec<_>>().join("\n  ");
+    let list = format!("{UNTOUCHED}---\n{DEPLOYMENT}---\nkind: List\napiVersion: v1\nitems:\n- {item}\n");
     let run = run(["inject", "-o", "patch"], &list);
     assert_eq!((run.code, run.err.as_str()), (0, ""));
     let patches: Vec<Vec<Value>> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -163,7 +157,7 @@ fn json_is_one_object_or_a_list() {
 }
 
 #[test]
-fn a_diff_applies() {
+fn a_diff_shows_what_is_added_and_nothing_else() {
     let files = directory(&[("deploy.yaml", DEPLOYMENT), ("service.yaml", UNTOUCHED)]);
     let diff = run_in(files.path(), ["inject", "-o", "diff", "."], "");
     assert_eq!((diff.code, diff.err.as_str()), (0, ""));

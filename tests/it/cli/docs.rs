@@ -1,5 +1,6 @@
 //! `docs/cli.md` is written from the command line itself; `PODGRAFT_UPDATE=1` writes it anew.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
@@ -36,16 +37,16 @@ fn describe(command: &Command, parent: &str, out: &mut String) {
         return;
     }
     let positional: Vec<_> = command.get_positionals().map(ToString::to_string).collect();
-    let usage = [&[name.clone()], &*positional].concat().join(" ");
+    let usage = [std::slice::from_ref(&name), &positional].concat().join(" ");
     let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
-    *out += &format!("\n## `{usage}`\n\n{about}.\n");
+    write!(out, "\n## `{usage}`\n\n{about}.\n").unwrap();
     let shown = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
     let arguments: Vec<_> = command.get_arguments().filter(shown).map(argument).collect();
     if !arguments.is_empty() {
-        *out += &format!("\n{}", arguments.concat());
+        write!(out, "\n{}", arguments.concat()).unwrap();
     }
     if let Some(help) = command.get_after_help() {
-        *out += &format!("\n```text\n{help}\n```\n");
+        write!(out, "\n```text\n{help}\n```\n").unwrap();
     }
     for subcommand in command.get_subcommands() {
         describe(subcommand, &name, out);
@@ -68,8 +69,8 @@ fn argument(arg: &Arg) -> String {
         notes.push(format!("`${}`", variable.display()));
     }
     let end = if help.ends_with('.') { "" } else { "." };
-    let notes = notes.iter().map(|note| format!(" {note}")).collect::<String>();
-    format!("- {short}`{}`: {help}{end}{notes}\n", arg.to_string().trim_end_matches("..."))
+    notes.insert(0, format!("- {short}`{}`: {help}{end}", arg.to_string().trim_end_matches("...")));
+    notes.join(" ") + "\n"
 }
 
 fn value(value: &clap::builder::PossibleValue) -> String {
