@@ -194,7 +194,7 @@ fn annotations_that_are_wrong() {
         (
             "inject/log-shipper",
             "/a\nrestartPolicy: Never",
-            "403 Forbidden: 2 problems:\n- log-shipper: sharedVolumes (built-in/log-shipper.yaml:24): mount path \"/a\\nrestartPolicy: Never\" has a : in it; write an absolute path without .. and : that is none of / /proc /sys /dev\n- log-shipper: sidecars (built-in/log-shipper.yaml:30): volume \"logs\" of the template is not there for this pod",
+            "403 Forbidden: log-shipper: sharedVolumes (built-in/log-shipper.yaml:24): mount path \"/a\\nrestartPolicy: Never\" has a : in it; write an absolute path without .. and : that is none of / /proc /sys /dev",
         ),
         (
             "inject/log-shipper",

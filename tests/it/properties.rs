@@ -67,6 +67,7 @@ proptest! {
         let mut other = Snapshot { policy: snapshot.policy.clone(), ..Snapshot::default() };
         let templates: Vec<_> = snapshot.templates.iter().map(Arc::clone).collect();
         templates.into_iter().rev().for_each(|template| other.templates.insert(template));
+        snapshot.namespaces.get("default").cloned().into_iter().for_each(|namespace| other.namespaces.insert(namespace));
         prop_assert_eq!(patch(&pod, &snapshot), patch(&pod, &other));
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use podgraft::snapshot::{Policy, Snapshot};
+use podgraft::snapshot::{NAMESPACE_LABEL, Namespace, Policy, Snapshot};
 use podgraft::template::{self, LoadOptions, Origin, Template};
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
@@ -21,7 +21,9 @@ impl fmt::Debug for Made {
     /// What to try it again with.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let templates: Vec<_> = self.snapshot.templates.names("default").collect();
-        write!(f, "{} with {templates:?}, native sidecars: {}", self.pod, self.snapshot.policy.native_sidecars)
+        let namespace = self.snapshot.namespaces.get("default").map(|namespace| &namespace.defaults);
+        let native = self.snapshot.policy.native_sidecars;
+        write!(f, "{} with {templates:?}, namespace {namespace:?}, native sidecars: {native}", self.pod)
     }
 }
 
@@ -50,14 +52,23 @@ fn with(templates: &[Arc<Template>], policy: Policy) -> Snapshot {
 pub fn pod() -> impl Strategy<Value = Made> {
     let templates = subsequence(TEMPLATES.clone(), 1..=TEMPLATES.len());
     (templates, any::<bool>()).prop_flat_map(|(templates, native_sidecars)| {
-        let asked = asked(templates.iter().map(|template| template.name.clone()).collect());
-        (asked, metadata(), spec(), unknown()).prop_map(move |(asked, mut metadata, spec, unknown)| {
+        let names: Vec<_> = templates.iter().map(|template| template.name.clone()).collect();
+        let defaults = weighted(0.3, asked(names.clone()));
+        (asked(names), defaults, metadata(), spec(), unknown()).prop_map(move |made| {
+            let (asked, defaults, mut metadata, spec, unknown) = made;
             let annotations = metadata["annotations"].as_object().cloned().unwrap_or_default();
             metadata["annotations"] = annotations.into_iter().chain(asked).collect();
             let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
             merge(&mut pod, unknown);
             let policy = Policy { native_sidecars, ..Policy::default() };
-            Made { pod: pod.to_string(), snapshot: with(&templates, policy) }
+            let mut snapshot = with(&templates, policy);
+            if let Some(defaults) = defaults {
+                let labels = json!({NAMESPACE_LABEL.0: NAMESPACE_LABEL.1});
+                let annotations: Value = defaults.into_iter().collect();
+                let object = json!({"metadata": {"name": "default", "labels": labels, "annotations": annotations}});
+                snapshot.namespaces.insert(Namespace::from_object(object).unwrap());
+            }
+            Made { pod: pod.to_string(), snapshot }
         })
     })
 }
@@ -246,7 +257,16 @@ impl Change {
                 if does(Step::Defaults) {
                     container["terminationMessagePath"] = "/dev/termination-log".into();
                     container["imagePullPolicy"] = "IfNotPresent".into();
+                    for port in container["ports"].as_array_mut().into_iter().flatten() {
+                        port["protocol"] = port["protocol"].as_str().unwrap_or("TCP").into();
+                    }
                 }
+            }
+        }
+        // The API server writes core/v1's defaults into what one webhook added before it calls the next.
+        for volume in spec["volumes"].as_array_mut().into_iter().flatten().filter(|_| does(Step::Defaults)) {
+            if let Some(config_map) = volume["configMap"].as_object_mut() {
+                config_map.entry("defaultMode").or_insert(0o644.into());
             }
         }
         if does(Step::Labels) {
