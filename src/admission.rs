@@ -53,7 +53,7 @@ pub enum DecodeError {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"), expecting = "an AdmissionReview")]
 struct Wire<'a, P> {
     #[serde(borrow, default)]
     api_version: Text<'a>,
@@ -64,7 +64,7 @@ struct Wire<'a, P> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"))]
+#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"), expecting = "a request")]
 struct WireRequest<'a, P> {
     #[serde(borrow, default)]
     uid: Text<'a>,

@@ -139,7 +139,13 @@ impl<'t> Document<'t> {
         pods::namespaces(&self.value)
     }
 
-    /// What its author should know: annotations (of this prefix) that ask for grafts where nobody reads them.
+    /// Whether the pod at a place has annotations of this prefix.
+    #[must_use]
+    pub fn asks(&self, place: &Place, prefix: &str) -> bool {
+        misplaced::asks(&self.value, place, prefix)
+    }
+
+    /// What its author should know: annotations of this prefix that nobody reads, or that are no text.
     #[must_use]
     pub fn oddities(&self, prefix: &str) -> Vec<Oddity> {
         let places = self.pods();
@@ -150,8 +156,9 @@ impl<'t> Document<'t> {
             text: format!("{path} asks for grafts, which are made only in a cluster: {kind} is no kind known here"),
         });
         let around = places.iter().flat_map(|place| {
-            let texts = misplaced::around(&self.value, place, prefix);
-            texts.into_iter().map(|text| Oddity { subject: place.subject.clone(), text })
+            let around = misplaced::around(&self.value, place, prefix);
+            let unquoted = misplaced::unquoted(&self.value, place, prefix);
+            around.into_iter().chain(unquoted).map(|text| Oddity { subject: place.subject.clone(), text })
         });
         around.chain(unknown).collect()
     }

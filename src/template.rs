@@ -153,28 +153,37 @@ pub struct VolumeTemplate {
     pub source: Node,
 }
 
+/// A part of a template that is one value, and where it stands.
+#[derive(Debug)]
+pub struct Part {
+    /// The value.
+    pub node: Node,
+    /// The line of its key.
+    pub line: Line,
+}
+
 /// What is added to each target container.
 #[derive(Debug, Default)]
 pub struct TargetAdditions {
     /// `env`, a list.
-    pub env: Option<Node>,
+    pub env: Option<Part>,
     /// `envFrom`, a list.
-    pub env_from: Option<Node>,
+    pub env_from: Option<Part>,
     /// `volumeMounts`, a list; `name` is a shared or private volume of the template.
-    pub volume_mounts: Option<Node>,
+    pub volume_mounts: Option<Part>,
 }
 
 /// What is added to the pod itself.
 #[derive(Debug, Default)]
 pub struct PodAdditions {
     /// `metadata.labels`, a map.
-    pub labels: Option<Node>,
+    pub labels: Option<Part>,
     /// `metadata.annotations`, a map.
-    pub annotations: Option<Node>,
+    pub annotations: Option<Part>,
     /// `spec.imagePullSecrets`, a list.
-    pub image_pull_secrets: Option<Node>,
+    pub image_pull_secrets: Option<Part>,
     /// `spec.hostAliases`, a list.
-    pub host_aliases: Option<Node>,
+    pub host_aliases: Option<Part>,
 }
 
 /// A checked, compiled injection template.

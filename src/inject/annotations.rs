@@ -62,6 +62,8 @@ pub enum Main<'a> {
     No,
     /// Graft it, and this is the primary parameter's value.
     Value(&'a str),
+    /// What people write in the hope of a boolean: a mistake.
+    Unclear(&'a str),
 }
 
 /// One annotation of ours, taken apart.
@@ -146,26 +148,21 @@ fn parse<'a>(
     let setting = match parameter {
         Some("") => return Err(bad_key("a parameter's name must follow the dot".to_owned())),
         Some(parameter) => Setting::Parameter(parameter, value),
-        None => Setting::Main(main_value(value).ok_or_else(|| Reason::NotBoolean {
-            key: Key::new(level, key),
-            value: value.to_owned(),
-            template: template.to_owned(),
-        })?),
+        None => Setting::Main(main_value(value)),
     };
     Ok(Annotation { key, instance, template, setting })
 }
 
-/// `None` for what can only be a mistake.
-fn main_value(value: &str) -> Option<Main<'_>> {
+fn main_value(value: &str) -> Main<'_> {
     let word = value.trim();
     if word.eq_ignore_ascii_case("true") {
-        Some(Main::Yes)
+        Main::Yes
     } else if word.eq_ignore_ascii_case("false") {
-        Some(Main::No)
+        Main::No
     } else if word.is_empty() || ALMOST_BOOLEAN.iter().any(|almost| word.eq_ignore_ascii_case(almost)) {
-        None
+        Main::Unclear(value)
     } else {
-        Some(Main::Value(value))
+        Main::Value(value)
     }
 }
 
@@ -198,6 +195,9 @@ mod tests {
         assert_eq!(one("inject/set-env", "TRUE").unwrap(), "None set-env Main(Yes)");
         assert_eq!(one("inject/set-env", "False").unwrap(), "None set-env Main(No)");
         assert_eq!(one("inject/set-env", "A=b").unwrap(), "None set-env Main(Value(\"A=b\"))");
+        for word in ["yes", "Off", "", "0"] {
+            assert_eq!(one("inject/set-env", word).unwrap(), format!("None set-env Main(Unclear({word:?}))"));
+        }
         assert_eq!(one("two.inject/a.path", "/x").unwrap(), "Some(\"two\") a Parameter(\"path\", \"/x\")");
         assert_eq!(one("inject/a.path", "").unwrap(), "None a Parameter(\"path\", \"\")");
     }
@@ -217,9 +217,6 @@ mod tests {
             ("inject/a.", "true"),
             ("a.b.inject/c", "true"),
             ("-.inject/c", "true"),
-            ("inject/log-shipper", "yes"),
-            ("inject/log-shipper", ""),
-            ("inject/log-shipper", "0"),
         ] {
             let reason = one(key, value).unwrap_err().to_string();
             assert!(reason.contains(key), "{key}: {reason}");

@@ -81,6 +81,8 @@ struct Grafting<'g, 'a> {
     draft: &'g mut Draft<'a>,
     record: Record,
     sites: Vec<Site>,
+    /// Names of volumes that can't be had, which is noted already.
+    missing: Vec<&'a str>,
     clashes: Vec<Clash>,
     warnings: Vec<Warning>,
 }
@@ -109,6 +111,7 @@ pub fn plan<'a>(
         draft,
         record: Record::new(asked.name, &template.hash, targets.iter().map(Target::name)),
         sites: Vec::new(),
+        missing: Vec::new(),
         clashes: Vec::new(),
         warnings: Vec::new(),
     };
@@ -164,8 +167,9 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     fn evaluation(&mut self, field: &str, line: Line, error: &EvaluationError) {
-        let place = self.place(field, line);
-        let message = error.message.clone();
+        let error = error.clone().within(field);
+        let place = self.place(&error.place, error.line.unwrap_or(line));
+        let message = error.message;
         self.refuse(Reason::Evaluation { graft: self.name(), place, message });
     }
 
@@ -223,7 +227,7 @@ fn text(
     let Some(json) = render(Some(node), bindings, item, field)? else { return Ok(None) };
     match serde_json::from_str::<Text<'_>>(&json) {
         Ok(text) => Ok(Some(text.to_string())),
-        Err(error) => Err(EvaluationError { message: format!("{field}: {error}") }),
+        Err(error) => Err(EvaluationError::new(error.to_string()).within(field)),
     }
 }
 
@@ -235,7 +239,7 @@ fn render<'t>(
     field: &str,
 ) -> Result<Option<Cow<'t, str>>, EvaluationError> {
     let Some(node) = node else { return Ok(None) };
-    node.render(bindings, item).map_err(|error| EvaluationError { message: format!("{field}: {}", error.message) })
+    node.render(bindings, item).map_err(|error| error.within(field))
 }
 
 /// A rendered list's items.
@@ -246,5 +250,5 @@ fn items<'j>(json: Option<&'j Cow<'_, str>>, field: &str) -> Result<Vec<&'j RawV
 
 /// Rendered JSON as what it has to be.
 fn read<'j, T: serde::Deserialize<'j>>(json: &'j str, field: &str) -> Result<T, EvaluationError> {
-    serde_json::from_str(json).map_err(|error| EvaluationError { message: format!("{field}: {error}") })
+    serde_json::from_str(json).map_err(|error| EvaluationError::new(error.to_string()).within(field))
 }

@@ -222,3 +222,25 @@ pub fn same(a: &str, b: &str) -> bool {
             _ => false,
         }
 }
+
+/// Whether everything that `part` says, `whole` says as well: the API server's defaults may have come to it.
+#[must_use]
+pub fn says_all(whole: &str, part: &str) -> bool {
+    use serde_json::Value;
+    fn within(whole: &Value, part: &Value) -> bool {
+        match (whole, part) {
+            (Value::Object(whole), Value::Object(part)) => {
+                part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| within(whole, part)))
+            }
+            (Value::Array(whole), Value::Array(part)) => {
+                whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| within(whole, part))
+            }
+            _ => whole == part,
+        }
+    }
+    whole == part
+        || match (serde_json::from_str(whole), serde_json::from_str(part)) {
+            (Ok(whole), Ok(part)) => within(&whole, &part),
+            _ => false,
+        }
+}

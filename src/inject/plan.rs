@@ -105,7 +105,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     }
     if draft.is_empty() {
         let done = not_applied.iter().any(|it| it.why == Why::Done);
-        let reason = match (done, not_applied.is_empty()) {
+        let reason = match (done, not_applied.is_empty() && warnings.is_empty()) {
             (true, _) => SkipReason::AlreadyDone,
             (_, true) => SkipReason::NothingAsked,
             (..) => SkipReason::NothingLeft,
@@ -171,7 +171,7 @@ impl<'a> Planner<'_, 'a> {
                     if !self.asked[index].may_be_left_out()
                         && let Some(earlier) = self.earlier_to_leave_out(&clashes)
                     {
-                        self.leave_out(earlier, clashes);
+                        self.give_way(earlier, clashes);
                         return Round::WithoutIt;
                     }
                     self.leave_out(index, clashes);
@@ -203,6 +203,15 @@ impl<'a> Planner<'_, 'a> {
         let reasons = clashes.into_iter().map(|clash| clash.reason).collect();
         let ignored = self.asked[index].may_be_left_out();
         self.states[index] = fail(reasons, ignored, &mut self.reasons, &mut self.warnings);
+    }
+
+    /// An earlier graft goes, for the sake of a later one that may not.
+    fn give_way(&mut self, index: GraftIndex, clashes: Vec<Clash>) {
+        for Clash { reason, .. } in clashes.into_iter().filter(|clash| clash.with == Some(index)) {
+            let reason = Box::new(reason);
+            self.states[index] = State::Out(Why::Ignored(reason.clone()));
+            self.warnings.push(Warning::GaveWay { graft: self.names[index].clone(), reason });
+        }
     }
 
     fn order(&self, draft: &Draft<'a>, records: &[Option<Record>]) -> Result<Vec<Slot>, Impossible> {

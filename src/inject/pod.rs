@@ -292,6 +292,8 @@ pub struct Volume<'a> {
     pub name: Text<'a>,
     /// Nothing can be written into it: its kind says so, or its source has `readOnly: true`.
     pub read_only: bool,
+    /// Its source, by kind: all members but the name.
+    pub source: Members<'a, Raw<'a>>,
 }
 
 /// Volume sources that the kubelet always mounts read-only (Kubernetes documentation, "Volumes").
@@ -328,6 +330,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
                         } else {
                             serde_json::from_str::<ReadOnly>(source.get()).is_ok_and(|source| source.read_only)
                         };
+                        volume.source.0.push((key, source));
                     }
                 }
                 Ok(volume)

@@ -37,6 +37,17 @@ pub fn quote(value: &str) -> String {
     }
 }
 
+/// How a word that looks like a boolean is meant literally.
+fn literally(key: &Key, parameter: Option<&str>) -> String {
+    let own = |parameter| format!(", or, to mean it literally, set {}.{parameter}", key.text.escape_debug());
+    parameter.map(own).unwrap_or_default()
+}
+
+/// Two values in a sentence.
+fn both(values: Option<&(String, String)>) -> String {
+    values.map(|(one, other)| format!(" ({} and {})", quote(one), quote(other))).unwrap_or_default()
+}
+
 /// Why a pod is denied, or, under `failurePolicy: Ignore`, goes in without a graft.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
@@ -49,18 +60,14 @@ pub enum Reason {
         problem: String,
     },
     /// A main key with a word that is neither a boolean nor meant as a value.
-    #[error(
-        "{key}: {} is not allowed here; write \"true\" or \"false\", or, to mean it literally, set the parameter's own key .{}",
-        quote(value),
-        "<parameter>"
-    )]
+    #[error("{key}: {} is not allowed here; write \"true\" or \"false\"{}", quote(value), literally(key, parameter.as_deref()))]
     NotBoolean {
         /// The key.
         key: Key,
         /// The value found.
         value: String,
-        /// The template.
-        template: String,
+        /// The template's primary parameter, which could be set to it by its own key.
+        parameter: Option<String>,
     },
     /// No template of this name.
     #[error("{key}: there is no template {template:?}; {}", suggestion(nearest.as_deref(), known))]
@@ -109,7 +116,7 @@ pub enum Reason {
         value: String,
     },
     /// A value on the main key and another one on the primary parameter's own.
-    #[error("{key} and {other} both set parameter {parameter:?}, to different values; keep one of them")]
+    #[error("{key} and {other} both set parameter {parameter:?}, to different values{}; keep one of them", both(values.as_ref()))]
     TwoValues {
         /// The main key.
         key: Key,
@@ -117,6 +124,8 @@ pub enum Reason {
         other: Key,
         /// The parameter.
         parameter: String,
+        /// Both values, unless the parameter is sensitive.
+        values: Option<(String, String)>,
     },
     /// A value that does not fit its parameter.
     #[error("{key}: {error}")]
@@ -254,6 +263,16 @@ pub enum Reason {
         /// Who has it.
         by: String,
     },
+    /// A volume of the name that ours would have, and of another kind.
+    #[error(
+        "{graft}: the pod has a volume {volume:?}, which is not the one of the template; rename it, or graft a named instance"
+    )]
+    VolumeName {
+        /// The graft.
+        graft: Name,
+        /// The volume.
+        volume: String,
+    },
     /// A port that another container which runs at the same time has.
     #[error("{graft}: container {container:?} wants {port}, which {by} has")]
     Port {
@@ -381,6 +400,7 @@ impl Reason {
             Self::Evaluation { .. } | Self::Rendered { .. } => "evaluation",
             Self::WrongOs { .. } | Self::HostNetwork { .. } | Self::ClassicSidecar { .. } => "impossible",
             Self::ContainerName { .. } => "container_name",
+            Self::VolumeName { .. } => "volume_name",
             Self::Port { .. } => "port",
             Self::MountPath { .. } => "mount_path",
             Self::Variable { .. } | Self::PodField { .. } => "different_values",
@@ -393,7 +413,7 @@ impl Reason {
     }
 
     /// Every word that [`label`](Self::label) can give, for metrics that are set up ahead.
-    pub const LABELS: [&'static str; 17] = [
+    pub const LABELS: [&'static str; 18] = [
         "bad_key",
         "bad_value",
         "two_values",
@@ -406,6 +426,7 @@ impl Reason {
         "evaluation",
         "impossible",
         "container_name",
+        "volume_name",
         "port",
         "mount_path",
         "different_values",
@@ -419,6 +440,13 @@ impl Reason {
 pub enum Warning {
     /// A graft was left out for a reason that would otherwise deny the pod.
     LeftOut(Box<Reason>),
+    /// A graft was left out because a later one, which may not be, does not go together with it.
+    GaveWay {
+        /// The graft that was left out.
+        graft: Name,
+        /// What stood against the later one.
+        reason: Box<Reason>,
+    },
     /// A target sets a variable itself, to another value than a graft would.
     VariableKept {
         /// The graft.
@@ -441,6 +469,9 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeftOut(reason) => write!(f, "left out: {reason}"),
+            Self::GaveWay { graft, reason } => {
+                write!(f, "{graft} is left out, as it does not go with another: {reason}")
+            }
             Self::VariableKept { graft, variable, container } => {
                 write!(
                     f,

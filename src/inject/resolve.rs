@@ -114,8 +114,12 @@ struct Graft<'g, 'a> {
 impl<'a> Graft<'_, 'a> {
     fn resolve(&self, resolved: &mut Resolved<'a>) {
         let asked_by = match self.group.main() {
-            Some((_, _, Main::No)) => {
-                resolved.not_applied.push(NotApplied { name: self.name, why: Why::Declined });
+            Some((level, _, Main::No)) => {
+                // A pod that declines what nobody asks for has asked for nothing.
+                let namespace = self.group.namespace.main.is_some_and(|(_, main)| main != Main::No);
+                if level == Level::Pod && namespace {
+                    resolved.not_applied.push(NotApplied { name: self.name, why: Why::Declined });
+                }
                 return;
             }
             Some((level, key, _)) => Some((level, key)),
@@ -209,6 +213,15 @@ impl<'a> Graft<'_, 'a> {
 
     /// A value for each parameter: the pod's, else the namespace's, else the default.
     fn bind(&self, template: &'a Template, mistakes: &mut Vec<(Level, Reason)>) -> Vec<Bound<'a>> {
+        if let Some((level, key, Main::Unclear(value))) = self.group.main() {
+            let primary = template.primary.and_then(|index| template.parameters.get(index));
+            let reason = Reason::NotBoolean {
+                key: Key::new(level, key),
+                value: value.to_owned(),
+                parameter: primary.map(|parameter| parameter.name.clone()),
+            };
+            mistakes.push((level, reason));
+        }
         for (level, said) in self.group.levels() {
             if let (Some((key, Main::Value(value))), None) = (said.main, template.primary) {
                 let reason = Reason::NoPrimary {
@@ -235,6 +248,7 @@ impl<'a> Graft<'_, 'a> {
                         key: Key::new(level, main_key),
                         other: Key::new(level, own_key),
                         parameter: parameter.name.clone(),
+                        values: (!parameter.sensitive).then(|| (main.to_owned(), own.to_owned())),
                     };
                     mistakes.push((level, reason));
                 }

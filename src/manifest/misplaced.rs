@@ -5,6 +5,23 @@ use serde_json::Value;
 use super::Place;
 use crate::inject::annotations;
 
+/// Whether the pod at a place has annotations of ours.
+pub fn asks(document: &Value, place: &Place, prefix: &str) -> bool {
+    keys(document, &format!("{}/metadata/annotations", place.pointer), prefix).next().is_some()
+}
+
+/// Annotations of ours on the pod that are no text, which Kubernetes refuses: the quotes are missing.
+pub fn unquoted(document: &Value, place: &Place, prefix: &str) -> Vec<String> {
+    let annotations = format!("{}/metadata/annotations", place.pointer);
+    let value = |key: &str| document.pointer(&annotations)?.get(key);
+    keys(document, &annotations, prefix)
+        .filter_map(|key| Some((key, value(key).filter(|value| !value.is_string())?)))
+        .map(|(key, value)| {
+            format!("annotation {key} is {value} and no text, which Kubernetes refuses; put it in quotes")
+        })
+        .collect()
+}
+
 /// What is said about keys of ours on an object, or as labels, instead of on the pod's annotations.
 pub fn around(document: &Value, place: &Place, prefix: &str) -> Vec<String> {
     let template = place.pointer.strip_prefix(&place.object).unwrap_or_default();

@@ -31,6 +31,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// The way from the object to something in its pod, as people write it: `spec.template.spec.containers[0]`.
+    #[must_use]
+    pub fn path(&self, in_pod: &str) -> String {
+        let template = self.pointer.strip_prefix(&self.object).unwrap_or_default();
+        let template = template.trim_start_matches('/').replace('/', ".");
+        if template.is_empty() { in_pod.to_owned() } else { format!("{template}.{in_pod}") }
+    }
+
     /// The pod as JSON, as its controller would create it. Nothing that the template has no place for is added, so
     /// that a path in this pod, behind [`pointer`](Self::pointer), is its path in the document.
     #[must_use]

@@ -1,8 +1,9 @@
 //! Additions to a YAML document written into its text: comments, quotes and layout around them stay.
 //!
 //! What is added goes where its neighbours are, in their indentation and flow or block style. An addition to what an
-//! alias or a merge key stands for can't be written there, nor one to a list right within a list; then there is no such text, and the caller writes the whole
-//! document anew. The caller also reads the text again, as only that proves that it says what it should.
+//! alias or a merge key stands for can't be written there, nor one to a list right within a list; then there is no such
+//! text, and the caller writes the whole document anew. The caller also reads the text again, as only that proves that
+//! it says what it should.
 
 use std::ops::Range;
 
@@ -11,10 +12,16 @@ use serde_json::{Value, json};
 use super::emit::{self, Style};
 use super::tree::{Kind, Node};
 
+/// How many characters a flow collection may have after an addition; a longer one becomes a block.
+const WIDE: usize = 120;
+
 /// The text of a document with what `patched` has beyond it; `None` where that can't be written into the text.
 pub fn splice(text: &str, node: &Node, patched: &Value) -> Option<String> {
     let style = Style { indent_lists: indents_lists(text, node).unwrap_or_default() };
     let mut splicer = Splicer { text, style, edits: Vec::new() };
+    if splicer.unfolds(node, patched) {
+        return None;
+    }
     splicer.node(node, patched)?;
     Some(splicer.apply())
 }
@@ -76,14 +83,15 @@ impl Splicer<'_> {
         }
     }
 
-    /// A member whose value changes. An empty one gives way to a block, unless the map is in flow style.
+    /// A member whose value changes.
     fn member(&mut self, map: &Node, key: &Node, member: &Node, value: &Value) -> Option<()> {
         let empty = match &member.kind {
             Kind::Scalar(scalar) => scalar.is_null(),
             Kind::List(items) => items.is_empty(),
             Kind::Map(members) => members.is_empty(),
         };
-        if !empty || member.span != member.defined {
+        let flow = self.is_flow(map);
+        if member.span != member.defined || !(empty || !flow && self.unfolds(member, value)) {
             return self.node(member, value);
         }
         let colon = self.text[key.span.end..].find(':')? + key.span.end + 1;
@@ -91,7 +99,7 @@ impl Splicer<'_> {
             return None;
         }
         let end = self.end(member)?.max(colon);
-        if self.is_flow(map) {
+        if flow {
             self.edits.push((colon..end, format!(" {}", emit::flow(value))));
         } else {
             let indent = self.column(key.span.start) + if value.is_array() && !self.style.indent_lists { 0 } else { 2 };
@@ -99,6 +107,27 @@ impl Splicer<'_> {
             self.insert_lines(end, &emit::indented(value, indent, self.style));
         }
         Some(())
+    }
+
+    /// An item of a block list that changes.
+    fn item(&mut self, item: &Node, value: &Value) -> Option<()> {
+        if !self.unfolds(item, value) {
+            return self.node(item, value);
+        }
+        let end = self.end(item)?;
+        let rest = self.text[end..].lines().next().unwrap_or_default();
+        let block = emit::indented(value, self.column(item.span.start), self.style);
+        // A comment behind it would get into a block scalar at its end.
+        rest.trim().is_empty().then(|| self.edits.push((item.span.start..end, block.trim().to_owned())))
+    }
+
+    /// Whether a value is better written as a block than in the brackets that it has: it is long, and no comment is lost.
+    fn unfolds(&self, node: &Node, value: &Value) -> bool {
+        node.span == node.defined
+            && self.is_flow(node)
+            && node.to_value() != *value
+            && emit::flow(value).len() > WIDE
+            && self.end(node).is_some_and(|end| !node.has_comments(&self.text[..end], node.span.start))
     }
 
     fn add_member(&mut self, map: &Node, members: &[(Node, Node)], name: &str, value: &Value) -> Option<()> {
@@ -129,7 +158,8 @@ impl Splicer<'_> {
                 extends(value, &item) && (left > later.len() || *value == item || !later.contains(&item))
             };
             if let Some(item) = rest.next_if(is_old) {
-                self.node(item, value)?;
+                let write = if flow { Self::node } else { Self::item };
+                write(self, item, value)?;
                 continue;
             }
             match (rest.peek(), flow) {
@@ -231,22 +261,25 @@ impl Splicer<'_> {
         Some(start)
     }
 
-    /// The bytes before this on its line.
     fn column(&self, at: usize) -> usize {
-        at - self.text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+        column(self.text, at)
     }
+}
+
+/// The bytes before this one on its line.
+fn column(text: &str, at: usize) -> usize {
+    at - text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
 /// Whether the first block list below a key is indented below it.
 fn indents_lists(text: &str, node: &Node) -> Option<bool> {
-    let column = |at: usize| at - text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     match &node.kind {
         Kind::Scalar(_) => None,
         Kind::List(items) => items.iter().find_map(|item| indents_lists(text, item)),
         Kind::Map(members) => members.iter().find_map(|(key, value)| match &value.kind {
             Kind::List(items) if !text[value.span.clone()].starts_with('[') => {
                 let dash = text[..items.first()?.span.start].trim_end().strip_suffix('-')?.len();
-                Some(column(dash) > column(key.span.start))
+                Some(column(text, dash) > column(text, key.span.start))
             }
             _ => indents_lists(text, value),
         }),

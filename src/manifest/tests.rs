@@ -200,6 +200,10 @@ fn annotations_where_nobody_reads_them_are_pointed_out() {
         ["Rollout/web: spec.template.metadata.annotations asks for grafts, which are made only in a cluster: \
           Rollout is no kind known here"]
     );
+    assert_eq!(
+        oddities("{kind: Pod, metadata: {annotations: {inject/a: yes, inject/b: 'yes', c: 1}}}"),
+        ["Pod: annotation inject/a is true and no text, which Kubernetes refuses; put it in quotes"]
+    );
     assert_eq!(oddities("{kind: Namespace, metadata: {annotations: {inject/a: 'true'}}}"), [""; 0]);
 }
 
@@ -271,6 +275,23 @@ fn flow_collections_stay_flow_collections() {
 fn no_line_is_only_blanks_unless_that_says_something() {
     assert_eq!(added("a: 1\n", "/s", json!("x\n\ny\n")), "a: 1\ns: |\n  x\n\n  y\n");
     assert_eq!(added("a: 1\n", "/s", json!("x\n \ny\n")), "a: 1\ns: |\n  x\n   \n  y\n");
+}
+
+#[test]
+fn a_flow_collection_that_grows_long_becomes_a_block() {
+    let long = json!({"name": "b", "text": "x".repeat(100)});
+    let block = format!("  name: b\n  text: {}\n", "x".repeat(100));
+    assert_eq!(
+        added("a: {m: 1} # c\nz: 1\n", "/a/b", long.clone()),
+        format!("a: # c\n  m: 1\n  b:\n{}z: 1\n", block.replace("  ", "    "))
+    );
+    assert_eq!(
+        added("- {m: 1}\n- 2\n", "/0/b", long.clone()),
+        format!("- m: 1\n  b:\n{}- 2\n", block.replace("  ", "    "))
+    );
+    assert_eq!(added("# c\n{m: 1}\n", "/b", long.clone()), format!("# c\nm: 1\nb:\n{block}"));
+    let commented = added("a: [m, # c\n  n]\n", "/a/-", long);
+    assert!(commented.starts_with("a: [m, # c\n  n, {name: b, text: xxx"), "{commented}");
 }
 
 #[test]
@@ -420,6 +441,27 @@ proptest! {
     fn any_text_splits_into_itself(stream in "\\PC*|[-. #%a:\n\r]{0,40}") {
         prop_assert_eq!(texts(&stream).concat(), stream.as_str());
         let _ = read(&stream);
+    }
+
+    #[test]
+    fn whatever_a_document_looks_like_its_rewriting_says_what_it_should(
+        lines in prop::collection::vec((0_usize..4, prop_oneof![
+            "[a-e]: ", "[a-e]: ([a-e]|'x'|\"y\"|1\\.0|~|\\{\\}|\\[\\]|\\*[a-c]|&[a-c] x|\\{a: 1, b: \\[x, ~\\]\\}|é|!!str 1)( # c)?",
+            "[a-e]: &[a-c]", "- ", "- ([a-e]|\\*[a-c]|\\{a: \\{\\}\\}|\\[\\]|a: 1|- 2|~)( # c)?", "[a-e]: [|>][+-]?( # c)?",
+            "# c", "", "<<: \\*[a-c]", "\\? [a-e]", ": x", "text", "\\]", "\\}", "[a-e]: \\[", "[a-e]: \\{ # c",
+        ]), 0..14),
+        end in prop_oneof![Just("\n"), Just("\r\n")], new in values(), seed: u64,
+    ) {
+        let text: String = lines.iter().map(|(indent, line)| format!("{}{line}{end}", "  ".repeat(*indent))).collect();
+        for document in read(&text).unwrap_or_default() {
+            let mut patched = document.value().clone();
+            add_somewhere(&mut patched, new.clone(), seed);
+            if patched.is_object() || patched.is_array() {
+                let rewritten = document.rewrite(&patched);
+                let again = read(&rewritten.text).map(|documents| documents[0].value.clone());
+                prop_assert_eq!(again, Ok(patched), "{}\n{}", text, rewritten.text);
+            }
+        }
     }
 
     #[test]

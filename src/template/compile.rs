@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::LoadOptions;
+use super::Part;
 use super::container::Parts;
 use super::diagnostic::Problems;
 use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
+use super::fields::Fields;
 use super::fields::{shorten, unexpected};
 use super::node::{Entry, MAX_LEAF, Node, write_string};
 use super::parameter::Type;
@@ -132,24 +134,24 @@ impl<'t> Compiler<'_, '_, 't> {
     }
 
     fn item(&mut self, tree: &'t Tree<'t>, field: Field) -> Option<Entry<Node>> {
-        self.entry(tree, |compiler| match tree.kind {
+        self.entry(tree, |compiler, _, _| match tree.kind {
             Kind::Map(_) => Some(compiler.members(tree, field, |key| CONTROL.contains(&key)).fold()),
             _ => compiler.node(tree, field),
         })
     }
 
-    /// Compiles an entry of a list: its `when` and `forEach`, then itself in their scope.
+    /// Compiles an entry of a list: its `when` and `forEach`, then itself, which may name what they bind.
     pub(super) fn entry<T>(
         &mut self,
         tree: &'t Tree<'t>,
-        compile: impl FnOnce(&mut Self) -> Option<T>,
+        compile: impl FnOnce(&mut Self, Option<&Expression>, Option<&Expression>) -> Option<T>,
     ) -> Option<Entry<T>> {
         let outer = self.names.in_for_each;
-        let for_each =
-            tree.get("forEach").and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
-        self.names.in_for_each |= tree.get("forEach").is_some();
+        let repeated = tree.get("forEach");
+        let for_each = repeated.and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
+        self.names.in_for_each |= repeated.is_some();
         let when = tree.get("when").and_then(|tree| self.condition(tree));
-        let value = self.within(tree, when.as_ref(), for_each.as_ref(), compile);
+        let value = compile(self, when.as_ref(), for_each.as_ref());
         self.names.in_for_each = outer;
         Some(Entry { when, for_each, value: value?, line: tree.place.line })
     }
@@ -198,10 +200,9 @@ impl<'t> Compiler<'_, '_, 't> {
             None
         })?;
         let parameters = self.names.parameters;
-        self.untyped |= style == Style::Typed && leaf.known_type(parameters).is_none();
-        if matches!(style, Style::Text | Style::Expanded)
-            && leaf.expressions().any(|expression| expression.known_type(parameters) == Some(Type::List))
-        {
+        let is_text = matches!(style, Style::Text | Style::Expanded);
+        self.untyped |= !is_text && leaf.known_type(parameters).is_none();
+        if is_text && leaf.expressions().any(|expression| expression.known_type(parameters) == Some(Type::List)) {
             self.problems
                 .error(place, "this must be text, and the expression gives a list")
                 .help("join(',') makes text of it; or repeat the entry with `forEach`");
@@ -276,6 +277,12 @@ impl Members {
     pub(super) fn take(&mut self, name: &str) -> Option<Node> {
         let index = self.0.iter().position(|(key, _)| **key == *name)?;
         Some(self.0.remove(index).1)
+    }
+
+    /// Takes a member out, with the line of its key.
+    pub(super) fn part(&mut self, name: &str, fields: &Fields<'_>) -> Option<Part> {
+        let (key, _) = fields.entry(name)?;
+        Some(Part { node: self.take(name)?, line: key.line })
     }
 
     /// What was not taken.

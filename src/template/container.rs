@@ -171,17 +171,14 @@ impl<'t> Compiler<'_, '_, 't> {
     /// `target`: what each target container gets.
     pub(super) fn target(&mut self, spec: &Fields<'t>) -> Option<TargetAdditions> {
         let (owner, tree) = spec.entry("target")?;
-        Fields::read(tree, owner, &["env", "envFrom", "volumeMounts"], self.problems)?;
+        let fields = Fields::read(tree, owner, &["env", "envFrom", "volumeMounts"], self.problems)?;
         let mut nodes = self.members(tree, Field::Container, |_| false);
         let rendered = self.tried(tree, &nodes);
         decode::strictly::<v1::Container>(&rendered, &[], self.options, self.problems);
         check::container(&rendered, None, self.problems);
         self.parts.target = Some(rendered);
-        Some(TargetAdditions {
-            env: nodes.take("env"),
-            env_from: nodes.take("envFrom"),
-            volume_mounts: nodes.take("volumeMounts"),
-        })
+        let mut part = |name| nodes.part(name, &fields);
+        Some(TargetAdditions { env: part("env"), env_from: part("envFrom"), volume_mounts: part("volumeMounts") })
     }
 
     /// `pod`: what the pod itself gets.
@@ -206,11 +203,12 @@ impl<'t> Compiler<'_, '_, 't> {
             decode::strictly::<Vec<v1::HostAlias>>(aliases, &[], self.options, self.problems);
         }
         check::pod(&rendered, self.problems);
+        let mut part = |name| nodes.part(name, &fields);
         Some(PodAdditions {
-            labels: nodes.take("labels"),
-            annotations: nodes.take("annotations"),
-            image_pull_secrets: nodes.take("imagePullSecrets"),
-            host_aliases: nodes.take("hostAliases"),
+            labels: part("labels"),
+            annotations: part("annotations"),
+            image_pull_secrets: part("imagePullSecrets"),
+            host_aliases: part("hostAliases"),
         })
     }
 }

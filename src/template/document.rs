@@ -237,6 +237,11 @@ impl<'t> Compiler<'_, '_, 't> {
         compile: impl Fn(&mut Self, &'t Tree<'t>) -> Option<T>,
     ) -> Vec<Entry<T>> {
         let items = spec.get(name).and_then(|tree| list(tree, self.problems)).unwrap_or_default();
-        items.iter().filter_map(|item| self.entry(item, |compiler| compile(compiler, item))).collect()
+        let entry = |item| {
+            self.entry(item, |compiler, when, for_each| {
+                compiler.within(item, when, for_each, |compiler| compile(compiler, item))
+            })
+        };
+        items.iter().filter_map(entry).collect()
     }
 }

@@ -22,6 +22,7 @@ use code::Code;
 use data::Data;
 use evaluate::fail;
 
+use super::Line;
 use super::node::MAX_ITEMS;
 use super::parameter::{Parameter, Type, Value};
 
@@ -195,6 +196,33 @@ pub struct ExpressionError {
 pub struct EvaluationError {
     /// What went wrong, without the leaf's name.
     pub message: String,
+    /// The leaf, as far as its parents have been named: `env[0].value`.
+    pub place: String,
+    /// The line of the innermost list entry around the leaf.
+    pub line: Option<Line>,
+}
+
+impl EvaluationError {
+    /// An error of a leaf that its parents have yet to name.
+    #[must_use]
+    pub const fn new(message: String) -> Self {
+        Self { message, place: String::new(), line: None }
+    }
+
+    /// The same error, seen from the map that has it under `key`.
+    #[must_use]
+    pub fn within(mut self, key: &str) -> Self {
+        let dot = if self.place.is_empty() || self.place.starts_with('[') { "" } else { "." };
+        self.place = format!("{key}{dot}{}", self.place);
+        self
+    }
+
+    /// The same error, seen from the list that has it in its entry `index`, written on `line`.
+    #[must_use]
+    pub fn at(self, index: usize, line: Line) -> Self {
+        let line = self.line.or(Some(line));
+        Self { line, ..self.within(&format!("[{index}]")) }
+    }
 }
 
 /// What an expression names.

@@ -81,7 +81,7 @@ impl Node {
                     out.push_str(separator);
                     write_string(key, out);
                     out.push(':');
-                    if node.write(variables, item, out)? {
+                    if node.write(variables, item, out).map_err(|error| error.within(key))? {
                         separator = ",";
                     } else {
                         out.truncate(start);
@@ -92,8 +92,8 @@ impl Node {
             Self::List(entries) => {
                 out.push('[');
                 let mut separator = "";
-                for entry in entries {
-                    entry.each(variables, item, |node, item| {
+                for (index, entry) in entries.iter().enumerate() {
+                    let written = entry.each(variables, item, |node, item| {
                         let start = out.len();
                         out.push_str(separator);
                         if node.write(variables, item, out)? {
@@ -102,14 +102,15 @@ impl Node {
                             out.truncate(start);
                         }
                         Ok::<_, EvaluationError>(())
-                    })?;
+                    });
+                    written.map_err(|error| error.at(index, entry.line))?;
                 }
                 out.push(']');
             }
         }
         if out.len() > MAX_NODE {
             let message = format!("the rendered part is longer than {} KiB", MAX_NODE / 1024);
-            return Err(EvaluationError { message });
+            return Err(EvaluationError::new(message));
         }
         Ok(true)
     }

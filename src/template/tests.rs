@@ -2,6 +2,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::node::Node;
 use super::*;
 
@@ -65,6 +67,8 @@ fn a_container_is_verified_where_a_type_shows_only_in_a_request() {
         ("'x:{{ params.p }}'", false),
         ("'{{ target.image }}'", true),
         ("'{{ params.s == \"\" ? target.image : params.s }}'", true),
+        ("b, args: '{{ target.args }}'", true),
+        ("b, args: ['{{ target.name }}']", false),
     ] {
         let template = template(&format!("{parameters}  sidecars: [{{name: a, image: {image}}}]\n"));
         assert_eq!(template.sidecars[0].value.verify, verify, "{image}");
@@ -201,6 +205,7 @@ fn hostile_files_are_refused_in_bounded_time() {
         "a: ".repeat(MAX_FILE / 3),
         "x".repeat(MAX_FILE + 1),
         "--- {}\n".repeat(MAX_FILE / 7),
+        "---\n".repeat(MAX_FILE / 4),
         "\"".repeat(MAX_FILE),
         "&a ".repeat(MAX_FILE / 3),
         "!!x ".repeat(MAX_FILE / 4),
@@ -233,7 +238,7 @@ fn hostile_files_are_refused_in_bounded_time() {
 
 #[test]
 fn empty_documents_are_passed_over() {
-    for text in [String::new(), "# nothing\n".to_owned(), "---\n".repeat(MAX_FILE / 4), "---\n~\n---\n".to_owned()] {
+    for text in [String::new(), "# nothing\n".to_owned(), "---\n".repeat(1000), "---\n~\n---\n".to_owned()] {
         assert!(load_in_time(text).unwrap().templates.is_empty());
     }
 }
@@ -250,4 +255,29 @@ fn large_files_of_ordinary_templates_load_in_bounded_time() {
     };
     let loaded = load_in_time((0..1000).map(document).collect()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(loaded.templates.len(), 1000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_broken_file_gets_an_answer_that_fits_it(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize, "[]{}\\[:,&*!|>%#'\"\n\t a0é日$.-]{0,4}"), 1..4)
+    ) {
+        let mut text = include_str!("../../tests/fixtures/templates/good/everything.yaml").to_owned();
+        for (at, removed, inserted) in edits {
+            let start = text.floor_char_boundary(at.index(text.len()));
+            let end = text.floor_char_boundary((start + removed).min(text.len()));
+            text.replace_range(start..end, &inserted);
+        }
+        if let Err(error) = load_text(&text) {
+            prop_assert!(!error.diagnostics.is_empty());
+            for diagnostic in &error.diagnostics {
+                let before = &text[..diagnostic.range.start];
+                prop_assert_eq!(diagnostic.line as usize, before.matches('\n').count() + 1, "{}", error);
+                prop_assert!(!text[diagnostic.range.clone()].contains('\n'));
+            }
+            prop_assert!(error.to_string().starts_with("error: "));
+        }
+    }
 }

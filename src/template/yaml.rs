@@ -73,19 +73,20 @@ pub(super) fn documents(text: &str) -> impl Iterator<Item = Document<'_>> {
     })
 }
 
-/// The line and byte range of each document. A line that begins with `---` ends a document whatever it stands in, as
-/// YAML 1.2 says in section 9.1.2.
+/// The line and byte range of each document. A line that begins with `---` ends a document whatever it stands in (YAML
+/// 1.2, 9.1.2); directives, comments and empty documents count to the next one.
 fn split(text: &str) -> impl Iterator<Item = (Line, Range<usize>)> {
     let mut starts = vec![(0, 0)];
+    let mut content = false;
     let mut offset = 0;
-    for (line, content) in (0..).zip(text.split_inclusive('\n')) {
-        let marker = content
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        if marker && offset > 0 {
-            starts.push((line, offset));
+    for (number, line) in (0..).zip(text.split_inclusive('\n')) {
+        let marker = line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        if marker.is_some() && content {
+            starts.push((number, offset));
+            content = false;
         }
-        offset += content.len();
+        content |= !marker.unwrap_or(line).trim().is_empty() && !line.starts_with(['#', '%']);
+        offset += line.len();
     }
     let ends: Vec<_> = starts.iter().skip(1).map(|&(_, start)| start).chain([offset]).collect();
     starts.into_iter().zip(ends).map(|((line, start), end)| (line, start..end))
@@ -312,5 +313,52 @@ impl<'de> Deserialize<'de> for Kind<'de> {
         }
 
         deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roots(text: &str) -> Vec<Result<String, String>> {
+        let show = |tree: &Tree<'_>| format!("{}:{} {}", tree.place.line, tree.place.column, tree.noun());
+        documents(text)
+            .filter_map(|document| document.root.transpose())
+            .map(|root| root.as_ref().map(show).map_err(|error| error.message.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn documents_are_told_apart_as_yaml_does() {
+        for (text, found) in [
+            ("a: 1", vec!["1:1 a map"]),
+            ("a: 1\n---\n[b]\n", vec!["1:1 a map", "3:1 a list"]),
+            ("---\na: 1\n...\n---\nb: 1", vec!["2:1 a map", "5:1 a map"]),
+            ("%YAML 1.2\n---\na: 1\n", vec!["3:1 a map"]),
+            ("# x\n---\n# y\n---\n\n---\na: 1\n---\n", vec!["7:1 a map"]),
+            ("--- {a: 1}\n--- [b]\r\n---\r\nc: |\r\n  ---\r\n", vec!["1:5 a map", "2:5 a list", "4:1 a map"]),
+            ("\u{feff}a: 1\n", vec!["1:1 a map"]),
+            ("---x: 1\n", vec!["1:1 a map"]),
+            ("", vec![]),
+        ] {
+            let found: Vec<_> = found.into_iter().map(|found| Ok(found.to_owned())).collect();
+            assert_eq!(roots(text), found, "{text}");
+        }
+        assert!(matches!(&roots("a: [\n---\nb: 1")[..], [Err(_), Ok(_)]));
+        assert!(matches!(&roots("a: 1\n...\nb: 1")[..], [Err(_)]));
+    }
+
+    #[test]
+    fn scalars_are_read_as_kubernetes_users_expect() {
+        let text = "[0644, 0o17, 0x1f, 1.5, 1e3, yes, On, true, ~, null, '5', 2026-11-20, 12:30, \"\\ud83d\\ude00\"]";
+        let document = documents(text).next().unwrap();
+        let root = document.root.unwrap().unwrap();
+        let shown: Vec<_> = root.items().iter().map(|item| format!("{:?}", item.kind)).collect();
+        assert_eq!(
+            shown.join(" "),
+            "Number(Number(420)) Number(Number(15)) Number(Number(31)) Number(Number(1.5)) Number(Number(1000.0)) \
+             Text(\"yes\") Text(\"On\") Bool(true) Null Null Text(\"5\") Text(\"2026-11-20\") Text(\"12:30\") Text(\"😀\")"
+        );
+        assert_eq!(&text[root.items()[13].place.range.clone()], "\"\\ud83d\\ude00\"");
     }
 }

@@ -24,14 +24,12 @@ fn answer(body: &[u8], snapshot: &Snapshot) -> String {
 
 /// Asserts every answer, and shows all that differ.
 fn assert_answers(snapshot: &Snapshot, table: impl IntoIterator<Item = (String, Vec<u8>, &'static str)>) {
-    let mut differ = String::new();
-    for (what, body, wanted) in table {
+    let differ = table.into_iter().filter_map(|(what, body, wanted)| {
         let found = answer(&body, snapshot);
-        if found != wanted {
-            differ.push_str(&format!("{what}\n  wanted {wanted:?}\n  found  {found:?}\n"));
-        }
-    }
-    assert!(differ.is_empty(), "\n{differ}");
+        (found != wanted).then(|| format!("\n{what}\n  wanted {wanted:?}\n  found  {found:?}"))
+    });
+    let differ: String = differ.collect();
+    assert!(differ.is_empty(), "{differ}");
 }
 
 /// A review of the creation of a pod that is this JSON text.
@@ -52,9 +50,12 @@ fn bytes_that_are_no_review() {
         (b"\xef\xbb\xbf{}", "HTTP 400: the body is no AdmissionReview: expected value at line 1 column 1"),
         (b"{\"kind\":\"\xff\"}", "HTTP 400: the body is not UTF-8: byte 9 is wrong"),
         (b"{} {}", "HTTP 400: the body is no AdmissionReview: trailing characters at line 1 column 4"),
-        (b"null", "HTTP 400: ?"),
-        (b"[]", "HTTP 400: ?"),
-        (b"{}", "HTTP 400: ?"),
+        (
+            b"null",
+            "HTTP 400: the body is no AdmissionReview: invalid type: null, expected an AdmissionReview at line 1 column 4",
+        ),
+        (b"[]", "HTTP 400: the body is \"\" of \"\"; wanted is AdmissionReview of admission.k8s.io/v1"),
+        (b"{}", "HTTP 400: the body is \"\" of \"\"; wanted is AdmissionReview of admission.k8s.io/v1"),
         (pod.as_bytes(), "HTTP 400: the body is \"Pod\" of \"v1\"; wanted is AdmissionReview of admission.k8s.io/v1"),
     ];
     let shown = |body| String::from_utf8_lossy(body).into_owned();
@@ -66,14 +67,32 @@ fn reviews_that_lack_something() {
     let head = r#""apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview""#;
     let old = r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview","request":{"uid":"u"}}"#;
     let table = [
-        (old.to_owned(), "HTTP 400: ?"),
+        (
+            old.to_owned(),
+            "HTTP 400: the body is \"AdmissionReview\" of \"admission.k8s.io/v1beta1\"; wanted is AdmissionReview of admission.k8s.io/v1",
+        ),
         (format!("{{{head}}}"), "HTTP 400: the AdmissionReview has no request"),
         (format!(r#"{{{head},"request":null}}"#), "HTTP 400: the AdmissionReview has no request"),
-        (format!(r#"{{{head},"request":[]}}"#), "HTTP 400: ?"),
-        (format!(r#"{{{head},"request":"x"}}"#), "HTTP 400: ?"),
-        (format!(r#"{{{head},"request":{{}}}}"#), "HTTP 400: ?"),
-        (format!(r#"{{{head},"request":{{"uid":""}}}}"#), "HTTP 400: ?"),
-        (format!(r#"{{{head},"request":{{"uid":{{}}}}}}"#), "HTTP 400: ?"),
+        (
+            format!(r#"{{{head},"request":[]}}"#),
+            "HTTP 400: the AdmissionReview has no request.uid, which the answer must carry",
+        ),
+        (
+            format!(r#"{{{head},"request":"x"}}"#),
+            "HTTP 400: the body is no AdmissionReview: request: invalid type: string \"x\", expected a request at line 1 column 74",
+        ),
+        (
+            format!(r#"{{{head},"request":{{}}}}"#),
+            "HTTP 400: the AdmissionReview has no request.uid, which the answer must carry",
+        ),
+        (
+            format!(r#"{{{head},"request":{{"uid":""}}}}"#),
+            "HTTP 400: the AdmissionReview has no request.uid, which the answer must carry",
+        ),
+        (
+            format!(r#"{{{head},"request":{{"uid":{{}}}}}}"#),
+            "HTTP 400: the body is no AdmissionReview: request.uid: invalid type: map, expected a string at line 1 column 80",
+        ),
         // Nothing is known of it but its identity: it creates no pod.
         (format!(r#"{{{head},"request":{{"uid":"u"}}}}"#), "allowed"),
     ];
@@ -83,19 +102,49 @@ fn reviews_that_lack_something() {
 #[test]
 fn objects_that_are_no_pod() {
     let table = [
-        ("null", "400 BadRequest: ?"),
-        ("5", "400 BadRequest: ?"),
-        ("[]", "400 BadRequest: ?"),
-        (r#"{"metadata":"x"}"#, "400 BadRequest: ?"),
-        (r#"{"metadata":{"annotations":["inject/x"]}}"#, "400 BadRequest: ?"),
-        (r#"{"metadata":{"annotations":{"inject/x":["true"]}}}"#, "400 BadRequest: ?"),
-        (r#"{"spec":{"containers":{}}}"#, "400 BadRequest: ?"),
-        (r#"{"spec":{"containers":[{"name":"a"},"b"]}}"#, "400 BadRequest: ?"),
-        (r#"{"spec":{"containers":[{"name":"a"},{"env":5}]}}"#, "400 BadRequest: ?"),
-        (r#"{"spec":{"containers":[{"ports":[{"containerPort":"http"}]}]}}"#, "400 BadRequest: ?"),
-        (r#"{"spec":{"volumes":[5]}}"#, "400 BadRequest: ?"),
-        (r#"{"spec":{"hostNetwork":"yes"}}"#, "400 BadRequest: ?"),
-        (r#"{"spec":{"securityContext":{"runAsUser":1e400}}}"#, "400 BadRequest: ?"),
+        ("null", "400 BadRequest: request.object: a pod is wanted, null was found"),
+        ("5", "400 BadRequest: request.object: invalid type: integer `5`, expected a pod at line 1 column 183"),
+        ("[]", "400 BadRequest: request.object: invalid type: sequence, expected a pod at line 1 column 184"),
+        (
+            r#"{"metadata":"x"}"#,
+            "400 BadRequest: request.object.metadata: invalid type: string \"x\", expected metadata at line 1 column 197",
+        ),
+        (
+            r#"{"metadata":{"annotations":["inject/x"]}}"#,
+            "400 BadRequest: request.object.metadata.annotations: invalid type: sequence, expected a map at line 1 column 210",
+        ),
+        (
+            r#"{"metadata":{"annotations":{"inject/x":["true"]}}}"#,
+            "400 BadRequest: request.object.metadata.annotations.inject/x: invalid type: sequence, expected a string at line 1 column 222",
+        ),
+        (
+            r#"{"spec":{"containers":{}}}"#,
+            "400 BadRequest: request.object.spec.containers: invalid type: map, expected a sequence at line 1 column 204",
+        ),
+        (
+            r#"{"spec":{"containers":[{"name":"a"},"b"]}}"#,
+            "400 BadRequest: request.object.spec.containers[1]: invalid type: string \"b\", expected a container at line 1 column 221",
+        ),
+        (
+            r#"{"spec":{"containers":[{"name":"a"},{"env":5}]}}"#,
+            "400 BadRequest: request.object.spec.containers[1].env: invalid type: integer `5`, expected a sequence at line 1 column 226",
+        ),
+        (
+            r#"{"spec":{"containers":[{"ports":[{"containerPort":"http"}]}]}}"#,
+            "400 BadRequest: request.object.spec.containers[0].ports[0].containerPort: invalid type: string \"http\", expected i64 at line 1 column 238",
+        ),
+        (
+            r#"{"spec":{"volumes":[5]}}"#,
+            "400 BadRequest: request.object.spec.volumes[0]: invalid type: integer `5`, expected a volume at line 1 column 203",
+        ),
+        (
+            r#"{"spec":{"hostNetwork":"yes"}}"#,
+            "400 BadRequest: request.object.spec.hostNetwork: invalid type: string \"yes\", expected a boolean at line 1 column 210",
+        ),
+        (
+            r#"{"spec":{"securityContext":{"runAsUser":1e400}}}"#,
+            "400 BadRequest: request.object.spec.securityContext.runAsUser: number out of range at line 1 column 227",
+        ),
         // What a pod lacks is for the API server to say.
         ("{}", "allowed"),
         (r#"{"metadata":null,"spec":null}"#, "allowed"),
@@ -122,20 +171,76 @@ fn deep_nesting() {
 fn annotations_that_are_wrong() {
     let snapshot = crate::builtin::snapshot();
     let table = [
-        ("inject/", "true", "403 Forbidden: ?"),
-        ("inject/a/b", "true", "403 Forbidden: ?"),
-        (".inject/log-shipper", "true", "403 Forbidden: ?"),
-        ("inject/log-shipper", "\"/var/log\"", "403 Forbidden: ?"),
-        ("inject/log-shipper", "/a\nrestartPolicy: Never", "403 Forbidden: ?"),
-        ("inject/log-shipper", "{{ object.spec }}", "403 Forbidden: ?"),
-        ("inject/wait-for-db", "$(reboot)", "403 Forbidden: ?"),
-        ("inject/wait-for-db", "db; reboot", "403 Forbidden: ?"),
-        ("inject/wait-for-db", "-e", "403 Forbidden: ?"),
-        ("inject/wait-for-db.port", "5432 # the port", "403 Forbidden: ?"),
-        ("inject/wait-for-service", "a, `reboot`", "403 Forbidden: ?"),
-        ("inject/set-env", "{\"A\": 1}", "403 Forbidden: ?"),
-        ("inject/set-env", "A B=1", "403 Forbidden: ?"),
-        ("inject/log-shipper.containers", "[]", "403 Forbidden: ?"),
+        (
+            "inject/",
+            "true",
+            "403 Forbidden: annotation inject/: the template \"\" after inject/ must be 1 to 40 lower case letters, digits and '-'",
+        ),
+        (
+            "inject/a/b",
+            "true",
+            "403 Forbidden: annotation inject/a/b: the template \"a/b\" after inject/ must be 1 to 40 lower case letters, digits and '-'",
+        ),
+        (
+            ".inject/log-shipper",
+            "true",
+            "403 Forbidden: annotation .inject/log-shipper: the instance \"\" before .inject/ must be 1 to 20 lower case letters, digits and '-'",
+        ),
+        (
+            "inject/log-shipper",
+            "\"/var/log\"",
+            "403 Forbidden: annotation inject/log-shipper: \"\\\"/var/log\\\"\" does not match ^/; allowed: text matching ^/",
+        ),
+        (
+            "inject/log-shipper",
+            "/a\nrestartPolicy: Never",
+            "403 Forbidden: 2 problems:\n- log-shipper: sharedVolumes (built-in/log-shipper.yaml:24): mount path \"/a\\nrestartPolicy: Never\" has a : in it; write an absolute path without .. and : that is none of / /proc /sys /dev\n- log-shipper: sidecars (built-in/log-shipper.yaml:30): volume \"logs\" of the template is not there for this pod",
+        ),
+        (
+            "inject/log-shipper",
+            "{{ object.spec }}",
+            "403 Forbidden: annotation inject/log-shipper: \"{{ object.spec }}\" does not match ^/; allowed: text matching ^/",
+        ),
+        (
+            "inject/wait-for-db",
+            "$(reboot)",
+            "403 Forbidden: annotation inject/wait-for-db: \"$(reboot)\" does not match ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$; allowed: text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$",
+        ),
+        (
+            "inject/wait-for-db",
+            "db; reboot",
+            "403 Forbidden: annotation inject/wait-for-db: \"db; reboot\" does not match ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$; allowed: text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$",
+        ),
+        (
+            "inject/wait-for-db",
+            "-e",
+            "403 Forbidden: annotation inject/wait-for-db: \"-e\" does not match ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$; allowed: text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$",
+        ),
+        (
+            "inject/wait-for-db.port",
+            "5432 # the port",
+            "403 Forbidden: annotation inject/wait-for-db.port: \"5432 # the port\" is not an integer; allowed: an integer from 0 to 65535",
+        ),
+        (
+            "inject/wait-for-service",
+            "a, `reboot`",
+            "403 Forbidden: annotation inject/wait-for-service: item 2, \"`reboot`\", does not match ^([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$; allowed: a list of at most 64 items, each text of at least 1 characters matching ^([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$",
+        ),
+        (
+            "inject/set-env",
+            "{\"A\": 1}",
+            "403 Forbidden: annotation inject/set-env: item 1, \"{\\\"A\\\": 1}\", does not match ^[a-zA-Z_][-._a-zA-Z0-9]*=; allowed: a list of at most 64 items, each text matching ^[a-zA-Z_][-._a-zA-Z0-9]*=",
+        ),
+        (
+            "inject/set-env",
+            "A B=1",
+            "403 Forbidden: annotation inject/set-env: item 1, \"A B=1\", does not match ^[a-zA-Z_][-._a-zA-Z0-9]*=; allowed: a list of at most 64 items, each text matching ^[a-zA-Z_][-._a-zA-Z0-9]*=",
+        ),
+        (
+            "inject/log-shipper.containers",
+            "[]",
+            "403 Forbidden: annotation inject/log-shipper.containers: the list is empty; write container names separated by commas",
+        ),
     ];
     let table = table.map(|(key, value, wanted)| {
         let template = key.split('.').next().unwrap();
@@ -147,4 +252,46 @@ fn annotations_that_are_wrong() {
         (format!("{key}: {value}"), review(&pod.to_string()), wanted)
     });
     assert_answers(&snapshot, table);
+}
+
+/// A template that looks at the pod needs it as a tree, which is not made of any depth.
+#[test]
+fn a_pod_too_deep_to_be_looked_at() {
+    let snapshot = crate::properties::make::all_templates();
+    for depth in [200, 100_000] {
+        let deep = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let pod = format!(
+            r#"{{"metadata":{{"annotations":{{"inject/meta":"true"}}}},"spec":{{"containers":[{{"name":"web"}}],"future":{deep}}}}}"#
+        );
+        let answer = answer(&review(&pod), &snapshot);
+        assert!(answer.starts_with("403 Forbidden: meta: when (templates.yaml:"), "{answer}");
+        assert!(answer.contains("the pod can't be read as a tree: recursion limit exceeded"), "{answer}");
+    }
+}
+
+/// However much a pod asks for, the answer is short.
+#[test]
+fn annotations_without_measure() {
+    let snapshot = crate::builtin::snapshot();
+    let pod = |annotations: Value| {
+        review(
+            &json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "web"}]}}).to_string(),
+        )
+    };
+
+    let many: Value = (0..1_000).map(|n| (format!("a{n}.inject/set-env"), json!("A=1"))).collect();
+    let wanted = "403 Forbidden: the pod asks for 1000 grafts; at most 64 are allowed";
+    assert_eq!(answer(&pod(many), &snapshot), wanted);
+
+    let long = "x,".repeat(128 * 1024);
+    for key in ["inject/log-shipper", "inject/set-env", "inject/wait-for-service", "inject/nobody"] {
+        let answer = answer(&pod(json!({ key: long })), &snapshot);
+        assert!(answer.starts_with(&format!("403 Forbidden: annotation {key}: ")), "{answer}");
+        assert!(answer.len() < 1_000, "{} bytes", answer.len());
+    }
+
+    let wrong: Value = (0..1_000).map(|n| (format!("a{n}.inject/nobody"), json!(long[..1_000]))).collect();
+    let answer = answer(&pod(wrong), &snapshot);
+    assert!(answer.starts_with("403 Forbidden: 1000 problems:\n- annotation a0.inject/nobody: "), "{answer}");
+    assert!(answer.chars().count() <= 16 * 1024 + "403 Forbidden: ".len(), "{} characters", answer.chars().count());
 }

@@ -197,6 +197,23 @@ fn when_one_is_refused_nothing_comes_out_and_every_reason_is_said() {
 }
 
 #[test]
+fn a_pod_that_is_none_is_refused_only_if_it_asks() {
+    let job = |annotations: &str| {
+        format!(
+            "apiVersion: batch/v1\nkind: Job\nspec: {{template: {{metadata: {{annotations: {annotations}}}, spec: {{containers: 5}}}}}}\n"
+        )
+    };
+    let silent = job("{}");
+    let passed = run(["inject"], &silent);
+    assert_eq!((passed.code, passed.out.as_str(), passed.err.as_str()), (0, silent.as_str(), ""));
+    let refused = run(["inject"], &job("{inject/set-env: A=b}"));
+    assert_eq!(
+        (refused.code, refused.out.as_str(), refused.err.as_str()),
+        (1, "", "stdin: Job: error: spec.template.spec.containers: invalid type: integer `5`, expected a sequence\n")
+    );
+}
+
+#[test]
 fn an_object_keeps_its_namespace_and_others_get_the_options() {
     let template = "apiVersion: podgraft.dev/v1alpha1\nkind: InjectionTemplate\nmetadata: {name: own, namespace: shop}\nspec:\n  description: Of the shop.\n  target: {env: [{name: A, value: b}]}\n";
     let files = directory(&[("templates/own.yaml", template)]);

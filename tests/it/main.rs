@@ -1,5 +1,7 @@
 //! The integration tests, one binary.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
+
 mod bad_input;
 mod builtin;
 mod certs;
@@ -7,6 +9,7 @@ mod cli;
 mod golden;
 mod http;
 mod layers;
+mod manifest;
 mod process;
 mod promises;
 mod properties;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Applies a patch of `add` operations.
 pub fn apply(pod: &mut Value, patch: &str) {
@@ -35,10 +35,10 @@ pub fn keep(pod: &str, patch: &str) -> Value {
 const STATUS: &str = "/metadata/annotations/podgraft.dev~1status";
 
 /// Whether `after` still has everything that `before` has: each member of a map, each item of a list in its order. A
-/// `null` counts as absent. The error is the path of what is lost.
+/// `null` may become a list or a map, as it counts as absent. The error is the path of what is lost.
 fn contained(before: &Value, after: &Value, path: &str) -> Result<(), String> {
     match (before, after) {
-        (Value::Null, _) => Ok(()),
+        (Value::Null, Value::Array(_) | Value::Object(_)) => Ok(()),
         (Value::Object(before), Value::Object(after)) => before.iter().try_for_each(|(key, value)| {
             let path = format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
             match after.get(key) {
@@ -93,7 +93,7 @@ pub fn problems(pod: &Value) -> BTreeSet<String> {
         }
         for mount in list(&container["volumeMounts"]) {
             let path = text(&mount["mountPath"]);
-            unique.add(format!("mount path {path} in {name}"));
+            unique.add(format!("mount path {} in {name}", clean(&path)));
             if !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
                 problems.insert(format!("{name} mounts {}, which is no volume", mount["name"]));
             }
@@ -102,7 +102,7 @@ pub fn problems(pod: &Value) -> BTreeSet<String> {
             }
         }
         for device in list(&container["volumeDevices"]) {
-            unique.add(format!("mount path {} in {name}", text(&device["devicePath"])));
+            unique.add(format!("mount path {} in {name}", clean(&text(&device["devicePath"]))));
         }
         let runs_on = kind == "container" || container["restartPolicy"] == "Always";
         for port in list(&container["ports"]) {
@@ -132,6 +132,11 @@ pub fn problems(pod: &Value) -> BTreeSet<String> {
     problems
 }
 
+/// A path without what makes no difference.
+fn clean(path: &str) -> String {
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).flat_map(|part| ["/", part]).collect()
+}
+
 /// Every container of a pod, with what it is.
 pub fn containers(spec: &Value) -> Vec<(&'static str, &Value)> {
     [("init container", "initContainers"), ("container", "containers"), ("ephemeral container", "ephemeralContainers")]
@@ -153,4 +158,52 @@ impl Unique {
             self.repeated.insert(format!("{thing} twice"));
         }
     }
+}
+
+#[test]
+fn what_is_taken_away_is_seen() {
+    let before = json!({"a": 1, "list": [{"name": "x", "y": {"z": [1, 2]}}, {"name": "w"}], "none": null});
+    let kept = json!({"list": [{"name": "new"}, {"y": {"z": [0, 1, 2]}, "name": "x", "more": 1}, {"name": "w"}], "none": [], "a": 1});
+    assert_eq!(contained(&before, &kept, ""), Ok(()));
+    for (path, after) in [
+        ("/a", json!({"list": before["list"]})),
+        ("/a", json!({"a": 2, "list": before["list"]})),
+        ("/a", json!({"a": [1], "list": before["list"]})),
+        ("/none", json!({"a": 1, "list": before["list"]})),
+        ("/none", json!({"a": 1, "list": before["list"], "none": 1})),
+        ("/list/1", json!({"a": 1, "list": [{"name": "w"}, {"name": "x", "y": {"z": [1, 2]}}]})),
+        ("/list/0", json!({"a": 1, "list": [{"name": "x", "y": {"z": [2, 1]}}, {"name": "w"}]})),
+    ] {
+        assert_eq!(contained(&before, &after, ""), Err(path.to_owned()), "{after}");
+    }
+}
+
+#[test]
+fn what_core_v1_refuses_is_seen() {
+    let container = |name: &str| {
+        json!({
+            "name": name,
+            "image": "a",
+            "volumeMounts": [{"name": "v", "mountPath": "/a"}, {"name": "w", "mountPath": "/a/"}],
+            "ports": [{"containerPort": 1, "hostPort": 2}],
+            "lifecycle": {},
+        })
+    };
+    let pod = json!({"spec": {
+        "initContainers": [container("i")],
+        "containers": [container("c"), container("c")],
+        "volumes": [{"name": "v"}, {"name": "v"}],
+    }});
+    let wanted = [
+        "c mounts \"w\", which is no volume",
+        "container c twice",
+        "host port 2/TCP on \"\" twice",
+        "i mounts \"w\", which is no volume",
+        "init container i has lifecycle",
+        "mount path /a in c twice",
+        "mount path /a in i twice",
+        "port 1/TCP twice",
+        "volume v twice",
+    ];
+    assert_eq!(problems(&pod), wanted.map(str::to_owned).into());
 }

@@ -98,6 +98,13 @@ impl Engine<'_> {
         Grafted { document, patch, patched }
     }
 
+    /// Whether pod or namespace say anything to us.
+    fn asked(&self, document: &Document<'_>, place: &Place, namespace: &str) -> bool {
+        let namespace = self.snapshot.namespaces.get(namespace);
+        namespace.is_some_and(|namespace| !namespace.defaults.is_empty())
+            || document.asks(place, &self.snapshot.policy.annotation_prefix)
+    }
+
     /// The operations for one pod, or why it is refused; warnings go to `say`.
     fn pod(
         &self,
@@ -107,7 +114,16 @@ impl Engine<'_> {
     ) -> Result<Vec<PatchOperation>, Vec<String>> {
         let pod = place.pod(document.value());
         let namespace = place.namespace.as_deref().unwrap_or(self.namespace);
-        let request = PodRequest::create(&pod, namespace).map_err(|error| vec![error.to_string()])?;
+        let request = match PodRequest::create(&pod, namespace) {
+            Ok(request) => request,
+            // Not for us to judge.
+            Err(_) if !self.asked(document, place, namespace) => return Ok(Vec::new()),
+            Err(error) => {
+                // Places in the JSON made above say nothing to anybody.
+                let problem = error.problem.rsplit_once(" at line ").map_or(&*error.problem, |(problem, _)| problem);
+                return Err(vec![format!("{}: {problem}", place.path(&error.path))]);
+            }
+        };
         let outcome = inject::inject(&request, self.snapshot);
         let warnings = match &outcome {
             Outcome::Inject(plan) => &plan.warnings,

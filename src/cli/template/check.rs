@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::options::LoadArgs;
-use crate::cli::{input, print, report};
-use crate::template::{self, Diagnostic, Origin};
+use crate::cli::{color_on_stderr, input, print, report};
+use crate::template::{self, Origin};
 
 /// Options of `podgraft template check`.
 #[derive(Debug, clap::Args)]
@@ -26,32 +26,26 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(error.report("template")),
     };
     let options = args.load.options();
+    let color = color_on_stderr();
     let mut good = Vec::new();
     let mut code = ExitCode::SUCCESS;
     for input::Input { name, text } in &inputs {
-        match template::load(Origin(Arc::from(name.as_str())), text, &options) {
+        let origin = Origin(Arc::from(name.as_str()));
+        match template::load(origin.clone(), text, &options) {
             Ok(loaded) => {
-                for warning in &loaded.warnings {
-                    report(line(name, "warning", warning));
+                if !loaded.warnings.is_empty() {
+                    report(template::render_warnings(&origin, text, &loaded.warnings, color));
                 }
                 let names: Vec<_> = loaded.templates.iter().map(|template| template.name.as_str()).collect();
                 let names = if names.is_empty() { "no template in it".to_owned() } else { names.join(", ") };
                 good.push(format!("{name}: ok: {names}\n"));
             }
             Err(error) => {
-                for diagnostic in &error.diagnostics {
-                    report(line(name, "error", diagnostic));
-                }
+                report(error.render(color));
                 code = ExitCode::FAILURE;
             }
         }
     }
     print(good.concat().as_bytes())?;
     Ok(code)
-}
-
-fn line(name: &str, severity: &str, diagnostic: &Diagnostic) -> String {
-    let Diagnostic { line, column, message, help, .. } = diagnostic;
-    let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-    format!("{name}:{line}:{column}: {severity}: {message}{help}")
 }

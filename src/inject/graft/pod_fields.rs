@@ -6,30 +6,31 @@ use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, NewField};
 use crate::inject::json::{Members, Text, same};
 use crate::inject::reason::Reason;
-use crate::template::Line;
 use crate::template::expression::EvaluationError;
-use crate::template::node::{Node, write_string};
+use crate::template::node::write_string;
+use crate::template::{Line, Part};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn pod_additions(&mut self, bindings: &Bindings<'_, 'a>) {
         let additions = &self.template().pod;
         let maps = [
-            ("pod.labels", Field::Label, additions.labels.as_ref()),
-            ("pod.annotations", Field::Annotation, additions.annotations.as_ref()),
+            ("labels", Field::Label, additions.labels.as_ref()),
+            ("annotations", Field::Annotation, additions.annotations.as_ref()),
         ];
         let lists = [
-            ("pod.imagePullSecrets", Field::ImagePullSecret, additions.image_pull_secrets.as_ref(), "name"),
-            ("pod.hostAliases", Field::HostAlias, additions.host_aliases.as_ref(), "ip"),
+            ("imagePullSecrets", Field::ImagePullSecret, additions.image_pull_secrets.as_ref(), "name"),
+            ("hostAliases", Field::HostAlias, additions.host_aliases.as_ref(), "ip"),
         ];
-        let line = self.template().line;
-        for (place, field, node) in maps {
-            if let Err(error) = self.map(bindings, place, field, node, line) {
-                self.evaluation(place, line, &error);
+        for (place, field, part) in maps {
+            let Some(part) = part else { continue };
+            if let Err(error) = self.map(bindings, place, field, part) {
+                self.evaluation("pod", part.line, &error);
             }
         }
-        for (place, field, node, key) in lists {
-            if let Err(error) = self.list(bindings, place, field, node, key, line) {
-                self.evaluation(place, line, &error);
+        for (place, field, part, key) in lists {
+            let Some(part) = part else { continue };
+            if let Err(error) = self.list(bindings, place, field, part, key) {
+                self.evaluation("pod", part.line, &error);
             }
         }
     }
@@ -39,20 +40,19 @@ impl<'a> Grafting<'_, 'a> {
         bindings: &Bindings<'_, 'a>,
         place: &str,
         field: Field,
-        node: Option<&'a Node>,
-        line: Line,
+        part: &'a Part,
     ) -> Result<(), EvaluationError> {
-        let Some(json) = render(node, bindings, None, place)? else { return Ok(()) };
+        let Some(json) = render(Some(&part.node), bindings, None, place)? else { return Ok(()) };
         for (key, value) in read::<Members<'_, Text<'_>>>(&json, place)?.iter() {
             if field == Field::Label
                 && let Err(problem) = names::label_value(value)
             {
-                self.rendered(place, line, problem);
+                self.rendered(place, part.line, problem);
                 continue;
             }
             let mut json = String::with_capacity(value.len() + 2);
             write_string(value, &mut json);
-            self.field(field, key, json, line);
+            self.field(field, key, json, part.line);
         }
         Ok(())
     }
@@ -62,14 +62,13 @@ impl<'a> Grafting<'_, 'a> {
         bindings: &Bindings<'_, 'a>,
         place: &str,
         field: Field,
-        node: Option<&'a Node>,
+        part: &'a Part,
         key: &str,
-        line: Line,
     ) -> Result<(), EvaluationError> {
-        let json = render(node, bindings, None, place)?;
+        let json = render(Some(&part.node), bindings, None, place)?;
         for item in items(json.as_ref(), place)? {
             let key = key_of(item, key)?;
-            self.field(field, &key, item.get().to_owned(), line);
+            self.field(field, &key, item.get().to_owned(), part.line);
         }
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! What a graft adds to its target containers: variables before their own, mounts after.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::{Grafting, items, names, read, render};
@@ -13,8 +11,8 @@ use crate::inject::pod::{EnvVar, VolumeMount};
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::targets::Target;
 use crate::inject::volumes::Mounted;
-use crate::template::Line;
 use crate::template::expression::EvaluationError;
+use crate::template::{Line, Part};
 
 /// Whether two variables have the same value.
 fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
@@ -27,30 +25,37 @@ fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn target_additions(&mut self, bindings: &Bindings<'_, 'a>) {
-        let template = self.template();
-        // The parts of `target` stand under one key; its lines are the template's.
-        let line = template.line;
-        let parts: [(&str, Option<&_>, fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>); 3] = [
-            ("target.env", template.target.env.as_ref(), Self::variable),
-            ("target.envFrom", template.target.env_from.as_ref(), Self::variable_source),
-            ("target.volumeMounts", template.target.volume_mounts.as_ref(), Self::target_mount),
+        let additions = &self.template().target;
+        let parts: [(&str, Option<&'a Part>, fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>); 3] = [
+            ("env", additions.env.as_ref(), Self::variable),
+            ("envFrom", additions.env_from.as_ref(), Self::variable_source),
+            ("volumeMounts", additions.volume_mounts.as_ref(), Self::target_mount),
         ];
-        for (field, node, add) in parts {
-            let rendered: Result<Option<Cow<'_, str>>, _> = render(node, bindings, None, field);
-            let added = rendered.and_then(|json| {
-                for item in items(json.as_ref(), field)? {
-                    // One too many is enough to be refused.
-                    if self.draft.len() > MAX_ADDITIONS {
-                        break;
-                    }
-                    add(self, item, line)?;
-                }
-                Ok(())
-            });
-            if let Err(error) = added {
-                self.evaluation(field, line, &error);
+        for (field, part, add) in parts {
+            let Some(part) = part else { continue };
+            if let Err(error) = self.target_list(bindings, field, part, add) {
+                self.evaluation("target", part.line, &error);
             }
         }
+    }
+
+    /// Adds each item of a list that stands under `target`.
+    fn target_list(
+        &mut self,
+        bindings: &Bindings<'_, 'a>,
+        field: &str,
+        part: &'a Part,
+        add: fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>,
+    ) -> Result<(), EvaluationError> {
+        let json = render(Some(&part.node), bindings, None, field)?;
+        for item in items(json.as_ref(), field)? {
+            // One too many is enough to be refused.
+            if self.draft.len() > MAX_ADDITIONS {
+                break;
+            }
+            add(self, item, part.line)?;
+        }
+        Ok(())
     }
 
     fn variable(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
@@ -88,8 +93,11 @@ impl<'a> Grafting<'_, 'a> {
         }
         let planned = |it: &&NewVariable<'_>| it.target.name() == target.name() && it.name == name;
         if let Some(earlier) = self.draft.variables.iter().find(planned) {
-            if !same_value(&read(&earlier.json, "env")?, wanted) {
-                let with = earlier.graft;
+            let with = earlier.graft;
+            let same = same_value(&read(&earlier.json, "env")?, wanted);
+            if !same && with == self.index {
+                self.rendered("target.env", line, format!("variable {name} is set twice, to different values"));
+            } else if !same {
                 let reason = Reason::Variable {
                     graft: self.name(),
                     other: self.graft_name(with),
@@ -165,8 +173,10 @@ impl<'a> Grafting<'_, 'a> {
             }
         };
         let Some(site) = self.sites.iter().find(|site| *site.name == *mount.name) else {
-            let problem = format!("volume {:?} of the template is not there for this pod", &*mount.name);
-            self.rendered(field, line, problem);
+            if !self.missing.contains(&&*mount.name) {
+                let problem = format!("volume {:?} of the template is not there for this pod", &*mount.name);
+                self.rendered(field, line, problem);
+            }
             return Ok(None);
         };
         let computed = !mount.sub_path_expr.is_empty();

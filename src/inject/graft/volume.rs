@@ -3,7 +3,7 @@
 use super::{Grafting, Site, names, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{NewMount, NewVolume};
-use crate::inject::json::{MapWriter, Members, Raw};
+use crate::inject::json::{MapWriter, Members, Raw, says_all};
 use crate::inject::paths;
 use crate::inject::pod::Volume;
 use crate::inject::reason::Reason;
@@ -17,7 +17,12 @@ impl<'a> Grafting<'_, 'a> {
     pub(super) fn volumes(&mut self, bindings: &Bindings<'_, 'a>) {
         let template = self.template();
         self.each(bindings, "sharedVolumes", &template.shared_volumes, |this, shared, item, line| {
-            this.shared_volume(shared, bindings, item, line)
+            let sites = this.sites.len();
+            let done = this.shared_volume(shared, bindings, item, line);
+            if this.sites.len() == sites {
+                this.missing.push(&shared.name);
+            }
+            done
         });
         self.each(bindings, "volumes", &template.volumes, |this, private, item, line| {
             let volume = this.make_volume(&private.name, &private.source, bindings, item, line)?;
@@ -155,8 +160,12 @@ impl<'a> Grafting<'_, 'a> {
 
     /// Whether this graft's volume is meant: by its name, or because a status says so.
     pub(super) fn makes(&self, volume: &str) -> bool {
-        self.record.volumes.iter().any(|own| own == volume)
-            || self.recorded.is_some_and(|recorded| recorded.volumes.iter().any(|own| **own == *volume))
+        self.record.volumes.iter().any(|own| own == volume) || self.claims(volume)
+    }
+
+    /// Whether a status says that a volume is this graft's.
+    fn claims(&self, volume: &str) -> bool {
+        self.recorded.is_some_and(|recorded| recorded.volumes.iter().any(|own| **own == *volume))
     }
 
     /// Adds a volume of the template unless the pod has it, and gives its name in the pod.
@@ -170,7 +179,7 @@ impl<'a> Grafting<'_, 'a> {
     ) -> Result<String, EvaluationError> {
         let volume = names::joined([&*self.template().name, self.asked.name.instance.unwrap_or_default(), name]);
         let Some(source) = render(Some(source), bindings, item, "volume")? else {
-            return Err(EvaluationError { message: format!("volume {name} has no source") });
+            return Err(EvaluationError::new(format!("volume {name} has no source")));
         };
         let mut json = MapWriter::with_capacity(source.len() + 32);
         json.text("name", &volume);
@@ -184,8 +193,17 @@ impl<'a> Grafting<'_, 'a> {
 
     /// Plans a volume unless one of its name is there.
     pub(super) fn add_volume(&mut self, name: String, json: String, line: Line) -> Result<(), EvaluationError> {
+        let volumes = &self.draft.volumes;
         let mut of_pod = self.context.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        if of_pod.all(|volume| volume.name != *name) && self.draft.volumes.iter().all(|volume| volume.name != name) {
+        if let Some(there) = of_pod.find(|volume| volume.name == *name) {
+            let ours = read::<Volume<'_>>(&json, "volume")?.source;
+            let says = |(kind, source): (&str, &Raw<'_>)| {
+                there.source.get(kind).is_some_and(|theirs| says_all(theirs.get(), source.get()))
+            };
+            if !self.claims(&name) && !ours.iter().all(says) {
+                self.refuse(Reason::VolumeName { graft: self.name(), volume: name });
+            }
+        } else if volumes.iter().all(|volume| volume.name != name) {
             let read_only = read::<Volume<'_>>(&json, "volume")?.read_only;
             self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only, json });
         }

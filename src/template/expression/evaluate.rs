@@ -55,7 +55,7 @@ pub(super) fn run<'v>(
 
 /// An evaluation that has no value.
 pub(super) fn fail<T>(message: impl Into<String>) -> Result<T, EvaluationError> {
-    Err(EvaluationError { message: message.into() })
+    Err(EvaluationError::new(message.into()))
 }
 
 impl<'v> Machine<'v> {

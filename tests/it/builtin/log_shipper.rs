@@ -53,7 +53,8 @@ fn the_last_words_are_shipped_before_the_end() {
     let log = shipper.work.join("app.log");
     append(&log, "first\n");
     shipper.until_it_says("first\n");
-    let many: String = (0..20_000).map(|number| format!("line {number} of what was written in a hurry\n")).collect();
+    let lines = (0..20_000).map(|number| format!("line {number} of what was written in a hurry\n"));
+    let many = lines.collect::<Vec<_>>().concat();
     append(&log, &many);
     append(&shipper.work.join("crash.log"), "a file of the last moment\n");
     append(&log, "no newline at the end");
@@ -179,7 +180,7 @@ fn a_rotated_file_is_let_go_once_it_is_quiet() {
     append(&log, "two\n");
     shipper.until_it_says("two\n");
     assert!(shipper.has_open(&rotated), "as long as somebody may still write to it");
-    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    let long_ago = SystemTime::now() - Duration::from_hours(1);
     File::options().append(true).open(&rotated).unwrap().set_modified(long_ago).unwrap();
     shipper.until(|shipper| !shipper.has_open(&rotated));
     append(&log, "three\n");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::busybox::Busybox;
+use super::busybox::{Busybox, skipped};
 use super::container;
 
 /// A port of this machine's that nobody listens on.
@@ -56,7 +56,7 @@ fn a_database_that_is_there_is_not_waited_for() {
 fn an_ipv6_address_is_reached() {
     let Some(busybox) = Busybox::find() else { return };
     let Ok(listener) = TcpListener::bind("[::1]:0") else {
-        eprintln!("SKIPPED: this machine has no IPv6");
+        skipped("this machine has no IPv6");
         return;
     };
     let address = format!("[::1]:{}", listener.local_addr().unwrap().port());

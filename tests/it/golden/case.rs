@@ -72,11 +72,6 @@ pub fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Every case, by name.
-pub fn all() -> impl Iterator<Item = Case> {
-    folders().into_iter().map(Case::read)
-}
-
 impl Case {
     pub fn read(folder: PathBuf) -> Self {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
@@ -94,7 +89,9 @@ impl Case {
         if let Some(text) = read("templates.yaml") {
             let loaded = template::load(Origin(Arc::from("templates.yaml")), &text, &load);
             let templates = loaded.unwrap_or_else(|error| panic!("{name}: {error}")).templates;
-            templates.into_iter().for_each(|template| snapshot.templates.insert(Arc::new(template)));
+            for template in templates {
+                snapshot.templates.insert(Arc::new(template));
+            }
         }
         if let Some(text) = read("namespace.yaml") {
             let namespace = Namespace::from_object(yaml(&name, &text)).expect("a namespace has a name");

@@ -41,7 +41,7 @@ impl Answer {
 
 /// The engine itself.
 pub fn engine(case: &Case, pod: &str) -> Answer {
-    let request = PodRequest::create(&pod, &case.namespace).unwrap_or_else(|error| panic!("{error}"));
+    let request = PodRequest::create(pod, &case.namespace).unwrap_or_else(|error| panic!("{error}"));
     Answer::new(&inject(&request, &case.snapshot))
 }
 

@@ -1,5 +1,6 @@
 //! Made-up pods: plausible enough to be grafted, odd enough to be in the way.
 
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use podgraft::snapshot::{Policy, Snapshot};
@@ -11,10 +12,17 @@ use proptest::sample::{Index, select, subsequence};
 use serde_json::{Map, Value, json};
 
 /// A pod, as JSON text, and the set that it meets.
-#[derive(Debug)]
 pub struct Made {
     pub pod: String,
     pub snapshot: Snapshot,
+}
+
+impl fmt::Debug for Made {
+    /// What to try it again with.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let templates: Vec<_> = self.snapshot.templates.names("default").collect();
+        write!(f, "{} with {templates:?}, native sidecars: {}", self.pod, self.snapshot.policy.native_sidecars)
+    }
 }
 
 /// The built-ins and `templates.yaml`, compiled once.
@@ -32,7 +40,9 @@ pub fn all_templates() -> Snapshot {
 
 fn with(templates: &[Arc<Template>], policy: Policy) -> Snapshot {
     let mut snapshot = Snapshot { policy, ..Snapshot::default() };
-    templates.iter().for_each(|template| snapshot.templates.insert(Arc::clone(template)));
+    for template in templates {
+        snapshot.templates.insert(Arc::clone(template));
+    }
     snapshot
 }
 
@@ -91,11 +101,11 @@ fn spec() -> impl Strategy<Value = Value> {
     let source =
         select(vec![json!({"emptyDir": {}}), json!({"configMap": {"name": "c"}}), json!({"future": {"x": 1}})]);
     let volumes = vec(source, VOLUMES.len()).prop_map(|sources| {
-        let named = sources.into_iter().zip(VOLUMES).map(|(mut source, name)| {
+        let volumes = sources.into_iter().zip(VOLUMES).map(|(mut source, name)| {
             source["name"] = name.into();
             source
         });
-        Value::Array(named.collect())
+        Value::Array(volumes.collect())
     });
     let others = (
         of(select(vec!["Always", "OnFailure", "Never"])),
@@ -193,54 +203,53 @@ fn unknown() -> impl Strategy<Value = Value> {
         .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// What another webhook may do to a pod after us.
-#[derive(Debug, Clone)]
-pub struct Change {
-    proxy: bool,
-    init: bool,
-    variable: bool,
-    defaults: bool,
-    label: bool,
+/// One thing that another webhook may do to a pod after us.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Proxy,
+    Init,
+    Variables,
+    Defaults,
+    Labels,
 }
 
+/// What another webhook does to a pod after us.
+#[derive(Debug)]
+pub struct Change(Vec<Step>);
+
 pub fn change_of_another_webhook() -> impl Strategy<Value = Change> {
-    any::<[bool; 5]>().prop_map(|[proxy, init, variable, defaults, label]| Change {
-        proxy,
-        init,
-        variable,
-        defaults,
-        label,
-    })
+    subsequence(vec![Step::Proxy, Step::Init, Step::Variables, Step::Defaults, Step::Labels], 0..=5).prop_map(Change)
 }
 
 impl Change {
     pub fn apply(&self, pod: &mut Value) {
+        let does = |step| self.0.contains(&step);
         let spec = &mut pod["spec"];
         for field in ["containers", "initContainers"] {
             if spec[field].is_null() {
                 spec[field] = json!([]);
             }
             let containers = spec[field].as_array_mut().unwrap();
-            if field == "containers" && self.proxy && containers.iter().all(|it| it["name"] != "istio-proxy") {
+            if field == "containers" && does(Step::Proxy) && containers.iter().all(|it| it["name"] != "istio-proxy") {
                 containers.insert(0, json!({"name": "istio-proxy", "image": "istio:1"}));
             }
-            if field == "initContainers" && self.init {
+            if field == "initContainers" && does(Step::Init) {
                 containers.insert(0, json!({"name": "other-init", "image": "other:1"}));
                 containers.push(json!({"name": "other-late", "image": "other:1"}));
             }
             for container in containers {
-                if self.variable {
+                if does(Step::Variables) {
                     let mut env = container["env"].as_array().cloned().unwrap_or_default();
                     env.insert(0, json!({"name": "OTHER", "value": "1"}));
                     container["env"] = Value::Array(env);
                 }
-                if self.defaults {
+                if does(Step::Defaults) {
                     container["terminationMessagePath"] = "/dev/termination-log".into();
                     container["imagePullPolicy"] = "IfNotPresent".into();
                 }
             }
         }
-        if self.label {
+        if does(Step::Labels) {
             pod["metadata"]["labels"] = json!({"other": "yes"});
         }
     }
