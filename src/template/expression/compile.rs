@@ -7,7 +7,6 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, Source
 
 use super::code::{At, Code, Element, Loop, LoopKind, Operator, Select};
 use super::data::Data;
-
 use super::{ExpressionError, Mentions, Names, Variable, functions, scan};
 use crate::nearest::did_you_mean;
 use crate::template::parameter::{Pattern, quoted};
@@ -39,8 +38,14 @@ const LOOPS: [(&str, LoopKind); 7] = [
 /// Every mistake, with its place in `source`. What exceeds a limit or is no CEL at all is one mistake.
 pub(super) fn compile(source: &str, names: Names<'_>) -> Result<(Code, Mentions), Vec<ExpressionError>> {
     scan::check(source).map_err(|error| vec![error])?;
-    // An environment without macros: the parser then leaves them as the calls they were written as.
-    let program = cel::Env::default().compile(source).map_err(|errors| vec![syntax(source, &errors)])?;
+    // An environment without macros: the parser then leaves them as the calls they were written as. It is not ours, and
+    // what it is given may be hostile: should it panic, it takes nothing with it.
+    let parsed = std::panic::catch_unwind(|| cel::Env::default().compile(source));
+    let program = match parsed {
+        Ok(Ok(program)) => program,
+        Ok(Err(errors)) => return Err(vec![syntax(source, &errors)]),
+        Err(_) => return Err(vec![not_cel(0..source.len())]),
+    };
     let mut compiler = Compiler {
         source,
         names,
@@ -56,6 +61,11 @@ pub(super) fn compile(source: &str, names: Names<'_>) -> Result<(Code, Mentions)
     if compiler.errors.is_empty() { Ok((code, compiler.mentions)) } else { Err(compiler.errors) }
 }
 
+/// What nothing more can be said about.
+fn not_cel(range: Range<usize>) -> ExpressionError {
+    ExpressionError { range, message: "this is no CEL expression".to_owned(), help: Some(REFERENCE.to_owned()) }
+}
+
 /// What CEL's parser says, in plain words. Its later errors follow from the first.
 fn syntax(source: &str, errors: &cel::ParseErrors) -> ExpressionError {
     let (message, (line, column)) = match errors.errors.first() {
@@ -66,7 +76,7 @@ fn syntax(source: &str, errors: &cel::ParseErrors) -> ExpressionError {
     let message = match message.split_once(" expecting ").map_or(message, |(found, _)| found) {
         // Errors of the parser about itself: its recursion limit, or a rule that it could not finish.
         found if found.contains("Recursion limit") => "the expression nests too deeply".to_owned(),
-        found if found.contains('`') => "this is no CEL expression".to_owned(),
+        found if found.contains('`') => return not_cel(0..source.len()),
         found if found.ends_with("'<EOF>'") => "the expression ends too early".to_owned(),
         found => match found.split_once(" input ").or_else(|| found.split_once(" error at: ")) {
             Some((_, text)) => format!("unexpected {text}"),

@@ -372,7 +372,14 @@ fn a_deep_stack_gives_back_what_the_work_gives() {
     assert!(panicked.is_err());
 }
 
+/// As many cases as the environment asks for; failures go into tests by hand.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn any_text_stays_one_json_string(text in any::<String>(), around in "[^{]*") {
         let mut world = World::new();

@@ -119,6 +119,8 @@ fn expressions() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn made_up_expressions_agree(expression in expressions()) {
         // Names that no macro binds are refused at load, as is too much of anything.
@@ -128,10 +130,7 @@ proptest! {
             agrees(&world, &format!("'%s'.format([{expression}])"));
         }
     }
-}
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn sums_and_comparisons_agree(
         left in prop_oneof!["-?[0-9]{1,3}", "-?[0-9]{1,2}\\.[0-9]", "'[ab]{0,2}'", "true", "false", "\\[1, 2\\]"],
