@@ -187,6 +187,45 @@ pub fn write_escaped(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::expression::{Budget, Names, Style, Variable};
+    use crate::template::parameter::Value;
+
+    /// No parameters, no pod.
+    struct Nothing(Budget);
+
+    impl Variables for Nothing {
+        fn parameter(&self, _: usize) -> &Value {
+            unreachable!("there are no parameters")
+        }
+
+        fn variable(&self, variable: Variable) -> Result<&serde_json::Value, String> {
+            Err(format!("there is no {}", variable.name()))
+        }
+
+        fn budget(&self) -> &Budget {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn what_is_null_leaves_nothing_and_what_repeats_is_bounded() {
+        let names = Names { parameters: &[], in_for_each: false };
+        let leaf = |text| Leaf::parse(text, Style::Typed, names).unwrap().map(Node::Leaf).unwrap();
+        let list = |for_each, value| {
+            let for_each = Some(Expression::compile(for_each, names).unwrap());
+            Node::List(vec![Entry { when: None, for_each, value, line: 1 }])
+        };
+        let map = Node::Map(vec![
+            ("a".into(), leaf("{{ null }}")),
+            ("b".into(), leaf("{{ 1 + 1 }}")),
+            ("c".into(), list("[1, 2]", leaf("{{ null }}"))),
+            ("d".into(), leaf("{{ null }}")),
+        ]);
+        let nothing = Nothing(Budget::new());
+        assert_eq!(map.render(&nothing, None).unwrap().unwrap(), r#"{"b":2,"c":[]}"#);
+        let long = list("lists.range(64)", Node::Json("1".repeat(MAX_NODE / 50).into()));
+        assert_eq!(long.render(&nothing, None).unwrap_err().message, "the rendered part is longer than 1024 KiB");
+    }
 
     #[test]
     fn text_is_escaped_as_serde_json_escapes_it() {
