@@ -450,8 +450,11 @@ impl PodError {
     }
 }
 
-/// A mistake that has a path needs no position: lines and columns of a review are nothing that a person sees.
+/// A mistake that has a path needs no position, as nobody sees a review's lines and columns; broken syntax has no path.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(problem, _)| problem.to_owned())
+    match text.rsplit_once(" at line ") {
+        Some((problem, _)) if error.is_data() => problem.to_owned(),
+        _ => text,
+    }
 }

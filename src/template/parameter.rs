@@ -152,7 +152,7 @@ impl Parameter {
     ///
     /// The text is no value of the type or breaks a constraint; of a list, every item that does is named.
     pub fn parse(&self, text: &str) -> Result<Value, ParameterError> {
-        let refuse = |problem: String| ParameterError { problem, allowed: self.allowed() };
+        let refuse = |problem: String| ParameterError { problem, allowed: self.explained() };
         if self.kind != Type::List {
             return self.checked(text).map_err(|problem| refuse(format!("{} {problem}", self.subject(text))));
         }
@@ -175,6 +175,15 @@ impl Parameter {
             Type::List => format!("a list of at most {MAX_ITEMS} items, each {item}"),
             _ => item,
         }
+    }
+
+    /// What a value may be, for whoever wrote another one: a pattern alone tells most people little.
+    fn explained(&self) -> String {
+        let description = self.description.trim_end_matches('.');
+        if self.constraints.pattern.is_none() || description.is_empty() {
+            return self.allowed();
+        }
+        format!("{description} ({})", self.allowed())
     }
 
     /// One value, or one item of a list.

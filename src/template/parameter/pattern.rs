@@ -71,7 +71,7 @@ impl Pattern {
         if self.steps(text) > MAX_STEPS {
             return Err(format!("is too long for the pattern {self}: {} bytes", text.len()));
         }
-        if self.is_match(text) { Ok(()) } else { Err(format!("does not match {self}")) }
+        if self.is_match(text) { Ok(()) } else { Err("does not match its pattern".to_owned()) }
     }
 }
 

@@ -143,12 +143,12 @@ fn constraints_hold_for_values_and_for_items() {
     assert_eq!(path.parse("/12345").unwrap_err().problem, r#""/12345" is longer than 5 characters"#);
     assert_eq!(
         path.parse("x").unwrap_err().to_string(),
-        r#""x" does not match ^/; allowed: text of at most 5 characters matching ^/"#
+        r#""x" does not match its pattern; allowed: text of at most 5 characters matching ^/"#
     );
     let names = declared(&|d| d.pattern = Some("^[A-Z]+=".to_owned()), Type::List);
     assert_eq!(
         names.parse("A=1,b=2,C,D=").unwrap_err().to_string(),
-        r#"item 2, "b=2", does not match ^[A-Z]+=; item 3, "C", does not match ^[A-Z]+=; allowed: a list of at most 64 items, each text matching ^[A-Z]+="#
+        r#"item 2, "b=2", does not match its pattern; item 3, "C", does not match its pattern; allowed: a list of at most 64 items, each text matching ^[A-Z]+="#
     );
 }
 
