@@ -454,7 +454,8 @@ impl PodError {
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
-        Some((problem, _)) if error.is_data() => problem.to_owned(),
+        // The one type that serde has only Rust's name for.
+        Some((problem, _)) if error.is_data() => problem.replace("expected i64", "expected an integer"),
         _ => text,
     }
 }
