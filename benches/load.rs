@@ -1,4 +1,4 @@
-//! What the running program costs: `cargo bench --bench load`.
+//! What the running program costs: `cargo bench --bench load`, or of another build, `cargo bench --bench load -- PROGRAM`.
 //!
 //! Starts the release `podgraft serve`, on free loopback ports, and looks at it from outside: the time from the start of
 //! the process to the first good answer, then 100,000 reviews of a medium pod over kept connections, as an API server
@@ -53,12 +53,13 @@ fn main() -> Result<()> {
         println!("this takes minutes and a release build: cargo bench --bench load");
         return Ok(());
     }
+    let other = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let program = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_podgraft").to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { tokio::time::timeout(LIMIT, run()).await.context("it took too long")? })
+    runtime.block_on(async { tokio::time::timeout(LIMIT, run(Path::new(&program))).await.context("it took too long")? })
 }
 
-async fn run() -> Result<()> {
-    let program = Path::new(env!("CARGO_BIN_EXE_podgraft"));
+async fn run(program: &Path) -> Result<()> {
     println!("binary: {:.1} MB", fs::metadata(program)?.len() as f64 / 1e6);
     starts(program).await?;
 
