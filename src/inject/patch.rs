@@ -24,8 +24,10 @@ pub struct Op {
 }
 
 /// Writes operations as a JSON Patch document.
-pub fn write<'o>(ops: impl Iterator<Item = &'o Op>) -> String {
-    let mut out = String::from("[");
+pub fn write<'o>(ops: impl Iterator<Item = &'o Op> + Clone) -> String {
+    let room: usize = ops.clone().map(|op| op.path.len() + op.value.len() + 40).sum();
+    let mut out = String::with_capacity(room + 2);
+    out.push('[');
     for op in ops {
         if out.len() > 1 {
             out.push(',');
