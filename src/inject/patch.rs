@@ -3,8 +3,6 @@
 //! Parents that are absent or `null` are created first, once. What changes a target comes before what is inserted into
 //! the lists of containers, so that indices are those of the pod as received.
 
-use std::collections::HashSet;
-
 use super::draft::{Draft, Field, Kind, NewField, NewVariable};
 use super::order::Slot;
 use super::outcome::Change;
@@ -55,7 +53,7 @@ pub fn changes(
     index_of: &[Option<usize>],
     status: &str,
 ) -> Vec<Change> {
-    let mut patch = Patch { changes: Vec::new(), created: HashSet::new(), index_of };
+    let mut patch = Patch { changes: Vec::new(), created: Vec::new(), index_of };
     let spec = pod.spec.as_ref();
 
     for volume in draft.volumes {
@@ -63,7 +61,8 @@ pub fn changes(
         patch.append("/spec/volumes", parent, Some(volume.graft), volume.line, volume.json);
     }
 
-    let mut inserted = std::collections::HashMap::new();
+    // How many have been inserted before the target's own: by target and list.
+    let mut inserted: Vec<(String, usize)> = Vec::new();
     for variable in draft.variables {
         let NewVariable { graft, line, target, name, json } = variable;
         let (list, there) = if name.is_empty() {
@@ -72,10 +71,18 @@ pub fn changes(
             ("env", target.container.env.is_some())
         };
         let list = format!("{}/{list}", pointer(&target));
-        let index: &mut usize = inserted.entry(list.clone()).or_default();
         patch.parent(&list, there, Some(graft), line, "[]");
+        let index = match inserted.iter_mut().find(|(known, _)| *known == list) {
+            Some((_, index)) => {
+                *index += 1;
+                *index
+            }
+            None => 0,
+        };
         patch.add(Some(graft), line, format!("{list}/{index}"), json);
-        *index += 1;
+        if index == 0 {
+            inserted.push((list, 0));
+        }
     }
     for mount in draft.mounts {
         let list = format!("{}/volumeMounts", pointer(&mount.target));
@@ -112,7 +119,7 @@ fn pointer(target: &Target<'_>) -> String {
 struct Patch<'p> {
     changes: Vec<Change>,
     /// Parents that this patch has made.
-    created: HashSet<String>,
+    created: Vec<String>,
     index_of: &'p [Option<usize>],
 }
 
@@ -123,7 +130,8 @@ impl Patch<'_> {
     }
 
     fn parent(&mut self, path: &str, there: bool, graft: Option<usize>, line: Line, empty: &str) {
-        if !there && self.created.insert(path.to_owned()) {
+        if !there && self.created.iter().all(|created| created != path) {
+            self.created.push(path.to_owned());
             self.add(graft, line, path.to_owned(), empty.to_owned());
         }
     }

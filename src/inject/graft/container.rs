@@ -212,7 +212,7 @@ impl<'a> Grafting<'_, 'a> {
     ) -> Result<(), EvaluationError> {
         let rendered = render(template.volume_mounts.as_ref(), bindings, item, "volumeMounts")?;
         let mut written = String::from("[");
-        let mut paths: Vec<String> = Vec::new();
+        let mut paths: Vec<Cow<'_, str>> = Vec::new();
         for mount in items(rendered.as_ref(), "volumeMounts")? {
             let Some((mount, json)) = self.resolve_mount(mount, field, line)? else { continue };
             if paths.contains(&mount.path) {

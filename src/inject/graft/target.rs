@@ -1,5 +1,7 @@
 //! What a graft adds to its target containers: variables before their own, mounts after.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1 as core;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -149,17 +151,15 @@ impl<'a> Grafting<'_, 'a> {
                 }
                 continue;
             }
-            let Mounted { volume, path, sub_path, read_only, .. } = mount.clone();
-            let json = json.clone();
             self.add_mount(NewMount {
                 graft: self.index,
                 line,
                 target: *target,
-                volume,
-                path,
-                sub_path,
-                read_only,
-                json,
+                volume: mount.volume.to_string(),
+                path: mount.path.to_string(),
+                sub_path: mount.sub_path.to_string(),
+                read_only: mount.read_only,
+                json: json.clone(),
             });
         }
         Ok(())
@@ -172,7 +172,7 @@ impl<'a> Grafting<'_, 'a> {
         item: &RawValue,
         field: &str,
         line: Line,
-    ) -> Result<Option<(Mounted, String)>, EvaluationError> {
+    ) -> Result<Option<(Mounted<'static>, String)>, EvaluationError> {
         let mount: VolumeMount<'_> = read(item.get(), field)?;
         let path = match paths::check(&mount.mount_path) {
             Ok(path) => path,
@@ -196,9 +196,9 @@ impl<'a> Grafting<'_, 'a> {
             return Ok(None);
         }
         let mounted = Mounted {
-            volume: site.volume.clone(),
-            path,
-            sub_path: paths::join(&site.sub_path, &mount.sub_path),
+            volume: Cow::Owned(site.volume.clone()),
+            path: Cow::Owned(path),
+            sub_path: Cow::Owned(paths::join(&site.sub_path, &mount.sub_path).into_owned()),
             computed,
             read_only: mount.read_only.unwrap_or_default(),
             graft: Some(self.index),

@@ -149,7 +149,7 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     /// Whether a target has this mount already.
-    pub(super) fn has_mount(&self, target: &Target<'a>, wanted: &Mounted) -> bool {
+    pub(super) fn has_mount(&self, target: &Target<'a>, wanted: &Mounted<'_>) -> bool {
         volumes::mounts(target, self.draft).any(|there| {
             (&there.path, &there.volume, &there.sub_path) == (&wanted.path, &wanted.volume, &wanted.sub_path)
         })
@@ -226,7 +226,7 @@ impl<'a> Grafting<'_, 'a> {
     /// What the targets mount, in a sentence.
     fn mounted(&self) -> String {
         let each = self.targets.iter().map(|target| {
-            let paths: Vec<String> = volumes::mounts(target, self.draft).map(|mount| mount.path).collect();
+            let paths: Vec<String> = volumes::mounts(target, self.draft).map(|mount| mount.path.into_owned()).collect();
             let paths = if paths.is_empty() { "nothing".to_owned() } else { paths.join(", ") };
             format!("{:?} mounts {paths}", target.name())
         });
