@@ -312,11 +312,11 @@ mod tests {
     fn an_unreadable_pod_is_answered_with_its_path() {
         let body = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u",
             "kind":{"group":"","version":"v1","kind":"Pod"},"operation":"CREATE",
-            "object":{"spec":{"containers":[{"name":"a"},{"env":5}]}}}}"#;
+            "object":{"spec":{"containers":[{"name":"a"},{"ports":5}]}}}}"#;
         match decode(body.as_bytes()) {
             Err(DecodeError::BadObject { uid, message }) => {
                 assert_eq!(uid, "u");
-                assert!(message.starts_with("request.object.spec.containers[1].env: "), "{message}");
+                assert!(message.starts_with("request.object.spec.containers[1].ports: "), "{message}");
             }
             other => panic!("{other:?}"),
         }

@@ -69,7 +69,7 @@ pub fn declare(spec: &Spec<'_>) -> Declare {
             })
         })
     };
-    if containers.all(|container| container.resources.as_ref().is_some_and(guaranteed)) {
+    if containers.all(|container| guaranteed(container.resources.get())) {
         Declare::Guaranteed
     } else {
         Declare::AsWritten

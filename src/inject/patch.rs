@@ -3,6 +3,8 @@
 //! Parents that are absent or `null` are created first, once. What changes a target comes before what is inserted into
 //! the lists of containers, so that indices are those of the pod as received.
 
+use std::borrow::Cow;
+
 use super::draft::{Draft, Field, Kind, NewField, NewVariable};
 use super::order::Slot;
 use super::outcome::Change;
@@ -41,8 +43,8 @@ pub fn write<'o>(ops: impl Iterator<Item = &'o Op> + Clone) -> String {
 }
 
 /// A reference token of a JSON Pointer (RFC 6901, section 3).
-fn token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+fn token(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
 }
 
 /// The draft as operations. `index_of` tells a graft's place in the plan.
@@ -70,7 +72,7 @@ pub fn changes(
         } else {
             ("env", target.container.env.is_some())
         };
-        let list = format!("{}/{list}", pointer(&target));
+        let list = [&*pointer(&target), "/", list].concat();
         patch.parent(&list, there, Some(graft), line, "[]");
         let index = match inserted.iter_mut().find(|(known, _)| *known == list) {
             Some((_, index)) => {
@@ -79,13 +81,13 @@ pub fn changes(
             }
             None => 0,
         };
-        patch.add(Some(graft), line, format!("{list}/{index}"), json);
+        patch.add(Some(graft), line, [&list, "/", &*index.to_string()].concat(), json);
         if index == 0 {
             inserted.push((list, 0));
         }
     }
     for mount in draft.mounts {
-        let list = format!("{}/volumeMounts", pointer(&mount.target));
+        let list = [&*pointer(&mount.target), "/volumeMounts"].concat();
         patch.append(&list, mount.target.container.volume_mounts.is_some(), Some(mount.graft), mount.line, mount.json);
     }
 
@@ -100,7 +102,7 @@ pub fn changes(
         let Slot::New(index) = *slot else { continue };
         let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
         patch.parent("/spec/initContainers", init, Some(it.graft), it.line, "[]");
-        patch.add(Some(it.graft), it.line, format!("/spec/initContainers/{place}"), it.json);
+        patch.add(Some(it.graft), it.line, ["/spec/initContainers/", &*place.to_string()].concat(), it.json);
     }
 
     for field in draft.fields {
@@ -113,7 +115,7 @@ pub fn changes(
 }
 
 fn pointer(target: &Target<'_>) -> String {
-    format!("/spec/{}/{}", target.list(), target.index)
+    ["/spec/", target.list(), "/", &target.index.to_string()].concat()
 }
 
 struct Patch<'p> {
@@ -138,7 +140,7 @@ impl Patch<'_> {
 
     fn append(&mut self, list: &str, there: bool, graft: Option<usize>, line: Line, value: String) {
         self.parent(list, there, graft, line, "[]");
-        self.add(graft, line, format!("{list}/-"), value);
+        self.add(graft, line, [list, "/-"].concat(), value);
     }
 
     fn field(&mut self, pod: &Pod<'_>, field: NewField) {
@@ -166,7 +168,7 @@ impl Patch<'_> {
         };
         self.parent("/metadata", metadata.is_some(), graft, line, "{}");
         self.parent(map, there, graft, line, "{}");
-        self.add(graft, line, format!("{map}/{}", token(key)), json);
+        self.add(graft, line, [map, "/", &*token(key)].concat(), json);
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
-use super::json::{Members, Raw, Text, from_map};
+use super::json::{Lazy, Members, Raw, Text, from_map};
 
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
@@ -126,7 +126,7 @@ pub struct Container<'a> {
     pub command: Option<&'a RawValue>,
     /// `env`.
     #[serde(borrow)]
-    pub env: Option<Vec<EnvVar<'a>>>,
+    pub env: Lazy<'a, Vec<EnvVar<'a>>>,
     /// `envFrom`.
     #[serde(borrow)]
     pub env_from: Option<Vec<&'a RawValue>>,
@@ -141,7 +141,7 @@ pub struct Container<'a> {
     pub volume_devices: Option<Vec<VolumeDevice<'a>>>,
     /// `resources`.
     #[serde(borrow)]
-    pub resources: Option<Resources<'a>>,
+    pub resources: Lazy<'a, Resources<'a>>,
     /// `securityContext`.
     pub security_context: Option<SecurityContext>,
     /// `restartPolicy`; `Always` on an init container makes it a native sidecar (KEP-753).
@@ -217,6 +217,21 @@ pub struct VolumeMount<'a> {
     pub sub_path_expr: Text<'a>,
     /// `readOnly`.
     pub read_only: Option<bool>,
+}
+
+impl<'a> VolumeMount<'a> {
+    /// The view of a mount that has been taken apart.
+    #[must_use]
+    pub fn of(members: &Members<'a, Raw<'a>>) -> Self {
+        let text = |key| members.get(key).map(|raw| Text::of(raw)).unwrap_or_default();
+        Self {
+            name: text("name"),
+            mount_path: text("mountPath"),
+            sub_path: text("subPath"),
+            sub_path_expr: text("subPathExpr"),
+            read_only: members.get("readOnly").map(|raw| raw.get() == "true"),
+        }
+    }
 }
 
 /// An entry of `volumeDevices`.

@@ -1,6 +1,6 @@
 //! `podgraft.dev/status`: what a pod got, for people, for tools, and for our own second call. It is no security boundary.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::json::{Members, Text};
 use super::outcome::GraftName;
@@ -137,9 +137,7 @@ impl Recorded<'_> {
                 let mounts = container.volume_mounts.as_deref().unwrap_or_default();
                 mounts.iter().any(|mount| super::paths::clean(&mount.mount_path) == path)
             })
-            && each(&self.variables, &|container, variable| {
-                container.env.as_deref().unwrap_or_default().iter().any(|it| *it.name == *variable)
-            })
+            && each(&self.variables, &|container, variable| container.env.get().iter().any(|it| *it.name == *variable))
     }
 }
 
@@ -155,10 +153,10 @@ pub struct Record {
     pub(super) containers: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) volumes: Vec<String>,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    mounts: serde_json::Map<String, serde_json::Value>,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    variables: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "ByTarget::is_empty")]
+    mounts: ByTarget,
+    #[serde(skip_serializing_if = "ByTarget::is_empty")]
+    variables: ByTarget,
 }
 
 impl Record {
@@ -177,10 +175,9 @@ impl Record {
     /// The record as an earlier call wrote it.
     #[must_use]
     pub fn again(recorded: &Recorded<'_>) -> Self {
-        let owned = |names: &[Text<'_>]| names.iter().map(ToString::to_string).collect();
+        let owned = |names: &[Text<'_>]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
         let map = |members: &Members<'_, Vec<Text<'_>>>| {
-            let value = |items: &Vec<Text<'_>>| items.iter().map(|item| serde_json::Value::from(&**item)).collect();
-            members.iter().map(|(name, items)| (name.to_owned(), value(items))).collect()
+            ByTarget(members.iter().map(|(name, items)| (name.to_owned(), owned(items))).collect())
         };
         Self {
             template: recorded.template.to_string(),
@@ -196,12 +193,12 @@ impl Record {
 
     /// Notes that `target` has our mount at `path`.
     pub fn mount(&mut self, target: &str, path: &str) {
-        push(&mut self.mounts, target, path);
+        self.mounts.push(target, path);
     }
 
     /// Notes that `target` has our variable.
     pub fn variable(&mut self, target: &str, name: &str) {
-        push(&mut self.variables, target, name);
+        self.variables.push(target, name);
     }
 
     /// Whether the graft has nothing of its own that a status could show.
@@ -211,12 +208,27 @@ impl Record {
     }
 }
 
-fn push(map: &mut serde_json::Map<String, serde_json::Value>, key: &str, item: &str) {
-    let items = map.entry(key).or_insert_with(|| serde_json::Value::Array(Vec::new()));
-    if let Some(items) = items.as_array_mut()
-        && !items.iter().any(|it| it == item)
-    {
-        items.push(item.into());
+/// Lists by the name of a target, in the order of their making.
+#[derive(Debug, Default)]
+struct ByTarget(Vec<(String, Vec<String>)>);
+
+impl ByTarget {
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn push(&mut self, target: &str, item: &str) {
+        match self.0.iter_mut().find(|(name, _)| name == target) {
+            None => self.0.push((target.to_owned(), vec![item.to_owned()])),
+            Some((_, items)) if items.iter().any(|it| it == item) => {}
+            Some((_, items)) => items.push(item.to_owned()),
+        }
+    }
+}
+
+impl Serialize for ByTarget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(target, items)| (target, items)))
     }
 }
 

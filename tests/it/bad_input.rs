@@ -126,8 +126,8 @@ fn objects_that_are_no_pod() {
             "400 BadRequest: request.object.spec.containers[1]: invalid type: string \"b\", expected a container",
         ),
         (
-            r#"{"spec":{"containers":[{"name":"a"},{"env":5}]}}"#,
-            "400 BadRequest: request.object.spec.containers[1].env: invalid type: integer `5`, expected a sequence",
+            r#"{"spec":{"containers":[{"name":"a"},{"ports":5}]}}"#,
+            "400 BadRequest: request.object.spec.containers[1].ports: invalid type: integer `5`, expected a sequence",
         ),
         (
             r#"{"spec":{"containers":[{"ports":[{"containerPort":"http"}]}]}}"#,

@@ -8,12 +8,12 @@ use super::{Grafting, items, names, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
-use crate::inject::json::{MapWriter, Members, Raw, same};
+use crate::inject::json::{MapWriter, same};
 use crate::inject::pod::{EnvVar, Port, Resources};
 use crate::inject::reason::{Reason, Warning, quote};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
-use crate::template::node::write_string;
+use crate::template::node::{Node, write_string};
 use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
 
 impl<'a> Grafting<'_, 'a> {
@@ -60,7 +60,7 @@ impl<'a> Grafting<'_, 'a> {
             return Ok(());
         }
 
-        let mut json = MapWriter::with_capacity(1024);
+        let mut json = MapWriter::with_capacity(4096);
         json.text("name", &name);
         json.text("image", &image);
         if let Some(command) = command {
@@ -68,10 +68,8 @@ impl<'a> Grafting<'_, 'a> {
         }
         for (key, node) in &template.rest {
             // The form of the sidecar decides about this one.
-            if &**key != "restartPolicy"
-                && let Some(value) = render(Some(node), bindings, item, key)?
-            {
-                json.json(key, &value);
+            if &**key != "restartPolicy" {
+                put(&mut json, key, Some(node), bindings, item)?;
             }
         }
         self.environment(field, template, bindings, item, line, &mut json)?;
@@ -130,17 +128,19 @@ impl<'a> Grafting<'_, 'a> {
         line: Line,
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
-        if let Some(env) = render(template.env.as_ref(), bindings, item, "env")? {
-            for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
-                if let Err(problem) = names::variable(&variable.name) {
-                    self.rendered(field, line, problem);
+        match &template.env {
+            Some(env) if !env.has_fixed("name") => {
+                let Some(env) = render(Some(env), bindings, item, "env")? else { return Ok(()) };
+                for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
+                    if let Err(problem) = names::variable(&variable.name) {
+                        self.rendered(field, line, problem);
+                    }
                 }
+                json.json("env", &env);
             }
-            json.json("env", &env);
+            env => put(json, "env", env.as_ref(), bindings, item)?,
         }
-        if let Some(env_from) = render(template.env_from.as_ref(), bindings, item, "envFrom")? {
-            json.json("envFrom", &env_from);
-        }
+        put(json, "envFrom", template.env_from.as_ref(), bindings, item)?;
         Ok(())
     }
 
@@ -232,7 +232,7 @@ impl<'a> Grafting<'_, 'a> {
         let covered = paths.iter().any(|path| path == TOKEN_PATH);
         if template.service_account_token == ServiceAccountToken::None && !no_token && !covered {
             let volume = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","emptyDir":{{}}}}"#);
-            self.add_volume(NO_TOKEN_VOLUME.to_owned(), volume, line)?;
+            self.add_volume(NO_TOKEN_VOLUME.to_owned(), volume, false, line)?;
             let mount = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","mountPath":"{TOKEN_PATH}","readOnly":true}}"#);
             push_item(&mut written, &mount);
         }
@@ -278,20 +278,15 @@ impl<'a> Grafting<'_, 'a> {
         item: Option<&Item>,
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
-        let mut written = render(template.security_context.as_ref(), bindings, item, "securityContext")?;
-        if template.run_as == RunAs::Target
-            && let Some(target) = self.targets.first()
-        {
-            let context: Members<'_, Raw<'_>> = match &written {
-                Some(context) => read(context, "securityContext")?,
-                None => Members::default(),
-            };
-            let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-            written = Some(Cow::Owned(hardening::with_user(&context, user)));
-        }
-        if let Some(context) = written {
-            json.json("securityContext", &context);
-        }
+        let Some(target) = self.targets.first().filter(|_| template.run_as == RunAs::Target) else {
+            return put(json, "securityContext", template.security_context.as_ref(), bindings, item);
+        };
+        let context = render(template.security_context.as_ref(), bindings, item, "securityContext")?;
+        let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
+        json.json(
+            "securityContext",
+            &hardening::with_user(&read(context.as_deref().unwrap_or("{}"), "securityContext")?, user),
+        );
         Ok(())
     }
 
@@ -311,6 +306,18 @@ impl<'a> Grafting<'_, 'a> {
             self.field(Field::Annotation, DEFAULT_CONTAINER, json, line);
         }
     }
+}
+
+/// Writes a field unless it is absent or `null`.
+fn put(
+    json: &mut MapWriter,
+    key: &str,
+    node: Option<&Node>,
+    bindings: &Bindings<'_, '_>,
+    item: Option<&Item<'_>>,
+) -> Result<(), EvaluationError> {
+    let Some(node) = node else { return Ok(()) };
+    json.try_member(key, |out| node.write(bindings, item, out)).map_err(|error| error.within(key))
 }
 
 fn is_port(number: i64) -> bool {

@@ -88,7 +88,7 @@ impl<'a> Grafting<'_, 'a> {
         line: Line,
     ) -> Result<(), EvaluationError> {
         let name = &*wanted.name;
-        if let Some(own) = target.container.env.iter().flatten().find(|own| own.name == *name) {
+        if let Some(own) = target.container.env.get().iter().find(|own| own.name == *name) {
             let recorded = self.recorded.and_then(|recorded| recorded.variables.get(target.name()));
             if recorded.is_some_and(|ours| ours.iter().any(|ours| **ours == *name)) {
                 self.record.variable(target.name(), name);
@@ -173,7 +173,8 @@ impl<'a> Grafting<'_, 'a> {
         field: &str,
         line: Line,
     ) -> Result<Option<(Mounted<'static>, String)>, EvaluationError> {
-        let mount: VolumeMount<'_> = read(item.get(), field)?;
+        let members: Members<'_, Raw<'_>> = read(item.get(), field)?;
+        let mount = VolumeMount::of(&members);
         let path = match paths::check(&mount.mount_path) {
             Ok(path) => path,
             Err(problem) => {
@@ -205,7 +206,7 @@ impl<'a> Grafting<'_, 'a> {
         };
         let mut json = MapWriter::with_capacity(item.get().len() + mounted.volume.len());
         json.text("name", &mounted.volume);
-        for (key, value) in read::<Members<'_, Raw<'_>>>(item.get(), field)?.iter() {
+        for (key, value) in members.iter() {
             if key != "name" && key != "subPath" {
                 json.json(key, value.get());
             }
