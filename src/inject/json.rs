@@ -229,6 +229,14 @@ impl MapWriter {
         Self { out }
     }
 
+    /// A map that has members already: its text without the closing brace.
+    #[must_use]
+    pub fn from_open(members: &str) -> Self {
+        let mut out = String::with_capacity(members.len() + 64);
+        out.push_str(members);
+        Self { out }
+    }
+
     /// Begins the member `key` and gives the place where its JSON value is appended.
     pub fn member(&mut self, key: &str) -> &mut String {
         if self.out.len() > 1 {

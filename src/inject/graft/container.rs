@@ -283,10 +283,9 @@ impl<'a> Grafting<'_, 'a> {
         };
         let context = render(template.security_context.as_ref(), bindings, item, "securityContext")?;
         let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-        json.json(
-            "securityContext",
-            &hardening::with_user(&read(context.as_deref().unwrap_or("{}"), "securityContext")?, user),
-        );
+        let context = hardening::with_user(context.as_deref().unwrap_or("{}"), user)
+            .map_err(|error| EvaluationError::new(error.to_string()).within("securityContext"))?;
+        json.json("securityContext", &context);
         Ok(())
     }
 
