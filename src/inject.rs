@@ -28,8 +28,8 @@ mod volumes;
 
 pub use outcome::Outcome;
 
-use annotations::Level;
-use outcome::SkipReason;
+use annotations::{Level, MAX_ANNOTATIONS};
+use outcome::{Reason, SkipReason};
 use pod::PodRequest;
 
 use crate::snapshot::Snapshot;
@@ -54,8 +54,12 @@ pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcom
         defaults.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     };
     let prefix = &*snapshot.policy.annotation_prefix;
-    if !annotations::any(prefix, of_pod().chain(defaults()).map(|(key, _)| key)) {
+    if !of_pod().chain(defaults()).any(|(key, _)| annotations::is_ours(prefix, key)) {
         return Outcome::Skip(SkipReason::NothingAsked, Vec::new());
+    }
+    let found = of_pod().filter(|(key, _)| annotations::is_ours(prefix, key)).count();
+    if found > MAX_ANNOTATIONS {
+        return Outcome::Reject(vec![Reason::TooManyAnnotations { found, most: MAX_ANNOTATIONS }], Vec::new());
     }
 
     let mut reasons = Vec::new();

@@ -124,6 +124,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
 impl<'a> Planner<'_, 'a> {
     /// Finds targets, and what an earlier call has done or decided.
     fn begin(&mut self) {
+        let made = self.status.containers();
         for asked in &self.asked {
             let hash = &asked.template.hash;
             let state = if let Some(reason) = self.status.skipped(asked.name, hash) {
@@ -133,7 +134,7 @@ impl<'a> Planner<'_, 'a> {
                     Some(it) if *it.hash == **hash && it.is_onto(asked) && it.is_complete(&self.request.pod) => {
                         State::Done(Box::new(Record::again(it)))
                     }
-                    _ => match targets::find(&self.request.pod, asked, self.status, &self.snapshot.policy) {
+                    _ => match targets::find(&self.request.pod, asked, self.status, &made, &self.snapshot.policy) {
                         Ok(targets) => State::Open(targets),
                         Err(mistakes) => {
                             let of_namespace = mistakes.iter().all(|(level, _)| *level == Level::Namespace);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::annotations::{Annotation, CONTAINERS, Key, Level, Main, Setting};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
-use super::reason::{Reason, Warning};
+use super::reason::{Known, Reason, Warning};
 use crate::nearest::nearest;
 use crate::snapshot::{Lookup, OnUnknown, Snapshot};
 use crate::template::parameter::list;
@@ -138,12 +138,12 @@ impl<'a> Graft<'_, 'a> {
                 return self.fail(vec![(level, reason)], false, resolved);
             }
             Lookup::Unknown => {
-                let known: Vec<String> = self.snapshot.templates.names(self.namespace).map(str::to_owned).collect();
+                let known = || self.snapshot.templates.names(self.namespace);
                 let reason = Reason::UnknownTemplate {
                     key,
                     template: self.name.template.to_owned(),
-                    nearest: nearest(self.name.template, known.iter().map(String::as_str)).map(str::to_owned),
-                    known,
+                    nearest: nearest(self.name.template, known()).map(str::to_owned),
+                    known: Known::new(known()),
                 };
                 return self.fail(vec![(level, reason)], self.warns_of_unknown(), resolved);
             }
@@ -197,14 +197,13 @@ impl<'a> Graft<'_, 'a> {
                 if *name == CONTAINERS || template.parameters.iter().any(|parameter| parameter.name == *name) {
                     continue;
                 }
-                let mut known: Vec<String> = template.parameters.iter().map(|it| it.name.clone()).collect();
-                known.push(CONTAINERS.to_owned());
+                let known = || template.parameters.iter().map(|it| &*it.name).chain([CONTAINERS]);
                 let reason = Reason::UnknownParameter {
                     key: Key::new(level, key),
                     template: template.name.clone(),
                     parameter: (*name).to_owned(),
-                    nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
-                    known,
+                    nearest: nearest(name, known()).map(str::to_owned),
+                    known: Known::new(known()),
                 };
                 mistakes.push((level, reason));
             }

@@ -1,5 +1,8 @@
 //! `podgraft.dev/status`: what a pod got, for people, for tools, and for our own second call. It is no security boundary.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::json::{Members, Text};
@@ -102,10 +105,10 @@ impl<'a> Status<'a> {
             .map(|it| &*it.reason)
     }
 
-    /// Whether some graft made a container of this name.
+    /// Names of the containers that grafts made.
     #[must_use]
-    pub fn has_container(&self, name: &str) -> bool {
-        self.grafts.iter().any(|graft| graft.containers.iter().any(|container| **container == *name))
+    pub fn containers(&self) -> HashSet<&str> {
+        self.grafts.iter().flat_map(|graft| &graft.containers).map(|name| &**name).collect()
     }
 }
 
@@ -121,23 +124,26 @@ impl Recorded<'_> {
     #[must_use]
     pub fn is_complete(&self, pod: &Pod<'_>) -> bool {
         let Some(spec) = &pod.spec else { return false };
-        let containers = || {
-            let init = spec.init_containers.as_deref().unwrap_or_default();
-            init.iter().chain(spec.containers.as_deref().unwrap_or_default())
+        let init = spec.init_containers.iter().flatten();
+        // Sets, as nobody has checked yet how much stands in either.
+        let containers: HashMap<&str, &Container<'_>> =
+            init.chain(spec.containers.iter().flatten()).map(|it| (&*it.name, it)).collect();
+        let volumes: HashSet<&str> = spec.volumes.iter().flatten().map(|it| &*it.name).collect();
+        let has_mounts = |(name, paths): (&str, &Vec<Text<'_>>)| {
+            let Some(container) = containers.get(name) else { return false };
+            let mounted = container.volume_mounts.iter().flatten().map(|it| super::paths::clean(&it.mount_path));
+            let mounted: HashSet<Cow<'_, str>> = mounted.collect();
+            paths.iter().all(|path| mounted.contains(&**path))
         };
-        let volumes = spec.volumes.as_deref().unwrap_or_default();
-        let each = |wanted: &Members<'_, Vec<Text<'_>>>, has: &dyn Fn(&Container<'_>, &str) -> bool| {
-            wanted.iter().all(|(name, items)| {
-                containers().find(|it| *it.name == *name).is_some_and(|it| items.iter().all(|item| has(it, item)))
-            })
+        let has_variables = |(name, variables): (&str, &Vec<Text<'_>>)| {
+            let Some(container) = containers.get(name) else { return false };
+            let set: HashSet<&str> = container.env.get().iter().map(|it| &*it.name).collect();
+            variables.iter().all(|variable| set.contains(&**variable))
         };
-        self.containers.iter().all(|name| containers().any(|it| it.name == *name))
-            && self.volumes.iter().all(|name| volumes.iter().any(|it| it.name == *name))
-            && each(&self.mounts, &|container, path| {
-                let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-                mounts.iter().any(|mount| super::paths::clean(&mount.mount_path) == path)
-            })
-            && each(&self.variables, &|container, variable| container.env.get().iter().any(|it| *it.name == *variable))
+        self.containers.iter().all(|name| containers.contains_key(&**name))
+            && self.volumes.iter().all(|name| volumes.contains(&**name))
+            && self.mounts.iter().all(has_mounts)
+            && self.variables.iter().all(has_variables)
     }
 }
 

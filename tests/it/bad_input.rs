@@ -283,6 +283,10 @@ fn annotations_without_measure() {
     let wanted = "403 Forbidden: the pod asks for 1000 grafts; at most 64 are allowed";
     assert_eq!(answer(&pod(many), &snapshot), wanted);
 
+    let more: Value = (0..100_000).map(|n| (format!("inject/set-env.n{n}"), json!("1"))).collect();
+    let wanted = "403 Forbidden: the pod has 100000 annotations of podgraft; at most 1280 are allowed";
+    assert_eq!(answer(&pod(more), &snapshot), wanted);
+
     let long = "x,".repeat(128 * 1024);
     for key in ["inject/log-shipper", "inject/set-env", "inject/wait-for-service", "inject/nobody"] {
         let answer = answer(&pod(json!({ key: long })), &snapshot);
