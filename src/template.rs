@@ -121,7 +121,9 @@ pub struct ContainerTemplate {
     pub resources: Option<Node>,
     /// `securityContext`.
     pub security_context: Option<Node>,
-    /// Every other field, in the file's order.
+    /// Every other field that no expression touches, as the members of a JSON map, without braces.
+    pub fixed: Box<str>,
+    /// Every other field that has a hole.
     pub rest: Vec<(Box<str>, Node)>,
     /// `runAs`.
     pub run_as: RunAs,

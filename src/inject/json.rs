@@ -237,11 +237,23 @@ impl MapWriter {
         Self { out }
     }
 
-    /// Begins the member `key` and gives the place where its JSON value is appended.
-    pub fn member(&mut self, key: &str) -> &mut String {
+    fn separate(&mut self) {
         if self.out.len() > 1 {
             self.out.push(',');
         }
+    }
+
+    /// Adds members that are text already, without braces.
+    pub fn members(&mut self, members: &str) {
+        if !members.is_empty() {
+            self.separate();
+            self.out.push_str(members);
+        }
+    }
+
+    /// Begins the member `key` and gives the place where its JSON value is appended.
+    pub fn member(&mut self, key: &str) -> &mut String {
+        self.separate();
         write_string(key, &mut self.out);
         self.out.push(':');
         &mut self.out

@@ -66,11 +66,9 @@ impl<'a> Grafting<'_, 'a> {
         if let Some(command) = command {
             json.json("command", &command);
         }
+        json.members(&template.fixed);
         for (key, node) in &template.rest {
-            // The form of the sidecar decides about this one.
-            if &**key != "restartPolicy" {
-                put(&mut json, key, Some(node), bindings, item)?;
-            }
+            put(&mut json, key, Some(node), bindings, item)?;
         }
         self.environment(field, template, bindings, item, line, &mut json)?;
         let ports = self.ports(kind, field, &name, template, bindings, item, line, &mut json)?;
