@@ -55,7 +55,7 @@ impl Node {
         if let Self::Json(json) = self {
             return Ok(Some(Cow::Borrowed(json)));
         }
-        let mut out = String::new();
+        let mut out = String::with_capacity(128);
         Ok(self.write(variables, item, &mut out)?.then_some(Cow::Owned(out)))
     }
 

@@ -209,7 +209,8 @@ impl<'a> Grafting<'_, 'a> {
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
         let rendered = render(template.volume_mounts.as_ref(), bindings, item, "volumeMounts")?;
-        let mut written = String::from("[");
+        let mut written = String::with_capacity(512);
+        written.push('[');
         let mut paths: Vec<Cow<'_, str>> = Vec::new();
         for mount in items(rendered.as_ref(), "volumeMounts")? {
             let Some((mount, json)) = self.resolve_mount(mount, field, line)? else { continue };
