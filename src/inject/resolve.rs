@@ -33,6 +33,15 @@ impl Asked<'_> {
     pub fn may_be_left_out(&self) -> bool {
         self.template.failure_policy == FailurePolicy::Ignore
     }
+
+    /// A hash of the values that pod or namespace say; empty if all are the template's.
+    #[must_use]
+    pub fn values_hash(&self) -> String {
+        let all = self.template.parameters.iter().zip(&self.parameters);
+        let said = all.filter(|(_, bound)| bound.source != Source::Default);
+        let said: String = said.map(|(parameter, bound)| format!("{}={:?}\n", parameter.name, bound.value)).collect();
+        if said.is_empty() { said } else { crate::template::hash(&said) }
+    }
 }
 
 /// What became of the annotations.
@@ -54,6 +63,13 @@ struct Said<'a> {
     main: Option<(&'a str, Main<'a>)>,
     /// Parameter, key, value.
     parameters: Vec<(&'a str, &'a str, &'a str)>,
+}
+
+impl<'a> Said<'a> {
+    /// Key and value of a parameter. Of keys that stand twice in the pod's JSON, Go takes the last.
+    fn parameter(&self, name: &str) -> Option<(&'a str, &'a str)> {
+        self.parameters.iter().rev().find(|(it, ..)| *it == name).map(|(_, key, value)| (*key, *value))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -238,8 +254,7 @@ impl<'a> Graft<'_, 'a> {
                     Some((key, Main::Value(value))) if template.primary == Some(index) => Some((key, value)),
                     _ => None,
                 };
-                let own = said.parameters.iter().find(|(name, ..)| *name == parameter.name);
-                let own = own.map(|(_, key, value)| (*key, *value));
+                let own = said.parameter(&parameter.name);
                 if let (Some((main_key, main)), Some((own_key, own))) = (main, own)
                     && main != own
                 {
@@ -281,9 +296,11 @@ impl<'a> Graft<'_, 'a> {
     }
 
     fn containers(&self, mistakes: &mut Vec<(Level, Reason)>) -> Option<(Key, Vec<String>)> {
-        let (level, key, text) = self.group.levels().into_iter().find_map(|(level, said)| {
-            said.parameters.iter().find(|(name, ..)| *name == CONTAINERS).map(|(_, key, text)| (level, *key, *text))
-        })?;
+        let (level, key, text) = self
+            .group
+            .levels()
+            .into_iter()
+            .find_map(|(level, said)| said.parameter(CONTAINERS).map(|(key, text)| (level, key, text)))?;
         let key = Key::new(level, key);
         match list(text) {
             Ok(names) if !names.is_empty() => Some((key, names)),
