@@ -200,6 +200,12 @@ impl<'a, T: Default + Deserialize<'a>> Lazy<'a, T> {
         self.raw.is_some()
     }
 
+    /// The length of its text in bytes.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.raw.map_or(0, |raw| raw.get().len())
+    }
+
     /// The part; empty when it is absent.
     #[must_use]
     pub fn get(&self) -> &T {

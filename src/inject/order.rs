@@ -6,7 +6,7 @@
 //! that, as an ordinary container, does not run yet.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use super::draft::{GraftIndex, Kind, NewContainer};
 use super::pod::Container;
@@ -126,25 +126,40 @@ impl Ordering<'_, '_> {
         self.old.iter().rposition(proxy).map(|last| last + 1)
     }
 
-    /// The nodes that a name in `before` or `after` stands for: a template's containers, or one container of the pod.
-    fn named<'n>(&'n self, nodes: &'n [Slot], name: &'n str) -> impl Iterator<Item = usize> + 'n {
-        let done = self.done.iter().filter(move |(template, _)| *template == name).flat_map(|(_, made)| made);
-        let done: Vec<&str> = done.map(String::as_str).collect();
-        nodes.iter().enumerate().filter_map(move |(node, slot)| {
-            let meant = match *slot {
-                Slot::Old(index) => *self.old[index].name == *name || done.contains(&&*self.old[index].name),
-                Slot::New(index) => self.asked[self.new[index].graft].name.template == name,
-            };
-            meant.then_some(node)
-        })
+    /// The nodes that each name in `before` or `after` stands for: a template's containers, or one container of the pod.
+    fn named<'n>(&'n self, nodes: &[Slot]) -> HashMap<&'n str, Vec<usize>> {
+        let done = self.done.iter().flat_map(|(template, made)| made.iter().map(|name| (&**name, *template)));
+        let done: HashMap<&str, &str> = done.collect();
+        let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (node, slot) in nodes.iter().enumerate() {
+            match *slot {
+                Slot::Old(index) => {
+                    let name = &*self.old[index].name;
+                    let template = done.get(name).copied().filter(|template| *template != name);
+                    template.into_iter().chain([name]).for_each(|name| named.entry(name).or_default().push(node));
+                }
+                Slot::New(index) => {
+                    named.entry(self.asked[self.new[index].graft].name.template).or_default().push(node);
+                }
+            }
+        }
+        named
     }
 
     fn asked_for(&self, nodes: &[Slot], graph: &mut Graph) -> Result<(), Impossible> {
+        let ordered = |it: &NewContainer| {
+            let order = &self.asked[it.graft].template.order;
+            !order.before.is_empty() || !order.after.is_empty()
+        };
+        if !self.new.iter().any(ordered) {
+            return Ok(());
+        }
+        let named = self.named(nodes);
         for (own, slot) in nodes.iter().enumerate().skip(self.old.len()) {
             let Some(graft) = self.graft(*slot) else { continue };
             let order = &self.asked[graft].template.order;
             let others = |names: &[String]| -> Vec<usize> {
-                let found = names.iter().flat_map(|name| self.named(nodes, name));
+                let found = names.iter().filter_map(|name| named.get(name.as_str())).flatten().copied();
                 found.filter(|other| self.graft(nodes[*other]) != Some(graft)).collect()
             };
             for other in others(&order.before) {

@@ -95,6 +95,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
                     template: asked.name.template.to_owned(),
                     instance: asked.name.instance.unwrap_or_default().to_owned(),
                     hash: asked.template.hash.clone(),
+                    parameters: asked.values_hash(),
                     reason: why.to_string(),
                 });
                 why
@@ -126,12 +127,11 @@ impl<'a> Planner<'_, 'a> {
     fn begin(&mut self) {
         let made = self.status.containers();
         for asked in &self.asked {
-            let hash = &asked.template.hash;
-            let state = if let Some(reason) = self.status.skipped(asked.name, hash) {
+            let state = if let Some(reason) = self.status.skipped(asked) {
                 State::Out(Why::Before(reason.to_owned()))
             } else {
                 match self.status.graft(asked.name) {
-                    Some(it) if *it.hash == **hash && it.is_onto(asked) && it.is_complete(&self.request.pod) => {
+                    Some(it) if it.is_of(asked) && it.is_complete(&self.request.pod) => {
                         State::Done(Box::new(Record::again(it)))
                     }
                     _ => match targets::find(&self.request.pod, asked, self.status, &made, &self.snapshot.policy) {

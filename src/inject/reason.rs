@@ -196,6 +196,16 @@ pub enum Reason {
         /// How many are allowed.
         most: usize,
     },
+    /// A pod so large that comparing it with what it asks for takes too long.
+    #[error(
+        "the pod has {found} containers, volumes, variables, mounts and ports; with grafts, at most {most} are allowed"
+    )]
+    TooManyEntries {
+        /// How many it has.
+        found: usize,
+        /// How many are allowed.
+        most: usize,
+    },
     /// More grafts than one pod may have.
     #[error("the pod asks for {found} grafts; at most {most} are allowed")]
     TooManyGrafts {
@@ -420,6 +430,7 @@ impl Reason {
             Self::MissingParameter { .. } => "missing_parameter",
             Self::UnknownTarget { .. } | Self::NoTarget { .. } => "no_target",
             Self::TooManyAnnotations { .. }
+            | Self::TooManyEntries { .. }
             | Self::TooManyGrafts { .. }
             | Self::TooMuch { .. }
             | Self::Annotations { .. } => "too_much",

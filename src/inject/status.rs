@@ -33,7 +33,10 @@ pub struct Recorded<'a> {
     instance: Text<'a>,
     /// The template's hash when it was made.
     #[serde(borrow)]
-    pub hash: Text<'a>,
+    hash: Text<'a>,
+    /// A hash of its parameters' values, empty if all were the template's.
+    #[serde(borrow)]
+    parameters: Text<'a>,
     /// Names of the targets.
     #[serde(borrow)]
     pub targets: Vec<Text<'a>>,
@@ -61,6 +64,8 @@ pub struct RecordedSkip<'a> {
     instance: Text<'a>,
     #[serde(borrow)]
     hash: Text<'a>,
+    #[serde(borrow)]
+    parameters: Text<'a>,
     #[serde(borrow)]
     reason: Text<'a>,
 }
@@ -92,17 +97,16 @@ impl<'a> Status<'a> {
         self.grafts.iter().filter(|it| !there(it)).map(Record::again).collect()
     }
 
-    /// Whether this version of the template was left out before: a decision that a second call keeps.
+    /// Why the same graft was left out before, if it was: a decision that a second call keeps.
     #[must_use]
-    pub fn skipped(&self, name: GraftName<'_>, hash: &str) -> Option<&str> {
-        self.skipped
-            .iter()
-            .find(|it| {
-                *it.template == *name.template
-                    && *it.instance == *name.instance.unwrap_or_default()
-                    && *it.hash == *hash
-            })
-            .map(|it| &*it.reason)
+    pub fn skipped(&self, asked: &Asked<'_>) -> Option<&str> {
+        let same = |it: &&RecordedSkip<'_>| {
+            *it.template == *asked.name.template
+                && *it.instance == *asked.name.instance.unwrap_or_default()
+                && *it.hash == *asked.template.hash
+                && *it.parameters == *asked.values_hash()
+        };
+        self.skipped.iter().find(same).map(|it| &*it.reason)
     }
 
     /// Names of the containers that grafts made.
@@ -113,11 +117,14 @@ impl<'a> Status<'a> {
 }
 
 impl Recorded<'_> {
-    /// Whether it was made onto the containers that the pod names now, if it names any.
+    /// Whether it is what is asked for now: the same template with the same values, and onto the containers that the pod
+    /// names, if it names any.
     #[must_use]
-    pub fn is_onto(&self, asked: &Asked<'_>) -> bool {
+    pub fn is_of(&self, asked: &Asked<'_>) -> bool {
         let mut names = asked.containers.iter().flat_map(|(_, names)| names);
-        names.all(|name| self.targets.iter().any(|target| **target == **name))
+        *self.hash == *asked.template.hash
+            && *self.parameters == *asked.values_hash()
+            && names.all(|name| self.targets.iter().any(|target| **target == **name))
     }
 
     /// Whether all that was recorded is in the pod.
@@ -154,6 +161,8 @@ pub struct Record {
     #[serde(skip_serializing_if = "String::is_empty")]
     instance: String,
     hash: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    parameters: String,
     targets: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) containers: Vec<String>,
@@ -168,11 +177,12 @@ pub struct Record {
 impl Record {
     /// An empty record of a graft.
     #[must_use]
-    pub fn new<'n>(name: GraftName<'_>, hash: &str, targets: impl Iterator<Item = &'n str>) -> Self {
+    pub fn new<'n>(asked: &Asked<'_>, targets: impl Iterator<Item = &'n str>) -> Self {
         Self {
-            template: name.template.to_owned(),
-            instance: name.instance.unwrap_or_default().to_owned(),
-            hash: hash.to_owned(),
+            template: asked.name.template.to_owned(),
+            instance: asked.name.instance.unwrap_or_default().to_owned(),
+            hash: asked.template.hash.clone(),
+            parameters: asked.values_hash(),
             targets: targets.map(str::to_owned).collect(),
             ..Self::default()
         }
@@ -189,6 +199,7 @@ impl Record {
             template: recorded.template.to_string(),
             instance: recorded.instance.to_string(),
             hash: recorded.hash.to_string(),
+            parameters: recorded.parameters.to_string(),
             targets: owned(&recorded.targets),
             containers: owned(&recorded.containers),
             volumes: owned(&recorded.volumes),
@@ -248,6 +259,9 @@ pub struct Skip {
     pub instance: String,
     /// The template's hash.
     pub hash: String,
+    /// A hash of its parameters' values, empty if all were the template's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub parameters: String,
     /// Why, in words.
     pub reason: String,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::api::core::v1 as core;
 
+use super::target::key_of;
 use super::{Grafting, items, names, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
@@ -212,12 +213,14 @@ impl<'a> Grafting<'_, 'a> {
         let mut written = String::with_capacity(512);
         written.push('[');
         let mut paths: Vec<Cow<'_, str>> = Vec::new();
-        for mount in items(rendered.as_ref(), "volumeMounts")? {
-            let Some((mount, json)) = self.resolve_mount(mount, field, line)? else { continue };
+        for item in items(rendered.as_ref(), "volumeMounts")? {
+            let Some((mount, json)) = self.resolve_mount(item, field, line)? else { continue };
             if paths.contains(&mount.path) {
                 self.rendered(field, line, format!("two mounts at {}", mount.path));
             }
-            let site = self.sites.iter().find(|site| site.volume == mount.volume);
+            // By its name in the template: two sites may be in one volume, mounted differently by the targets.
+            let volume = key_of(item, "name")?;
+            let site = self.sites.iter().find(|site| *site.name == *volume);
             if !mount.read_only
                 && let Some((path, by)) = site.and_then(|site| Some((site.path.clone()?, site.read_only.clone()?)))
             {

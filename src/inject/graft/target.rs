@@ -11,7 +11,7 @@ use crate::inject::bindings::Bindings;
 use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
 use crate::inject::json::{MapWriter, Members, Raw, Text, same};
 use crate::inject::paths;
-use crate::inject::pod::{EnvVar, VolumeMount};
+use crate::inject::pod::{EnvSource, EnvVar, VolumeMount};
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::targets::Target;
 use crate::inject::volumes::Mounted;
@@ -124,16 +124,13 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "one of those that `target_list` adds items by")]
     fn variable_source(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
+        let wanted: EnvSource<'_> = read(item.get(), "envFrom")?;
         for target in self.targets {
-            let own = target.container.env_from.iter().flatten().any(|own| same(own.get(), item.get()));
-            let planned = self
-                .draft
-                .variables
-                .iter()
-                .any(|it| it.target.name() == target.name() && it.name.is_empty() && same(&it.json, item.get()));
-            if !own && !planned {
+            let own = wanted.is_known() && target.container.env_from.iter().flatten().any(|own| *own == wanted);
+            let planned =
+                |it: &NewVariable<'_>| it.target.name() == target.name() && it.name.is_empty() && it.json == item.get();
+            if !own && !self.draft.variables.iter().any(planned) {
                 let json = item.get().to_owned();
                 let name = String::new();
                 self.draft.variables.push(NewVariable { graft: self.index, line, target: *target, name, json });
