@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,28 +18,29 @@ pub enum LogFormat {
 }
 
 /// `--log-level`: a level, or directives such as `info,podgraft::tls=debug`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLevel(String);
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogLevel(Box<Targets>);
 
 impl std::str::FromStr for LogLevel {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        EnvFilter::builder().parse(text).map(|_| Self(text.to_owned()))
+        Ok(Self(Box::new(text.parse()?)))
     }
 }
 
 /// Starts logging for the process; a second call changes nothing.
 pub fn start(format: LogFormat, level: &LogLevel) {
-    // Parsed before, when it was typed.
-    let filter = EnvFilter::builder().parse_lossy(&level.0);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(level.0.as_ref().clone());
     let started = match format {
         LogFormat::Text => {
             let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            builder.with_ansi(color).try_init()
+            registry.with(lines.with_ansi(color)).try_init()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LogFormat::Json => {
+            registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
+        }
     };
     if started.is_ok() {
         std::panic::set_hook(Box::new(panicked));

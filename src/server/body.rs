@@ -13,8 +13,8 @@ use tokio::time::timeout;
 const MAX_BODY: u64 = 8 * 1024 * 1024;
 
 /// From this size on a body is large, and waits for one of a few slots: hundreds of requests may be in flight, and their
-/// bodies must not fill the memory. Pods are a tenth of this.
-const LARGE: u64 = 64 * 1024;
+/// bodies must not fill the memory. Most pods are a quarter of this.
+const LARGE: u64 = 32 * 1024;
 
 /// How much of a body that is too large is passed over, so that its sender hears why.
 const MAX_PASSED_OVER: u64 = 64 * 1024 * 1024;
@@ -87,7 +87,8 @@ async fn collect(mut body: Body, asks_first: bool, large: &Semaphore) -> Result<
     if told > MAX_PASSED_OVER || (told > MAX_BODY && asks_first) {
         return Err(Refusal::TooLarge);
     }
-    let (mut bytes, mut size, mut slot) = (Vec::new(), 0, None);
+    // Of what was announced no more than arrives is memory in use, and a buffer that needn't grow is never there twice.
+    let (mut bytes, mut size, mut slot) = (Vec::with_capacity(told.min(LARGE) as usize), 0, None);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Refusal::BrokeOff)?.into_data() else { continue };
         size += data.len() as u64;
@@ -97,6 +98,7 @@ async fn collect(mut body: Body, asks_first: bool, large: &Semaphore) -> Result<
         if size > LARGE && slot.is_none() {
             // Never closed. While it is waited for, nothing is read, and the client can't go on sending.
             slot = large.acquire().await.ok();
+            bytes.reserve_exact((told.max(size).min(MAX_BODY) as usize).saturating_sub(bytes.len()));
         }
         if size > MAX_BODY { bytes = Vec::new() } else { bytes.extend_from_slice(&data) }
     }

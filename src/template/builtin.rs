@@ -1,5 +1,6 @@
 //! The templates that are part of the program: data, written in the public template language.
 
+use super::expression::with_deep_stack;
 use super::{LoadError, LoadOptions, Origin, Template, load};
 
 /// File name and text of each.
@@ -16,6 +17,11 @@ const FILES: &[(&str, &str)] = &[
 ///
 /// A built-in does not compile: a mistake of ours, which a test finds.
 pub fn builtin(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
+    // One thread for all of them; without it, each says so itself.
+    with_deep_stack(|| compile(options)).unwrap_or_else(|_| compile(options))
+}
+
+fn compile(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
     let (mut templates, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in FILES {
         match load(Origin(format!("built-in/{name}").into()), text, options) {

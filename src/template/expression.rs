@@ -1,7 +1,7 @@
 //! CEL expressions in templates: compiled and bounded at load, evaluated against what they name.
 //!
-//! `scan` holds the text against limits and splits leaves, `compile` turns CEL's syntax tree into code whose names are
-//! resolved, `evaluate` runs it within a budget over `data`, which only views the pod, and `write` makes JSON of the
+//! `scan` splits leaves and holds the text against limits, `syntax` makes a tree of it, `compile` code whose names are
+//! resolved; `evaluate` runs that within a budget over `data`, which only views the pod, and `write` makes JSON of the
 //! result. Nothing that a template or an annotation says makes any of them run for long, take much memory or panic.
 
 mod code;
@@ -12,6 +12,7 @@ mod functions;
 mod leaf;
 mod operators;
 mod scan;
+mod syntax;
 mod write;
 
 use std::cell::Cell;
@@ -262,9 +263,9 @@ thread_local! {
     static IS_DEEP: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does work on a thread with a stack of 16 MiB, and waits for it; on such a thread already, just does it. CEL's parser
-/// takes up to 8 MiB for an expression within the limits (debug build), so expressions are compiled there: one thread
-/// for a whole file of them saves starting one for each.
+/// Does work on a thread with a stack of 16 MiB, and waits for it; on such a thread already, just does it. The trees of
+/// YAML, core/v1 and CEL recurse, each within its limits, which together may be more than a worker's stack holds. One
+/// thread for many files saves starting one for each.
 ///
 /// # Errors
 ///
@@ -294,10 +295,7 @@ impl Expression {
     ///
     /// Every mistake, with its place in `source`.
     pub fn compile(source: &str, names: Names<'_>) -> Result<Self, Vec<ExpressionError>> {
-        let (code, mentions) = with_deep_stack(|| compile::compile(source, names)).unwrap_or_else(|error| {
-            let message = format!("no thread to compile the expression on: {error}");
-            Err(vec![ExpressionError { range: 0..source.len(), message, help: None }])
-        })?;
+        let (code, mentions) = compile::compile(source, names)?;
         let any = |is: fn(&Parameter) -> bool| mentions.parameters.iter().any(|index| is(&names.parameters[*index]));
         let sources = Sources {
             parameters: any(|parameter| !parameter.expand),

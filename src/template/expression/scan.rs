@@ -1,5 +1,5 @@
-//! The text of expressions before CEL's parser sees it: where an expression ends, and whether it is within the limits
-//! that keep the parser, and everything that walks its tree, from running out of stack.
+//! The text of expressions as tokens: where an expression ends, and whether it is within the limits that keep the
+//! parser, and everything that walks its tree, from running out of stack.
 
 use std::ops::Range;
 
@@ -114,16 +114,16 @@ pub(super) fn check(source: &str) -> Result<(), ExpressionError> {
     brackets.finish()
 }
 
-/// What a piece of CEL is, as far as limits and brackets are concerned.
+/// What a piece of CEL is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Text,
     Word,
     Number,
     Operator,
     Open(char),
     Close(char),
-    /// A comma, a colon, or what CEL's parser will refuse.
+    /// A comma, a colon, or what is no CEL.
     Other,
 }
 
@@ -132,7 +132,7 @@ enum Token {
 /// # Errors
 ///
 /// A string that is not closed.
-fn next(source: &str, at: usize) -> Result<Option<(Token, Range<usize>)>, ExpressionError> {
+pub(super) fn next(source: &str, at: usize) -> Result<Option<(Token, Range<usize>)>, ExpressionError> {
     let mut start = at;
     loop {
         start += source[start..].len() - source[start..].trim_start().len();
@@ -167,14 +167,22 @@ fn next(source: &str, at: usize) -> Result<Option<(Token, Range<usize>)>, Expres
     Ok(Some((token, start..start + length)))
 }
 
-/// The length of the number that `rest` begins with: `12`, `1.5`, `1e9`, `0xff`.
+/// The length of the number that `rest` begins with: `12`, `1.5`, `1e9`, `2.5e-3`, `0xff`.
 fn number(rest: &str) -> usize {
     let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
-    let whole = word(rest);
-    match rest[whole..].strip_prefix('.') {
-        Some(fraction) if fraction.starts_with(|c: char| c.is_ascii_digit()) => whole + 1 + word(fraction),
-        _ => whole,
+    let digit_at = |at: usize| rest[at..].starts_with(|c: char| c.is_ascii_digit());
+    let mut end = word(rest);
+    if rest[end..].starts_with('.') && digit_at(end + 1) {
+        end += 1 + word(&rest[end + 1..]);
     }
+    if !rest.starts_with("0x")
+        && rest[..end].ends_with(['e', 'E'])
+        && rest[end..].starts_with(['+', '-'])
+        && digit_at(end + 1)
+    {
+        end += 1 + word(&rest[end + 1..]);
+    }
+    end
 }
 
 /// The length of the string literal at `start`, whose quotes follow `prefix` bytes later.

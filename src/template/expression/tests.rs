@@ -1,6 +1,7 @@
 //! What expressions and leaves give; `mistakes`: what is refused at load; `limits`: that hostile ones are harmless;
-//! `oracle`: that the language is CEL.
+//! `grammar` and `oracle`: that the language is CEL.
 
+mod grammar;
 mod limits;
 mod mistakes;
 mod oracle;

@@ -35,7 +35,7 @@ fn mistakes_are_named_with_their_place() {
         ("{{ b'x' }}", "b'x'", "bytes are not supported"),
         ("{{ Pod{name: 'x'} }}", "{", "Pod is a message"),
         ("{{ duration('1s') }}", "duration", "unknown function duration()"),
-        ("{{ params.path = 'x' }}", "=", "unexpected '= '"),
+        ("{{ params.path = 'x' }}", "=", "unexpected '='"),
         ("{{ params.path params.port }}", "params", "unexpected 'params'"),
         ("{{ params.port + }}", "", "the expression ends too early"),
         ("{{ 'é' + * }}", "*", "unexpected '*'"),
@@ -47,7 +47,9 @@ fn mistakes_are_named_with_their_place() {
             "map",
             "macros over lists nest too deeply",
         ),
-        ("{{ 99999999999999999999 }}", "9", "invalid int literal"),
+        ("{{ 99999999999999999999 }}", "99999999999999999999", "99999999999999999999 is no number"),
+        (r"{{ 'a' + '\q' }}", r"'\q'", r"\q is no escape"),
+        ("{{ for.name }}", "for", "reserved identifier: for"),
     ] {
         let errors = match Leaf::parse(leaf, Style::Typed, world.names()) {
             Err(errors) => errors,
