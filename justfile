@@ -28,7 +28,11 @@ deny:
     cargo deny --locked check
 
 bench *filter:
-    cargo bench {{ filter }}
+    cargo bench --bench admission {{ filter }}
+
+# The release server over HTTPS: start-up, requests a second, processor time and memory.
+load:
+    cargo bench --bench load
 
 # What must pass before a change is merged.
 ci:

@@ -1,4 +1,4 @@
-//! What the running program costs: `cargo bench --bench load`, or of another build, `cargo bench --bench load -- PROGRAM`.
+//! What the running program costs: `cargo bench --bench load`; with `-- --program PATH`, what another build does.
 //!
 //! Starts the release `podgraft serve`, on free loopback ports, and looks at it from outside: the time from the start of
 //! the process to the first good answer, then 100,000 reviews of a medium pod over kept connections, as an API server
@@ -48,13 +48,22 @@ const MEDIUM: Load = Load { containers: 3, connections: 16, reviews: 100_000 };
 const LARGE: Load = Load { containers: 40, connections: 64, reviews: 10_000 };
 
 fn main() -> Result<()> {
+    let (mut program, mut asked) = (env!("CARGO_BIN_EXE_podgraft").to_owned(), false);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--bench" => asked = true,
+            "--program" => program = arguments.next().context("--program PATH")?,
+            // A filter for the other benches.
+            filter if !filter.starts_with('-') && !"load".contains(filter) => return Ok(()),
+            _ => {}
+        }
+    }
     // Test runs that take in every target leave the option out.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !asked {
         println!("this takes minutes and a release build: cargo bench --bench load");
         return Ok(());
     }
-    let other = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let program = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_podgraft").to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::timeout(LIMIT, run(Path::new(&program))).await.context("it took too long")? })
 }
