@@ -4,16 +4,18 @@
 //! read as a review is answered in a review, and decides by itself.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 
 use crate::inject::json::Text;
 use crate::inject::outcome::{Outcome, Reason, Warning};
 use crate::inject::pod::{Document, Pod, PodError, PodRequest};
 use crate::inject::reason::quote;
+use crate::template::node::write_string;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -173,63 +175,60 @@ fn pod_request<'a>(text: &'a str, creates_pod: bool, request: WireRequest<'a, Po
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'w> {
-    api_version: &'w str,
-    kind: &'w str,
-    response: Response<'w>,
-}
+/// An answer in the making. It is written as text: the patch is most of it, and goes from its own text straight into the
+/// answer's base64, which needs no escaping.
+struct Answer(String);
 
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'w> {
-    uid: &'w str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'w>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'w str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-}
+impl Answer {
+    fn new(uid: &str, allowed: bool, room: usize) -> Self {
+        let mut out = String::with_capacity(256 + room);
+        out.push_str(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#);
+        write_string(uid, &mut out);
+        out.push_str(if allowed { r#","allowed":true"# } else { r#","allowed":false"# });
+        Self(out)
+    }
 
-#[derive(Serialize)]
-struct Status<'w> {
-    #[serde(rename = "status")]
-    outcome: &'w str,
-    message: &'w str,
-    reason: &'w str,
-    code: u16,
-}
+    fn patched(uid: &str, patch: &str) -> Self {
+        let mut answer = Self::new(uid, true, patch.len().div_ceil(3) * 4);
+        answer.0.push_str(r#","patchType":"JSONPatch","patch":""#);
+        BASE64_STANDARD.encode_string(patch, &mut answer.0);
+        answer.0.push('"');
+        answer
+    }
 
-fn write(response: Response<'_>) -> Vec<u8> {
-    // Nothing in an answer can fail to serialise: text, numbers and lists of them.
-    serde_json::to_vec(&Answer { api_version: API_VERSION, kind: KIND, response }).unwrap_or_default()
+    fn denied(uid: &str, code: u16, reason: &str, message: &str) -> Self {
+        let Self(mut out) = Self::new(uid, false, message.len());
+        out.push_str(r#","status":{"status":"Failure","message":"#);
+        write_string(message, &mut out);
+        // Writing to a String can't fail.
+        let _ = write!(out, r#","reason":"{reason}","code":{code}}}"#);
+        Self(out)
+    }
+
+    fn finish(self, warned: &[Warning]) -> Vec<u8> {
+        let Self(mut out) = self;
+        if !warned.is_empty() {
+            out.push_str(r#","warnings":["#);
+            for (index, line) in warnings(warned).iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(line, &mut out);
+            }
+            out.push(']');
+        }
+        out.push_str("}}");
+        out.into_bytes()
+    }
 }
 
 /// The answer to a decided review.
 #[must_use]
 pub fn encode(uid: &str, outcome: &Outcome<'_>) -> Vec<u8> {
     match outcome {
-        Outcome::Inject(plan) => write(Response {
-            uid,
-            allowed: true,
-            patch_type: Some("JSONPatch"),
-            patch: Some(BASE64_STANDARD.encode(plan.patch())),
-            warnings: warnings(&plan.warnings),
-            ..Response::default()
-        }),
-        Outcome::Skip(_, warned) => {
-            write(Response { uid, allowed: true, warnings: warnings(warned), ..Response::default() })
-        }
-        Outcome::Reject(reasons, warned) => {
-            let message = message(reasons);
-            let status = Status { outcome: "Failure", message: &message, reason: "Forbidden", code: 403 };
-            write(Response { uid, status: Some(status), warnings: warnings(warned), ..Response::default() })
-        }
+        Outcome::Inject(plan) => Answer::patched(uid, &plan.patch()).finish(&plan.warnings),
+        Outcome::Skip(_, warned) => Answer::new(uid, true, 0).finish(warned),
+        Outcome::Reject(reasons, warned) => Answer::denied(uid, 403, "Forbidden", &message(reasons)).finish(warned),
     }
 }
 
@@ -237,8 +236,7 @@ pub fn encode(uid: &str, outcome: &Outcome<'_>) -> Vec<u8> {
 #[must_use]
 pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
     let reason = if code == 400 { "BadRequest" } else { "Forbidden" };
-    let message = &cut(message.to_owned(), LONGEST_MESSAGE);
-    write(Response { uid, status: Some(Status { outcome: "Failure", message, reason, code }), ..Response::default() })
+    Answer::denied(uid, code, reason, &cut(message.to_owned(), LONGEST_MESSAGE)).finish(&[])
 }
 
 /// All reasons of a rejection as people read them: one alone as a sentence, several one a line.
@@ -314,11 +312,11 @@ mod tests {
     fn an_unreadable_pod_is_answered_with_its_path() {
         let body = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u",
             "kind":{"group":"","version":"v1","kind":"Pod"},"operation":"CREATE",
-            "object":{"spec":{"containers":[{"name":"a"},{"env":5}]}}}}"#;
+            "object":{"spec":{"containers":[{"name":"a"},{"ports":5}]}}}}"#;
         match decode(body.as_bytes()) {
             Err(DecodeError::BadObject { uid, message }) => {
                 assert_eq!(uid, "u");
-                assert!(message.starts_with("request.object.spec.containers[1].env: "), "{message}");
+                assert!(message.starts_with("request.object.spec.containers[1].ports: "), "{message}");
             }
             other => panic!("{other:?}"),
         }

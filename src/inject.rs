@@ -28,14 +28,18 @@ mod volumes;
 
 pub use outcome::Outcome;
 
-use annotations::Level;
-use outcome::SkipReason;
-use pod::PodRequest;
+use annotations::{Level, MAX_ANNOTATIONS};
+use outcome::{Reason, SkipReason, Warning};
+use pod::{Pod, PodRequest};
 
 use crate::snapshot::Snapshot;
 
 /// The annotation of the kubelet's copies of static pods (Kubernetes' well-known annotations): they can't be changed.
 const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// The most volumes, containers and entries of their lists that a pod with grafts may have. Each graft looks at all of
+/// them; pods that run have some hundred.
+const MAX_ENTRIES: usize = 16 * 1024;
 
 /// Decides what a pod gets.
 #[must_use]
@@ -54,8 +58,16 @@ pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcom
         defaults.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     };
     let prefix = &*snapshot.policy.annotation_prefix;
-    if !annotations::any(prefix, of_pod().chain(defaults()).map(|(key, _)| key)) {
+    if !of_pod().chain(defaults()).any(|(key, _)| annotations::is_ours(prefix, key)) {
         return Outcome::Skip(SkipReason::NothingAsked, Vec::new());
+    }
+    let asked = of_pod().filter(|(key, _)| annotations::is_ours(prefix, key)).count();
+    if let Some(reason) = too_much(asked, &request.pod) {
+        return if asked > 0 {
+            Outcome::Reject(vec![reason], Vec::new())
+        } else {
+            Outcome::Skip(SkipReason::NothingLeft, vec![Warning::LeftOut(Box::new(reason))])
+        };
     }
 
     let mut reasons = Vec::new();
@@ -64,7 +76,19 @@ pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcom
     let namespace = annotations::read(prefix, Level::Namespace, defaults(), &mut of_namespace_reasons);
     let mut resolved = resolve::resolve(snapshot, &request.namespace, &pod, &namespace);
     resolved.reasons.splice(0..0, reasons);
-    let left_out = of_namespace_reasons.into_iter().map(|reason| outcome::Warning::LeftOut(Box::new(reason)));
+    let left_out = of_namespace_reasons.into_iter().map(|reason| Warning::LeftOut(Box::new(reason)));
     resolved.warnings.splice(0..0, left_out);
     plan::plan(request, snapshot, resolved)
+}
+
+/// What nobody writes by hand and nobody may make others wait for.
+fn too_much(asked: usize, pod: &Pod<'_>) -> Option<Reason> {
+    let entries = pod.spec.as_ref().map_or(0, pod::Spec::entries);
+    if asked > MAX_ANNOTATIONS {
+        Some(Reason::TooManyAnnotations { found: asked, most: MAX_ANNOTATIONS })
+    } else if entries > MAX_ENTRIES {
+        Some(Reason::TooManyEntries { found: entries, most: MAX_ENTRIES })
+    } else {
+        None
+    }
 }

@@ -121,7 +121,9 @@ pub struct ContainerTemplate {
     pub resources: Option<Node>,
     /// `securityContext`.
     pub security_context: Option<Node>,
-    /// Every other field, in the file's order.
+    /// Every other field that no expression touches, as the members of a JSON map, without braces.
+    pub fixed: Box<str>,
+    /// Every other field that has a hole.
     pub rest: Vec<(Box<str>, Node)>,
     /// `runAs`.
     pub run_as: RunAs,
@@ -297,3 +299,8 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests;
+
+/// The hash of a text as annotations show it.
+pub(crate) fn hash(text: &str) -> String {
+    format!("{:016x}", fnv1a(text.as_bytes()))
+}

@@ -13,6 +13,9 @@ pub const CONTAINERS: &str = "containers";
 /// The longest template name: an annotation's name part holds 63 characters, and a dot and a parameter follow.
 pub const MAX_TEMPLATE: usize = 40;
 
+/// The most annotations of ours that a pod may have: a score of parameters for each of its grafts.
+pub const MAX_ANNOTATIONS: usize = 1280;
+
 /// The longest instance name.
 pub const MAX_INSTANCE: usize = 20;
 
@@ -95,9 +98,10 @@ fn split<'a>(prefix: &str, key: &'a str) -> Option<(Option<&'a str>, &'a str)> {
     if instance.is_empty() { Some((None, name)) } else { Some((Some(instance.strip_suffix('.')?), name)) }
 }
 
-/// Whether any key asks something of us. Says nothing about its correctness.
-pub fn any<'a>(prefix: &str, mut keys: impl Iterator<Item = &'a str>) -> bool {
-    keys.any(|key| split(prefix, key).is_some())
+/// Whether a key asks something of us. Says nothing about its correctness.
+#[must_use]
+pub fn is_ours(prefix: &str, key: &str) -> bool {
+    split(prefix, key).is_some()
 }
 
 /// Takes one level's annotations apart: those of other owners are passed over, mistakes go to `reasons`.

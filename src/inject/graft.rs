@@ -100,7 +100,7 @@ pub fn plan<'a>(
         targets,
         recorded: context.status.graft(asked.name),
         draft,
-        record: Record::new(asked.name, &template.hash, targets.iter().map(Target::name)),
+        record: Record::new(asked, targets.iter().map(Target::name)),
         sites: Vec::new(),
         missing: Vec::new(),
         clashes: Vec::new(),

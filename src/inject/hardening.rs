@@ -24,22 +24,33 @@ pub fn run_as(pod: &Pod<'_>, target: &Target<'_>, default: Option<i64>) -> (Opti
     (effective(of_target.run_as_user, of_pod.run_as_user), effective(of_target.run_as_group, of_pod.run_as_group))
 }
 
-/// A container's securityContext with user and group written down.
-#[must_use]
-pub fn with_user(context: &Members<'_, Raw<'_>>, (user, group): (Option<i64>, Option<i64>)) -> String {
-    let mut written = MapWriter::with_capacity(256);
+/// A container's securityContext, a map, with user and group written down.
+///
+/// # Errors
+///
+/// It is no map.
+pub fn with_user(context: &str, (user, group): (Option<i64>, Option<i64>)) -> Result<String, serde_json::Error> {
     let ours = [("runAsUser", user), ("runAsGroup", group)];
-    for (key, value) in context.iter() {
-        if !ours.iter().any(|(name, id)| *name == key && id.is_some()) {
-            written.json(key, value.get());
+    let mut written = if let Some(members) = context.strip_suffix('}')
+        && !ours.iter().any(|(name, _)| context.contains(name))
+    {
+        // The common case, a map that says nothing of it: what there is stays the text that it is.
+        MapWriter::from_open(members)
+    } else {
+        let mut written = MapWriter::with_capacity(256);
+        for (key, value) in serde_json::from_str::<Members<'_, Raw<'_>>>(context)?.iter() {
+            if !ours.iter().any(|(name, id)| *name == key && id.is_some()) {
+                written.json(key, value.get());
+            }
         }
-    }
+        written
+    };
     for (key, id) in ours {
         if let Some(id) = id {
             written.json(key, &id.to_string());
         }
     }
-    written.finish()
+    Ok(written.finish())
 }
 
 /// How the resources of an injected container are declared in this pod.
@@ -69,7 +80,7 @@ pub fn declare(spec: &Spec<'_>) -> Declare {
             })
         })
     };
-    if containers.all(|container| container.resources.as_ref().is_some_and(guaranteed)) {
+    if containers.all(|container| guaranteed(container.resources.get())) {
         Declare::Guaranteed
     } else {
         Declare::AsWritten

@@ -1,6 +1,7 @@
 //! JSON text taken apart one level deep: members keep their order and their text, so nothing that we don't know is lost.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Deref;
 
@@ -15,6 +16,14 @@ use crate::template::node::write_string;
 /// is left to the API server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text<'a>(pub Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    /// The text of a value; empty for a map or list.
+    #[must_use]
+    pub fn of(raw: &'a RawValue) -> Self {
+        serde_json::from_str(raw.get()).unwrap_or_default()
+    }
+}
 
 impl Deref for Text<'_> {
     type Target = str;
@@ -170,6 +179,47 @@ pub(crate) use from_map;
 /// Any JSON value as its text.
 pub type Raw<'a> = &'a RawValue;
 
+/// A part that is read only when someone looks at it, and then once. What can't be read counts as empty: what the pod got
+/// wrong by itself is left to the API server.
+#[derive(Debug)]
+pub struct Lazy<'a, T> {
+    raw: Option<Raw<'a>>,
+    read: OnceCell<T>,
+}
+
+impl<T> Default for Lazy<'_, T> {
+    fn default() -> Self {
+        Self { raw: None, read: OnceCell::new() }
+    }
+}
+
+impl<'a, T: Default + Deserialize<'a>> Lazy<'a, T> {
+    /// Whether it is there and not `null`.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        self.raw.is_some()
+    }
+
+    /// The length of its text in bytes.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.raw.map_or(0, |raw| raw.get().len())
+    }
+
+    /// The part; empty when it is absent.
+    #[must_use]
+    pub fn get(&self) -> &T {
+        let read = || serde_json::from_str(self.raw?.get()).ok();
+        self.read.get_or_init(|| read().unwrap_or_default())
+    }
+}
+
+impl<'de: 'a, 'a, T> Deserialize<'de> for Lazy<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { raw: Option::deserialize(deserializer)?, read: OnceCell::new() })
+    }
+}
+
 /// A writer of a JSON map: separators and escaping in one place.
 #[derive(Debug)]
 pub struct MapWriter {
@@ -185,14 +235,47 @@ impl MapWriter {
         Self { out }
     }
 
-    /// Begins the member `key` and gives the place where its JSON value is appended.
-    pub fn member(&mut self, key: &str) -> &mut String {
+    /// A map that has members already: its text without the closing brace.
+    #[must_use]
+    pub fn from_open(members: &str) -> Self {
+        let mut out = String::with_capacity(members.len() + 64);
+        out.push_str(members);
+        Self { out }
+    }
+
+    fn separate(&mut self) {
         if self.out.len() > 1 {
             self.out.push(',');
         }
+    }
+
+    /// Adds members that are text already, without braces.
+    pub fn members(&mut self, members: &str) {
+        if !members.is_empty() {
+            self.separate();
+            self.out.push_str(members);
+        }
+    }
+
+    /// Begins the member `key` and gives the place where its JSON value is appended.
+    pub fn member(&mut self, key: &str) -> &mut String {
+        self.separate();
         write_string(key, &mut self.out);
         self.out.push(':');
         &mut self.out
+    }
+
+    /// Adds a member whose value `write` appends, unless that says that there is none.
+    ///
+    /// # Errors
+    ///
+    /// What `write` returns.
+    pub fn try_member<E>(&mut self, key: &str, write: impl FnOnce(&mut String) -> Result<bool, E>) -> Result<(), E> {
+        let start = self.out.len();
+        if !write(self.member(key))? {
+            self.out.truncate(start);
+        }
+        Ok(())
     }
 
     /// Adds a member whose value is JSON already.

@@ -6,7 +6,7 @@
 //! that, as an ordinary container, does not run yet.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 
 use super::draft::{GraftIndex, Kind, NewContainer};
 use super::pod::Container;
@@ -73,7 +73,7 @@ impl Ordering<'_, '_> {
             graph.add(old - 1, old);
         }
         self.asked_for(&nodes, &mut graph)?;
-        self.after_mesh(&nodes, &mut graph);
+        self.after_mesh(&mut graph);
         graph
             .sort(|node| self.rank(nodes[node]))
             .map(|order| order.into_iter().map(|node| nodes[node]).collect())
@@ -126,25 +126,40 @@ impl Ordering<'_, '_> {
         self.old.iter().rposition(proxy).map(|last| last + 1)
     }
 
-    /// The nodes that a name in `before` or `after` stands for: a template's containers, or one container of the pod.
-    fn named<'n>(&'n self, nodes: &'n [Slot], name: &'n str) -> impl Iterator<Item = usize> + 'n {
-        let done = self.done.iter().filter(move |(template, _)| *template == name).flat_map(|(_, made)| made);
-        let done: HashSet<&str> = done.map(String::as_str).collect();
-        nodes.iter().enumerate().filter_map(move |(node, slot)| {
-            let meant = match *slot {
-                Slot::Old(index) => *self.old[index].name == *name || done.contains(&*self.old[index].name),
-                Slot::New(index) => self.asked[self.new[index].graft].name.template == name,
-            };
-            meant.then_some(node)
-        })
+    /// The nodes that each name in `before` or `after` stands for: a template's containers, or one container of the pod.
+    fn named<'n>(&'n self, nodes: &[Slot]) -> HashMap<&'n str, Vec<usize>> {
+        let done = self.done.iter().flat_map(|(template, made)| made.iter().map(|name| (&**name, *template)));
+        let done: HashMap<&str, &str> = done.collect();
+        let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (node, slot) in nodes.iter().enumerate() {
+            match *slot {
+                Slot::Old(index) => {
+                    let name = &*self.old[index].name;
+                    let template = done.get(name).copied().filter(|template| *template != name);
+                    template.into_iter().chain([name]).for_each(|name| named.entry(name).or_default().push(node));
+                }
+                Slot::New(index) => {
+                    named.entry(self.asked[self.new[index].graft].name.template).or_default().push(node);
+                }
+            }
+        }
+        named
     }
 
     fn asked_for(&self, nodes: &[Slot], graph: &mut Graph) -> Result<(), Impossible> {
+        let ordered = |it: &NewContainer| {
+            let order = &self.asked[it.graft].template.order;
+            !order.before.is_empty() || !order.after.is_empty()
+        };
+        if !self.new.iter().any(ordered) {
+            return Ok(());
+        }
+        let named = self.named(nodes);
         for (own, slot) in nodes.iter().enumerate().skip(self.old.len()) {
             let Some(graft) = self.graft(*slot) else { continue };
             let order = &self.asked[graft].template.order;
             let others = |names: &[String]| -> Vec<usize> {
-                let found = names.iter().flat_map(|name| self.named(nodes, name));
+                let found = names.iter().filter_map(|name| named.get(name.as_str())).flatten().copied();
                 found.filter(|other| self.graft(nodes[*other]) != Some(graft)).collect()
             };
             for other in others(&order.before) {
@@ -167,46 +182,43 @@ impl Ordering<'_, '_> {
     }
 
     /// Ours come after a mesh's native sidecar unless they are asked to come before.
-    fn after_mesh(&self, nodes: &[Slot], graph: &mut Graph) {
+    fn after_mesh(&self, graph: &mut Graph) {
         let Some(end) = self.mesh_ends() else { return };
         let before = graph.reaching(end - 1);
-        for own in self.old.len()..nodes.len() {
-            if !before.contains(&own) {
-                graph.add(end - 1, own);
-            }
+        for (own, _) in before.iter().enumerate().skip(self.old.len()).filter(|(_, before)| !**before) {
+            graph.add(end - 1, own);
         }
     }
 }
 
-/// A directed graph over `0..len`.
+/// A directed graph over `0..len`. An edge may stand twice.
 #[derive(Debug)]
 struct Graph {
     next: Vec<Vec<usize>>,
-    edges: HashSet<(usize, usize)>,
 }
 
 impl Graph {
     fn new(len: usize) -> Self {
-        Self { next: vec![Vec::new(); len], edges: HashSet::new() }
+        Self { next: vec![Vec::new(); len] }
     }
 
     fn add(&mut self, from: usize, to: usize) {
-        if self.edges.insert((from, to)) {
-            self.next[from].push(to);
-        }
+        self.next[from].push(to);
     }
 
-    /// All from which `to` can be reached.
-    fn reaching(&self, to: usize) -> HashSet<usize> {
-        let mut previous: HashMap<usize, Vec<usize>> = HashMap::new();
-        for &(from, to) in &self.edges {
-            previous.entry(to).or_default().push(from);
+    /// From which nodes `to` can be reached.
+    fn reaching(&self, to: usize) -> Vec<bool> {
+        let mut previous = vec![Vec::new(); self.next.len()];
+        for (from, next) in self.next.iter().enumerate() {
+            for to in next {
+                previous[*to].push(from);
+            }
         }
-        let mut found = HashSet::new();
+        let mut found = vec![false; self.next.len()];
         let mut open = vec![to];
         while let Some(node) = open.pop() {
-            for &from in previous.get(&node).into_iter().flatten() {
-                if found.insert(from) {
+            for &from in &previous[node] {
+                if !std::mem::replace(&mut found[from], true) {
                     open.push(from);
                 }
             }
@@ -217,9 +229,7 @@ impl Graph {
     /// A topological order that takes the lowest rank first, or a cycle: its first node stands again at its end.
     fn sort<R: Ord>(&self, rank: impl Fn(usize) -> R) -> Result<Vec<usize>, Vec<usize>> {
         let mut waiting = vec![0_usize; self.next.len()];
-        for &(_, to) in &self.edges {
-            waiting[to] += 1;
-        }
+        self.next.iter().flatten().for_each(|to| waiting[*to] += 1);
         let ready = (0..self.next.len()).filter(|node| waiting[*node] == 0);
         let mut ready: BinaryHeap<_> = ready.map(|node| Reverse((rank(node), node))).collect();
         let mut order = Vec::with_capacity(self.next.len());

@@ -3,7 +3,7 @@
 //! Parents that are absent or `null` are created first, once. What changes a target comes before what is inserted into
 //! the lists of containers, so that indices are those of the pod as received.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use super::draft::{Draft, Field, Kind, NewField, NewVariable};
 use super::order::Slot;
@@ -24,8 +24,10 @@ pub struct Op {
 }
 
 /// Writes operations as a JSON Patch document.
-pub fn write<'o>(ops: impl Iterator<Item = &'o Op>) -> String {
-    let mut out = String::from("[");
+pub fn write<'o>(ops: impl Iterator<Item = &'o Op> + Clone) -> String {
+    let room: usize = ops.clone().map(|op| op.path.len() + op.value.len() + 40).sum();
+    let mut out = String::with_capacity(room + 2);
+    out.push('[');
     for op in ops {
         if out.len() > 1 {
             out.push(',');
@@ -41,8 +43,8 @@ pub fn write<'o>(ops: impl Iterator<Item = &'o Op>) -> String {
 }
 
 /// A reference token of a JSON Pointer (RFC 6901, section 3).
-fn token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+fn token(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
 }
 
 /// The draft as operations. `index_of` tells a graft's place in the plan.
@@ -53,7 +55,7 @@ pub fn changes(
     index_of: &[Option<usize>],
     status: &str,
 ) -> Vec<Change> {
-    let mut patch = Patch { changes: Vec::new(), created: HashSet::new(), index_of };
+    let mut patch = Patch { changes: Vec::new(), created: Vec::new(), index_of };
     let spec = pod.spec.as_ref();
 
     for volume in draft.volumes {
@@ -61,7 +63,8 @@ pub fn changes(
         patch.append("/spec/volumes", parent, Some(volume.graft), volume.line, volume.json);
     }
 
-    let mut inserted = std::collections::HashMap::new();
+    // How many have been inserted before the target's own: by target and list.
+    let mut inserted: Vec<(String, usize)> = Vec::new();
     for variable in draft.variables {
         let NewVariable { graft, line, target, name, json } = variable;
         let (list, there) = if name.is_empty() {
@@ -69,14 +72,22 @@ pub fn changes(
         } else {
             ("env", target.container.env.is_some())
         };
-        let list = format!("{}/{list}", pointer(&target));
-        let index: &mut usize = inserted.entry(list.clone()).or_default();
+        let list = [&*pointer(&target), "/", list].concat();
         patch.parent(&list, there, Some(graft), line, "[]");
-        patch.add(Some(graft), line, format!("{list}/{index}"), json);
-        *index += 1;
+        let index = match inserted.iter_mut().find(|(known, _)| *known == list) {
+            Some((_, index)) => {
+                *index += 1;
+                *index
+            }
+            None => 0,
+        };
+        patch.add(Some(graft), line, [&list, "/", &*index.to_string()].concat(), json);
+        if index == 0 {
+            inserted.push((list, 0));
+        }
     }
     for mount in draft.mounts {
-        let list = format!("{}/volumeMounts", pointer(&mount.target));
+        let list = [&*pointer(&mount.target), "/volumeMounts"].concat();
         patch.append(&list, mount.target.container.volume_mounts.is_some(), Some(mount.graft), mount.line, mount.json);
     }
 
@@ -91,7 +102,7 @@ pub fn changes(
         let Slot::New(index) = *slot else { continue };
         let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
         patch.parent("/spec/initContainers", init, Some(it.graft), it.line, "[]");
-        patch.add(Some(it.graft), it.line, format!("/spec/initContainers/{place}"), it.json);
+        patch.add(Some(it.graft), it.line, ["/spec/initContainers/", &*place.to_string()].concat(), it.json);
     }
 
     for field in draft.fields {
@@ -104,13 +115,13 @@ pub fn changes(
 }
 
 fn pointer(target: &Target<'_>) -> String {
-    format!("/spec/{}/{}", target.list(), target.index)
+    ["/spec/", target.list(), "/", &target.index.to_string()].concat()
 }
 
 struct Patch<'p> {
     changes: Vec<Change>,
     /// Parents that this patch has made.
-    created: HashSet<String>,
+    created: Vec<String>,
     index_of: &'p [Option<usize>],
 }
 
@@ -121,14 +132,15 @@ impl Patch<'_> {
     }
 
     fn parent(&mut self, path: &str, there: bool, graft: Option<usize>, line: Line, empty: &str) {
-        if !there && self.created.insert(path.to_owned()) {
+        if !there && self.created.iter().all(|created| created != path) {
+            self.created.push(path.to_owned());
             self.add(graft, line, path.to_owned(), empty.to_owned());
         }
     }
 
     fn append(&mut self, list: &str, there: bool, graft: Option<usize>, line: Line, value: String) {
         self.parent(list, there, graft, line, "[]");
-        self.add(graft, line, format!("{list}/-"), value);
+        self.add(graft, line, [list, "/-"].concat(), value);
     }
 
     fn field(&mut self, pod: &Pod<'_>, field: NewField) {
@@ -156,7 +168,7 @@ impl Patch<'_> {
         };
         self.parent("/metadata", metadata.is_some(), graft, line, "{}");
         self.parent(map, there, graft, line, "{}");
-        self.add(graft, line, format!("{map}/{}", token(key)), json);
+        self.add(graft, line, [map, "/", &*token(key)].concat(), json);
     }
 }
 

@@ -1,11 +1,18 @@
 //! Mount paths: cleaned as Go's `path.Clean` does, compared, and kept off where no volume belongs.
 
+use std::borrow::Cow;
+
 /// Paths that no volume may cover: the container's root and what the runtime mounts there itself.
 const FORBIDDEN: [&str; 4] = ["/", "/proc", "/sys", "/dev"];
 
 /// `path` without empty and `.` elements and without a trailing slash. `..` stays: [`check`] refuses it.
 #[must_use]
-pub fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> Cow<'_, str> {
+    let mut elements = path.strip_prefix('/').unwrap_or(path).split('/');
+    // Most paths are clean as they are written.
+    if path == "/" || elements.all(|element| !element.is_empty() && element != ".") {
+        return Cow::Borrowed(path);
+    }
     let mut cleaned = String::with_capacity(path.len());
     for element in path.split('/').filter(|element| !element.is_empty() && *element != ".") {
         if !cleaned.is_empty() || path.starts_with('/') {
@@ -16,7 +23,7 @@ pub fn clean(path: &str) -> String {
     if cleaned.is_empty() && path.starts_with('/') {
         cleaned.push('/');
     }
-    cleaned
+    Cow::Owned(cleaned)
 }
 
 /// The cleaned path, if a volume of ours may be mounted there.
@@ -37,7 +44,7 @@ pub fn check(path: &str) -> Result<String, String> {
     } else if path.contains('\0') {
         "has a NUL in it"
     } else {
-        return Ok(cleaned);
+        return Ok(cleaned.into_owned());
     };
     Err(format!(
         "mount path {} {problem}; write an absolute path without .. and : that is none of {}",
@@ -55,11 +62,11 @@ pub fn below<'p>(path: &'p str, parent: &str) -> Option<&'p str> {
 
 /// Two relative paths, one below the other; either may be empty.
 #[must_use]
-pub fn join(first: &str, second: &str) -> String {
+pub fn join<'p>(first: &'p str, second: &'p str) -> Cow<'p, str> {
     match (first.is_empty(), second.is_empty()) {
-        (true, _) => second.to_owned(),
-        (_, true) => first.to_owned(),
-        _ => format!("{}/{second}", first.trim_end_matches('/')),
+        (true, _) => Cow::Borrowed(second),
+        (_, true) => Cow::Borrowed(first),
+        _ => Cow::Owned(format!("{}/{second}", first.trim_end_matches('/'))),
     }
 }
 

@@ -95,6 +95,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
                     template: asked.name.template.to_owned(),
                     instance: asked.name.instance.unwrap_or_default().to_owned(),
                     hash: asked.template.hash.clone(),
+                    parameters: asked.values_hash(),
                     reason: why.to_string(),
                 });
                 why
@@ -124,16 +125,16 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
 impl<'a> Planner<'_, 'a> {
     /// Finds targets, and what an earlier call has done or decided.
     fn begin(&mut self) {
+        let made = self.status.containers();
         for asked in &self.asked {
-            let hash = &asked.template.hash;
-            let state = if let Some(reason) = self.status.skipped(asked.name, hash) {
+            let state = if let Some(reason) = self.status.skipped(asked) {
                 State::Out(Why::Before(reason.to_owned()))
             } else {
                 match self.status.graft(asked.name) {
-                    Some(it) if *it.hash == **hash && it.is_onto(asked) && it.is_complete(&self.request.pod) => {
+                    Some(it) if it.is_of(asked) && it.is_complete(&self.request.pod) => {
                         State::Done(Box::new(Record::again(it)))
                     }
-                    _ => match targets::find(&self.request.pod, asked, self.status, &self.snapshot.policy) {
+                    _ => match targets::find(&self.request.pod, asked, self.status, &made, &self.snapshot.policy) {
                         Ok(targets) => State::Open(targets),
                         Err(mistakes) => {
                             let of_namespace = mistakes.iter().all(|(level, _)| *level == Level::Namespace);

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
-use super::json::{Members, Raw, Text, from_map};
+use super::json::{Lazy, Members, Raw, Text, from_map};
 
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
@@ -93,6 +93,26 @@ pub struct Spec<'a> {
     pub resources: Option<Resources<'a>>,
 }
 
+impl Spec<'_> {
+    /// How much there is to compare with: volumes, containers, and the entries of the containers' lists.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        fn len<T>(list: Option<&Vec<T>>) -> usize {
+            list.map_or(0, Vec::len)
+        }
+        let containers = self.init_containers.iter().chain(&self.containers).flatten();
+        let each = containers.map(|it| {
+            // Variables are not read for this; few are as short as this takes them to be.
+            1 + it.env.text_len() / 32
+                + len(it.env_from.as_ref())
+                + len(it.ports.as_ref())
+                + len(it.volume_mounts.as_ref())
+                + len(it.volume_devices.as_ref())
+        });
+        len(self.volumes.as_ref()) + len(self.ephemeral_containers.as_ref()) + each.sum::<usize>()
+    }
+}
+
 /// Something of which only the name matters.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(remote = "Self", default)]
@@ -126,10 +146,10 @@ pub struct Container<'a> {
     pub command: Option<&'a RawValue>,
     /// `env`.
     #[serde(borrow)]
-    pub env: Option<Vec<EnvVar<'a>>>,
+    pub env: Lazy<'a, Vec<EnvVar<'a>>>,
     /// `envFrom`.
     #[serde(borrow)]
-    pub env_from: Option<Vec<&'a RawValue>>,
+    pub env_from: Option<Vec<EnvSource<'a>>>,
     /// `ports`.
     #[serde(borrow)]
     pub ports: Option<Vec<Port<'a>>>,
@@ -141,7 +161,7 @@ pub struct Container<'a> {
     pub volume_devices: Option<Vec<VolumeDevice<'a>>>,
     /// `resources`.
     #[serde(borrow)]
-    pub resources: Option<Resources<'a>>,
+    pub resources: Lazy<'a, Resources<'a>>,
     /// `securityContext`.
     pub security_context: Option<SecurityContext>,
     /// `restartPolicy`; `Always` on an init container makes it a native sidecar (KEP-753).
@@ -170,6 +190,40 @@ pub struct EnvVar<'a> {
     /// `valueFrom`.
     #[serde(borrow)]
     pub value_from: Option<&'a RawValue>,
+}
+
+/// An entry of `envFrom`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct EnvSource<'a> {
+    /// `prefix`.
+    #[serde(borrow)]
+    pub prefix: Text<'a>,
+    /// `configMapRef`.
+    #[serde(borrow)]
+    pub config_map_ref: Option<SourceRef<'a>>,
+    /// `secretRef`.
+    #[serde(borrow)]
+    pub secret_ref: Option<SourceRef<'a>>,
+}
+
+impl EnvSource<'_> {
+    /// Whether it is of a kind that is known: only of these can be said that two are the same.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.config_map_ref.is_some() || self.secret_ref.is_some()
+    }
+}
+
+/// What an entry of `envFrom` refers to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self", default)]
+pub struct SourceRef<'a> {
+    /// `name`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `optional`.
+    pub optional: Option<bool>,
 }
 
 /// An entry of `ports`.
@@ -217,6 +271,21 @@ pub struct VolumeMount<'a> {
     pub sub_path_expr: Text<'a>,
     /// `readOnly`.
     pub read_only: Option<bool>,
+}
+
+impl<'a> VolumeMount<'a> {
+    /// The view of a mount that has been taken apart.
+    #[must_use]
+    pub fn of(members: &Members<'a, Raw<'a>>) -> Self {
+        let text = |key| members.get(key).map(|raw| Text::of(raw)).unwrap_or_default();
+        Self {
+            name: text("name"),
+            mount_path: text("mountPath"),
+            sub_path: text("subPath"),
+            sub_path_expr: text("subPathExpr"),
+            read_only: members.get("readOnly").map(|raw| raw.get() == "true"),
+        }
+    }
 }
 
 /// An entry of `volumeDevices`.
@@ -278,6 +347,8 @@ from_map! {
     HostAlias<'a>: "a host alias",
     Container<'a>: "a container",
     EnvVar<'a>: "a variable",
+    EnvSource<'a>: "a source of variables",
+    SourceRef<'a>: "a reference",
     Port<'a>: "a port",
     VolumeMount<'a>: "a volume mount",
     VolumeDevice<'a>: "a volume device",

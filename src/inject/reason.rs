@@ -8,33 +8,48 @@ use crate::template::parameter::ParameterError;
 /// A graft's name in a message: `log-shipper`, `second.log-shipper`.
 pub type Name = String;
 
-/// `, did you mean "x"?` or the list of what there is.
-fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
-    match nearest {
-        Some(nearest) => format!("did you mean {nearest:?}? known: {}", list(known)),
-        None => format!("known: {}", list(known)),
+/// The names that would have been right, as far as a sentence shows them: there may be many, and many mistakes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    shown: Vec<String>,
+    more: usize,
+}
+
+impl Known {
+    /// The first of these names, and how many there are.
+    pub fn new<'n>(mut names: impl Iterator<Item = &'n str>) -> Self {
+        const MOST: usize = 20;
+        let shown = names.by_ref().take(MOST).map(|name| cut(name).escape_debug().to_string()).collect();
+        Self { shown, more: names.count() }
     }
 }
 
-/// Names in a sentence; a long list is cut.
-fn list(names: &[String]) -> String {
-    const MOST: usize = 20;
-    if names.is_empty() {
-        return "none".to_owned();
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.shown[..], self.more) {
+            ([], _) => f.write_str("known: none"),
+            (shown, 0) => write!(f, "known: {}", shown.join(", ")),
+            (shown, more) => write!(f, "known: {} and {more} more", shown.join(", ")),
+        }
     }
-    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > MOST { format!("{shown} and {} more", names.len() - MOST) } else { shown }
+}
+
+/// `did you mean "x"? `, or nothing.
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!("did you mean {nearest:?}? ")).unwrap_or_default()
 }
 
 /// A value in a message: quoted, escaped and cut, as it may be long or hostile.
 #[must_use]
 pub fn quote(value: &str) -> String {
+    let shown = cut(value);
+    if shown.len() < value.len() { format!("{shown:?}…") } else { format!("{value:?}") }
+}
+
+/// As much of a text as a message shows.
+fn cut(text: &str) -> &str {
     const MOST: usize = 80;
-    if value.chars().count() > MOST {
-        format!("{:?}…", value.chars().take(MOST).collect::<String>())
-    } else {
-        format!("{value:?}")
-    }
+    text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
 }
 
 /// How a word that looks like a boolean is meant literally.
@@ -70,7 +85,7 @@ pub enum Reason {
         parameter: Option<String>,
     },
     /// No template of this name.
-    #[error("{key}: there is no template {template:?}; {}", suggestion(nearest.as_deref(), known))]
+    #[error("{key}: there is no template {template:?}; {}{known}", suggestion(nearest.as_deref()))]
     UnknownTemplate {
         /// The key.
         key: Key,
@@ -79,7 +94,7 @@ pub enum Reason {
         /// The nearest known name.
         nearest: Option<String>,
         /// Every known name.
-        known: Vec<String>,
+        known: Known,
     },
     /// A template that did not load.
     #[error("{key}: template {template:?} can't be used, it did not load: {error}")]
@@ -92,7 +107,7 @@ pub enum Reason {
         error: String,
     },
     /// No parameter of this name.
-    #[error("{key}: template {template:?} has no parameter {parameter:?}; {}", suggestion(nearest.as_deref(), known))]
+    #[error("{key}: template {template:?} has no parameter {}; {}{known}", quote(parameter), suggestion(nearest.as_deref()))]
     UnknownParameter {
         /// The key.
         key: Key,
@@ -103,7 +118,7 @@ pub enum Reason {
         /// The nearest known name.
         nearest: Option<String>,
         /// Every known name.
-        known: Vec<String>,
+        known: Known,
     },
     /// A value on the main key of a template without primary parameter.
     #[error("{key}: template {template:?} takes no value here, found {}; write \"true\" or \"false\"", quote(value))]
@@ -156,7 +171,7 @@ pub enum Reason {
         problem: String,
     },
     /// `.containers` names a container that the pod does not have.
-    #[error("{key}: the pod has no container {container:?}; {}", suggestion(nearest.as_deref(), known))]
+    #[error("{key}: the pod has no container {}; {}{known}", quote(container), suggestion(nearest.as_deref()))]
     UnknownTarget {
         /// The key.
         key: Key,
@@ -165,13 +180,31 @@ pub enum Reason {
         /// The nearest name.
         nearest: Option<String>,
         /// The pod's containers.
-        known: Vec<String>,
+        known: Known,
     },
     /// The pod has no container of its own.
     #[error("{graft}: the pod has no container to graft it onto")]
     NoTarget {
         /// The graft.
         graft: Name,
+    },
+    /// More annotations of ours than one pod may have.
+    #[error("the pod has {found} annotations of podgraft; at most {most} are allowed")]
+    TooManyAnnotations {
+        /// How many it has.
+        found: usize,
+        /// How many are allowed.
+        most: usize,
+    },
+    /// A pod so large that comparing it with what it asks for takes too long.
+    #[error(
+        "the pod has {found} containers, volumes, variables, mounts and ports; with grafts, at most {most} are allowed"
+    )]
+    TooManyEntries {
+        /// How many it has.
+        found: usize,
+        /// How many are allowed.
+        most: usize,
     },
     /// More grafts than one pod may have.
     #[error("the pod asks for {found} grafts; at most {most} are allowed")]
@@ -396,7 +429,11 @@ impl Reason {
             Self::UnknownParameter { .. } => "unknown_parameter",
             Self::MissingParameter { .. } => "missing_parameter",
             Self::UnknownTarget { .. } | Self::NoTarget { .. } => "no_target",
-            Self::TooManyGrafts { .. } | Self::TooMuch { .. } | Self::Annotations { .. } => "too_much",
+            Self::TooManyAnnotations { .. }
+            | Self::TooManyEntries { .. }
+            | Self::TooManyGrafts { .. }
+            | Self::TooMuch { .. }
+            | Self::Annotations { .. } => "too_much",
             Self::Evaluation { .. } | Self::Rendered { .. } => "evaluation",
             Self::WrongOs { .. } | Self::HostNetwork { .. } | Self::ClassicSidecar { .. } => "impossible",
             Self::ContainerName { .. } => "container_name",

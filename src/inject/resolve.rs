@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use super::annotations::{Annotation, CONTAINERS, Key, Level, Main, Setting};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
-use super::reason::{Reason, Warning};
+use super::reason::{Known, Reason, Warning};
 use crate::nearest::nearest;
 use crate::snapshot::{Lookup, OnUnknown, Snapshot};
 use crate::template::parameter::list;
@@ -33,6 +34,18 @@ impl Asked<'_> {
     pub fn may_be_left_out(&self) -> bool {
         self.template.failure_policy == FailurePolicy::Ignore
     }
+
+    /// A hash of the values that pod or namespace say; empty if all are the template's.
+    #[must_use]
+    pub fn values_hash(&self) -> String {
+        let all = self.template.parameters.iter().zip(&self.parameters);
+        let mut said = String::new();
+        for (parameter, bound) in all.filter(|(_, bound)| bound.source != Source::Default) {
+            // Writing to a String can't fail.
+            let _ = writeln!(said, "{}={:?}", parameter.name, bound.value);
+        }
+        if said.is_empty() { said } else { crate::template::hash(&said) }
+    }
 }
 
 /// What became of the annotations.
@@ -54,6 +67,13 @@ struct Said<'a> {
     main: Option<(&'a str, Main<'a>)>,
     /// Parameter, key, value.
     parameters: Vec<(&'a str, &'a str, &'a str)>,
+}
+
+impl<'a> Said<'a> {
+    /// Key and value of a parameter. Of keys that stand twice in the pod's JSON, Go takes the last.
+    fn parameter(&self, name: &str) -> Option<(&'a str, &'a str)> {
+        self.parameters.iter().rev().find(|(it, ..)| *it == name).map(|(_, key, value)| (*key, *value))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -138,12 +158,12 @@ impl<'a> Graft<'_, 'a> {
                 return self.fail(vec![(level, reason)], false, resolved);
             }
             Lookup::Unknown => {
-                let known: Vec<String> = self.snapshot.templates.names(self.namespace).map(str::to_owned).collect();
+                let known = || self.snapshot.templates.names(self.namespace);
                 let reason = Reason::UnknownTemplate {
                     key,
                     template: self.name.template.to_owned(),
-                    nearest: nearest(self.name.template, known.iter().map(String::as_str)).map(str::to_owned),
-                    known,
+                    nearest: nearest(self.name.template, known()).map(str::to_owned),
+                    known: Known::new(known()),
                 };
                 return self.fail(vec![(level, reason)], self.warns_of_unknown(), resolved);
             }
@@ -197,14 +217,13 @@ impl<'a> Graft<'_, 'a> {
                 if *name == CONTAINERS || template.parameters.iter().any(|parameter| parameter.name == *name) {
                     continue;
                 }
-                let mut known: Vec<String> = template.parameters.iter().map(|it| it.name.clone()).collect();
-                known.push(CONTAINERS.to_owned());
+                let known = || template.parameters.iter().map(|it| &*it.name).chain([CONTAINERS]);
                 let reason = Reason::UnknownParameter {
                     key: Key::new(level, key),
                     template: template.name.clone(),
                     parameter: (*name).to_owned(),
-                    nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
-                    known,
+                    nearest: nearest(name, known()).map(str::to_owned),
+                    known: Known::new(known()),
                 };
                 mistakes.push((level, reason));
             }
@@ -239,8 +258,7 @@ impl<'a> Graft<'_, 'a> {
                     Some((key, Main::Value(value))) if template.primary == Some(index) => Some((key, value)),
                     _ => None,
                 };
-                let own = said.parameters.iter().find(|(name, ..)| *name == parameter.name);
-                let own = own.map(|(_, key, value)| (*key, *value));
+                let own = said.parameter(&parameter.name);
                 if let (Some((main_key, main)), Some((own_key, own))) = (main, own)
                     && main != own
                 {
@@ -282,9 +300,11 @@ impl<'a> Graft<'_, 'a> {
     }
 
     fn containers(&self, mistakes: &mut Vec<(Level, Reason)>) -> Option<(Key, Vec<String>)> {
-        let (level, key, text) = self.group.levels().into_iter().find_map(|(level, said)| {
-            said.parameters.iter().find(|(name, ..)| *name == CONTAINERS).map(|(_, key, text)| (level, *key, *text))
-        })?;
+        let (level, key, text) = self
+            .group
+            .levels()
+            .into_iter()
+            .find_map(|(level, said)| said.parameter(CONTAINERS).map(|(key, text)| (level, key, text)))?;
         let key = Key::new(level, key);
         match list(text) {
             Ok(names) if !names.is_empty() => Some((key, names)),

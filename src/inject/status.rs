@@ -1,6 +1,9 @@
 //! `podgraft.dev/status`: what a pod got, for people, for tools, and for our own second call. It is no security boundary.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::json::{Members, Text};
 use super::outcome::GraftName;
@@ -30,7 +33,10 @@ pub struct Recorded<'a> {
     instance: Text<'a>,
     /// The template's hash when it was made.
     #[serde(borrow)]
-    pub hash: Text<'a>,
+    hash: Text<'a>,
+    /// A hash of its parameters' values, empty if all were the template's.
+    #[serde(borrow)]
+    parameters: Text<'a>,
     /// Names of the targets.
     #[serde(borrow)]
     pub targets: Vec<Text<'a>>,
@@ -58,6 +64,8 @@ pub struct RecordedSkip<'a> {
     instance: Text<'a>,
     #[serde(borrow)]
     hash: Text<'a>,
+    #[serde(borrow)]
+    parameters: Text<'a>,
     #[serde(borrow)]
     reason: Text<'a>,
 }
@@ -89,57 +97,60 @@ impl<'a> Status<'a> {
         self.grafts.iter().filter(|it| !there(it)).map(Record::again).collect()
     }
 
-    /// Whether this version of the template was left out before: a decision that a second call keeps.
+    /// Why the same graft was left out before, if it was: a decision that a second call keeps.
     #[must_use]
-    pub fn skipped(&self, name: GraftName<'_>, hash: &str) -> Option<&str> {
-        self.skipped
-            .iter()
-            .find(|it| {
-                *it.template == *name.template
-                    && *it.instance == *name.instance.unwrap_or_default()
-                    && *it.hash == *hash
-            })
-            .map(|it| &*it.reason)
+    pub fn skipped(&self, asked: &Asked<'_>) -> Option<&str> {
+        let same = |it: &&RecordedSkip<'_>| {
+            *it.template == *asked.name.template
+                && *it.instance == *asked.name.instance.unwrap_or_default()
+                && *it.hash == *asked.template.hash
+                && *it.parameters == *asked.values_hash()
+        };
+        self.skipped.iter().find(same).map(|it| &*it.reason)
     }
 
-    /// Whether some graft made a container of this name.
+    /// Names of the containers that grafts made.
     #[must_use]
-    pub fn has_container(&self, name: &str) -> bool {
-        self.grafts.iter().any(|graft| graft.containers.iter().any(|container| **container == *name))
+    pub fn containers(&self) -> HashSet<&str> {
+        self.grafts.iter().flat_map(|graft| &graft.containers).map(|name| &**name).collect()
     }
 }
 
 impl Recorded<'_> {
-    /// Whether it was made onto the containers that the pod names now, if it names any.
+    /// Whether it is what is asked for now: the same template with the same values, and onto the containers that the pod
+    /// names, if it names any.
     #[must_use]
-    pub fn is_onto(&self, asked: &Asked<'_>) -> bool {
+    pub fn is_of(&self, asked: &Asked<'_>) -> bool {
         let mut names = asked.containers.iter().flat_map(|(_, names)| names);
-        names.all(|name| self.targets.iter().any(|target| **target == **name))
+        *self.hash == *asked.template.hash
+            && *self.parameters == *asked.values_hash()
+            && names.all(|name| self.targets.iter().any(|target| **target == **name))
     }
 
     /// Whether all that was recorded is in the pod.
     #[must_use]
     pub fn is_complete(&self, pod: &Pod<'_>) -> bool {
         let Some(spec) = &pod.spec else { return false };
-        let containers = || {
-            let init = spec.init_containers.as_deref().unwrap_or_default();
-            init.iter().chain(spec.containers.as_deref().unwrap_or_default())
+        let init = spec.init_containers.iter().flatten();
+        // Sets, as nobody has checked yet how much stands in either.
+        let containers: HashMap<&str, &Container<'_>> =
+            init.chain(spec.containers.iter().flatten()).map(|it| (&*it.name, it)).collect();
+        let volumes: HashSet<&str> = spec.volumes.iter().flatten().map(|it| &*it.name).collect();
+        let has_mounts = |(name, paths): (&str, &Vec<Text<'_>>)| {
+            let Some(container) = containers.get(name) else { return false };
+            let mounted = container.volume_mounts.iter().flatten().map(|it| super::paths::clean(&it.mount_path));
+            let mounted: HashSet<Cow<'_, str>> = mounted.collect();
+            paths.iter().all(|path| mounted.contains(&**path))
         };
-        let volumes = spec.volumes.as_deref().unwrap_or_default();
-        let each = |wanted: &Members<'_, Vec<Text<'_>>>, has: &dyn Fn(&Container<'_>, &str) -> bool| {
-            wanted.iter().all(|(name, items)| {
-                containers().find(|it| *it.name == *name).is_some_and(|it| items.iter().all(|item| has(it, item)))
-            })
+        let has_variables = |(name, variables): (&str, &Vec<Text<'_>>)| {
+            let Some(container) = containers.get(name) else { return false };
+            let set: HashSet<&str> = container.env.get().iter().map(|it| &*it.name).collect();
+            variables.iter().all(|variable| set.contains(&**variable))
         };
-        self.containers.iter().all(|name| containers().any(|it| it.name == *name))
-            && self.volumes.iter().all(|name| volumes.iter().any(|it| it.name == *name))
-            && each(&self.mounts, &|container, path| {
-                let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-                mounts.iter().any(|mount| super::paths::clean(&mount.mount_path) == path)
-            })
-            && each(&self.variables, &|container, variable| {
-                container.env.as_deref().unwrap_or_default().iter().any(|it| *it.name == *variable)
-            })
+        self.containers.iter().all(|name| containers.contains_key(&**name))
+            && self.volumes.iter().all(|name| volumes.contains(&**name))
+            && self.mounts.iter().all(has_mounts)
+            && self.variables.iter().all(has_variables)
     }
 }
 
@@ -150,25 +161,28 @@ pub struct Record {
     #[serde(skip_serializing_if = "String::is_empty")]
     instance: String,
     hash: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    parameters: String,
     targets: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) containers: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) volumes: Vec<String>,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    mounts: serde_json::Map<String, serde_json::Value>,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    variables: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "ByTarget::is_empty")]
+    mounts: ByTarget,
+    #[serde(skip_serializing_if = "ByTarget::is_empty")]
+    variables: ByTarget,
 }
 
 impl Record {
     /// An empty record of a graft.
     #[must_use]
-    pub fn new<'n>(name: GraftName<'_>, hash: &str, targets: impl Iterator<Item = &'n str>) -> Self {
+    pub fn new<'n>(asked: &Asked<'_>, targets: impl Iterator<Item = &'n str>) -> Self {
         Self {
-            template: name.template.to_owned(),
-            instance: name.instance.unwrap_or_default().to_owned(),
-            hash: hash.to_owned(),
+            template: asked.name.template.to_owned(),
+            instance: asked.name.instance.unwrap_or_default().to_owned(),
+            hash: asked.template.hash.clone(),
+            parameters: asked.values_hash(),
             targets: targets.map(str::to_owned).collect(),
             ..Self::default()
         }
@@ -177,15 +191,15 @@ impl Record {
     /// The record as an earlier call wrote it.
     #[must_use]
     pub fn again(recorded: &Recorded<'_>) -> Self {
-        let owned = |names: &[Text<'_>]| names.iter().map(ToString::to_string).collect();
+        let owned = |names: &[Text<'_>]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
         let map = |members: &Members<'_, Vec<Text<'_>>>| {
-            let value = |items: &Vec<Text<'_>>| items.iter().map(|item| serde_json::Value::from(&**item)).collect();
-            members.iter().map(|(name, items)| (name.to_owned(), value(items))).collect()
+            ByTarget(members.iter().map(|(name, items)| (name.to_owned(), owned(items))).collect())
         };
         Self {
             template: recorded.template.to_string(),
             instance: recorded.instance.to_string(),
             hash: recorded.hash.to_string(),
+            parameters: recorded.parameters.to_string(),
             targets: owned(&recorded.targets),
             containers: owned(&recorded.containers),
             volumes: owned(&recorded.volumes),
@@ -196,12 +210,12 @@ impl Record {
 
     /// Notes that `target` has our mount at `path`.
     pub fn mount(&mut self, target: &str, path: &str) {
-        push(&mut self.mounts, target, path);
+        self.mounts.push(target, path);
     }
 
     /// Notes that `target` has our variable.
     pub fn variable(&mut self, target: &str, name: &str) {
-        push(&mut self.variables, target, name);
+        self.variables.push(target, name);
     }
 
     /// Whether the graft has nothing of its own that a status could show.
@@ -211,12 +225,27 @@ impl Record {
     }
 }
 
-fn push(map: &mut serde_json::Map<String, serde_json::Value>, key: &str, item: &str) {
-    let items = map.entry(key).or_insert_with(|| serde_json::Value::Array(Vec::new()));
-    if let Some(items) = items.as_array_mut()
-        && !items.iter().any(|it| it == item)
-    {
-        items.push(item.into());
+/// Lists by the name of a target, in the order of their making.
+#[derive(Debug, Default)]
+struct ByTarget(Vec<(String, Vec<String>)>);
+
+impl ByTarget {
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn push(&mut self, target: &str, item: &str) {
+        match self.0.iter_mut().find(|(name, _)| name == target) {
+            None => self.0.push((target.to_owned(), vec![item.to_owned()])),
+            Some((_, items)) if items.iter().any(|it| it == item) => {}
+            Some((_, items)) => items.push(item.to_owned()),
+        }
+    }
+}
+
+impl Serialize for ByTarget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(target, items)| (target, items)))
     }
 }
 
@@ -230,6 +259,9 @@ pub struct Skip {
     pub instance: String,
     /// The template's hash.
     pub hash: String,
+    /// A hash of its parameters' values, empty if all were the template's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub parameters: String,
     /// Why, in words.
     pub reason: String,
 }

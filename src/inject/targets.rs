@@ -1,8 +1,10 @@
 //! Target containers: which of the pod's containers a graft is wired into.
 
+use std::collections::HashSet;
+
 use super::annotations::Level;
 use super::pod::{Container, Pod};
-use super::reason::Reason;
+use super::reason::{Known, Reason};
 use super::resolve::Asked;
 use super::status::Status;
 use crate::nearest::nearest;
@@ -69,6 +71,7 @@ fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {
 }
 
 /// The targets of a graft, in pod order: those that the pod names, else those that a status recorded, else the template's.
+/// Containers that grafts `made` are nobody's target unless they are named.
 ///
 /// # Errors
 ///
@@ -77,9 +80,10 @@ pub fn find<'a>(
     pod: &'a Pod<'a>,
     asked: &Asked<'_>,
     status: &Status<'_>,
+    made: &HashSet<&str>,
     policy: &Policy,
 ) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
-    let found = choose(pod, asked, status, policy)?;
+    let found = choose(pod, asked, status, made, policy)?;
     if found.len() <= MAX_TARGETS {
         return Ok(found);
     }
@@ -91,18 +95,19 @@ fn choose<'a>(
     pod: &'a Pod<'a>,
     asked: &Asked<'_>,
     status: &Status<'_>,
+    made: &HashSet<&str>,
     policy: &Policy,
 ) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
     if let Some((key, names)) = &asked.containers {
         let mut mistakes = Vec::new();
         for name in names {
             if !all(pod).any(|target| target.name() == name) {
-                let known: Vec<String> = all(pod).map(|target| target.name().to_owned()).collect();
+                let known = || all(pod).map(|target| target.name());
                 let reason = Reason::UnknownTarget {
                     key: key.clone(),
                     container: name.clone(),
-                    nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
-                    known,
+                    nearest: nearest(name, known()).map(str::to_owned),
+                    known: Known::new(known()),
                 };
                 mistakes.push((key.level, reason));
             }
@@ -114,13 +119,13 @@ fn choose<'a>(
     }
     // A container that came after us is no target: it would get wired only in a second call.
     if let Some(recorded) = status.graft(asked.name) {
-        let found: Vec<_> =
-            all(pod).filter(|target| recorded.targets.iter().any(|name| **name == *target.name())).collect();
+        let names: HashSet<&str> = recorded.targets.iter().map(|name| &**name).collect();
+        let found: Vec<_> = all(pod).filter(|target| names.contains(target.name())).collect();
         if !found.is_empty() {
             return Ok(found);
         }
     }
-    let brought = || all(pod).filter(|target| !target.init && !status.has_container(target.name()));
+    let brought = || all(pod).filter(|target| !target.init && !made.contains(target.name()));
     let foreign = |name: &str| FOREIGN.contains(&name) || policy.foreign_containers.iter().any(|own| own == name);
     let mut own: Vec<_> = brought().filter(|target| !foreign(target.name())).collect();
     if own.is_empty() {

@@ -1,5 +1,7 @@
 //! Shared volumes: one volume at one path in every target, reused where a target mounts something there already.
 
+use std::borrow::Cow;
+
 use super::draft::{Draft, GraftIndex};
 use super::paths::{below, clean, join};
 use super::reason::Reason;
@@ -7,13 +9,13 @@ use super::targets::Target;
 
 /// A mount that a target has, from the pod or from an earlier graft.
 #[derive(Debug, Clone)]
-pub struct Mounted {
+pub struct Mounted<'m> {
     /// The volume's name in the pod.
-    pub volume: String,
+    pub volume: Cow<'m, str>,
     /// Where, cleaned.
-    pub path: String,
+    pub path: Cow<'m, str>,
     /// What of the volume.
-    pub sub_path: String,
+    pub sub_path: Cow<'m, str>,
     /// The kubelet computes the sub path.
     pub computed: bool,
     /// Not to be written.
@@ -23,19 +25,19 @@ pub struct Mounted {
 }
 
 /// What a target mounts: the pod's own, then what earlier grafts planned.
-pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_>) -> impl Iterator<Item = Mounted> + 'm {
+pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_>) -> impl Iterator<Item = Mounted<'m>> + 'm {
     let own = target.container.volume_mounts.iter().flatten().map(|mount| Mounted {
-        volume: mount.name.to_string(),
+        volume: Cow::Borrowed(&mount.name),
         path: clean(&mount.mount_path),
-        sub_path: mount.sub_path.to_string(),
+        sub_path: Cow::Borrowed(&mount.sub_path),
         computed: !mount.sub_path_expr.is_empty(),
         read_only: mount.read_only.unwrap_or_default(),
         graft: None,
     });
     let planned = draft.mounts.iter().filter(|mount| mount.target.name() == target.name()).map(|mount| Mounted {
-        volume: mount.volume.clone(),
-        path: mount.path.clone(),
-        sub_path: mount.sub_path.clone(),
+        volume: Cow::Borrowed(&mount.volume),
+        path: Cow::Borrowed(&mount.path),
+        sub_path: Cow::Borrowed(&mount.sub_path),
         computed: false,
         read_only: mount.read_only,
         graft: Some(mount.graft),
@@ -61,6 +63,17 @@ pub enum Site {
     New,
 }
 
+/// What a target mounts at exactly this path.
+fn at<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_>) -> Option<Mounted<'m>> {
+    mounts(target, draft).find(|mount| mount.path == path)
+}
+
+/// What a target sees at the path by mounting a directory above: the nearest one, other than what `own` planned.
+fn above<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_>, own: GraftIndex) -> Option<Mounted<'m>> {
+    let others = mounts(target, draft).filter(|mount| mount.graft != Some(own));
+    others.filter(|mount| below(path, &mount.path).is_some()).max_by_key(|mount| mount.path.len())
+}
+
 /// Finds what is at `path`: the first target that mounts exactly it, else the first that mounts a directory above, other
 /// than what the graft `own` itself has planned there.
 ///
@@ -79,20 +92,19 @@ pub fn locate(
         container: target.name().to_owned(),
         path: path.to_owned(),
     };
-    let exact = |target: &Target<'_>| mounts(target, draft).find(|mount| mount.path == path);
-    if let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, exact(target)?))) {
+    if let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, at(path, target, draft)?))) {
         if mount.computed {
             return Err(computed(decider, path));
         }
         for target in targets {
-            let Some(other) = exact(target) else { continue };
+            let Some(other) = at(path, target, draft) else { continue };
             if other.computed {
                 return Err(computed(target, path));
             }
             if (&other.volume, &other.sub_path) != (&mount.volume, &mount.sub_path) {
-                let shown = |mount: &Mounted| {
+                let shown = |mount: &Mounted<'_>| {
                     if mount.sub_path.is_empty() {
-                        mount.volume.clone()
+                        mount.volume.to_string()
                     } else {
                         format!("{}, subPath {}", mount.volume, mount.sub_path)
                     }
@@ -107,16 +119,17 @@ pub fn locate(
                 });
             }
         }
-        let read_only = targets.iter().filter_map(exact).any(|mount| mount.read_only);
+        let read_only = targets.iter().filter_map(|target| at(path, target, draft)).any(|mount| mount.read_only);
         let by = decider.name().to_owned();
-        return Ok(Site::Existing { by, volume: mount.volume, sub_path: mount.sub_path, read_only });
+        return Ok(Site::Existing {
+            by,
+            volume: mount.volume.into_owned(),
+            sub_path: mount.sub_path.into_owned(),
+            read_only,
+        });
     }
-    // The nearest directory above is the one that the target sees at the path.
-    let above = |target: &Target<'_>| {
-        let others = mounts(target, draft).filter(|mount| mount.graft != Some(own));
-        others.filter(|mount| below(path, &mount.path).is_some()).max_by_key(|mount| mount.path.len())
-    };
-    let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, above(target)?))) else {
+    let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, above(path, target, draft, own)?)))
+    else {
         return Ok(Site::New);
     };
     if mount.computed {
@@ -124,8 +137,8 @@ pub fn locate(
     }
     Ok(Site::Existing {
         by: decider.name().to_owned(),
-        sub_path: join(&mount.sub_path, below(path, &mount.path).unwrap_or_default()),
-        volume: mount.volume,
+        sub_path: join(&mount.sub_path, below(path, &mount.path).unwrap_or_default()).into_owned(),
+        volume: mount.volume.into_owned(),
         read_only: mount.read_only,
     })
 }

@@ -60,7 +60,7 @@ pub fn within(object: &Value, prefix: &str) -> Option<String> {
 /// The keys of ours in the map at a pointer.
 fn keys<'v>(document: &'v Value, pointer: &str, prefix: &str) -> impl Iterator<Item = &'v str> {
     let keys = document.pointer(pointer).and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str());
-    keys.filter(move |key| annotations::any(prefix, [*key].into_iter()))
+    keys.filter(move |key| annotations::is_ours(prefix, key))
 }
 
 fn dotted(pointer: &str) -> String {

@@ -1,8 +1,9 @@
 //! What is written down of a request: its metrics and its line in the log, both from the outcome, both here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::admission::Review;
+use crate::admission::{Review, message};
 use crate::inject::Outcome;
 use crate::inject::outcome::Reason;
 use crate::inject::pod::PodRequest;
@@ -49,8 +50,8 @@ pub(super) fn decided(
             for label in &labels {
                 metrics.rejected(label);
             }
-            let labels = labels.join(", ");
-            let why = list(reasons);
+            let labels = BTreeSet::from_iter(labels).into_iter().collect::<Vec<_>>().join(", ");
+            let why = message(reasons);
             tracing::info!(uid, namespace, pod, reasons = labels, dry_run, seconds, ?why, "rejected");
             Verdict::Rejected
         }

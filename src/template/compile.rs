@@ -285,9 +285,23 @@ impl Members {
         Some(Part { node: self.take(name)?, line: key.line, verify })
     }
 
-    /// What was not taken.
-    pub(super) fn rest(self) -> Vec<(Box<str>, Node)> {
-        self.0
+    /// What was not taken: members without holes as text, then those that have some.
+    pub(super) fn rest(self) -> (Box<str>, Vec<(Box<str>, Node)>) {
+        let mut fixed = String::new();
+        let mut rest = Vec::new();
+        for (key, node) in self.0 {
+            let Node::Json(json) = node else {
+                rest.push((key, node));
+                continue;
+            };
+            if !fixed.is_empty() {
+                fixed.push(',');
+            }
+            write_string(&key, &mut fixed);
+            fixed.push(':');
+            fixed.push_str(&json);
+        }
+        (fixed.into(), rest)
     }
 
     /// The members.

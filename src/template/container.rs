@@ -65,17 +65,24 @@ impl<'t> Compiler<'_, '_, 't> {
         let service_account_token = self.word(&fields, "serviceAccountToken", &tokens);
         let named = fields.required("name", self.problems).is_some();
         fields.required("image", self.problems).filter(|_| named)?;
+        let (name, image) = (nodes.take("name")?, nodes.take("image")?);
+        let command = nodes.take("command");
+        let (env, env_from, ports) = (nodes.take("env"), nodes.take("envFrom"), nodes.take("ports"));
+        let volume_mounts = nodes.take("volumeMounts");
+        let (resources, security_context) = (nodes.take("resources"), nodes.take("securityContext"));
+        let (fixed, rest) = nodes.rest();
         Some(ContainerTemplate {
-            name: nodes.take("name")?,
-            image: nodes.take("image")?,
-            command: nodes.take("command"),
-            env: nodes.take("env"),
-            env_from: nodes.take("envFrom"),
-            ports: nodes.take("ports"),
-            volume_mounts: nodes.take("volumeMounts"),
-            resources: nodes.take("resources"),
-            security_context: nodes.take("securityContext"),
-            rest: nodes.rest(),
+            name,
+            image,
+            command,
+            env,
+            env_from,
+            ports,
+            volume_mounts,
+            resources,
+            security_context,
+            fixed,
+            rest,
             run_as,
             service_account_token,
             verify: self.untyped,

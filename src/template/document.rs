@@ -119,7 +119,7 @@ pub(super) fn template(
         scope,
         origin: origin.clone(),
         line: root.place.line,
-        hash: hash(document),
+        hash: super::hash(document),
         description: spec
             .get("description")
             .and_then(|tree| text(tree, problems))
@@ -213,12 +213,6 @@ fn order(spec: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Order> {
         items.iter().filter_map(|item| name(item, names::MAX_LABEL, problems)).map(str::to_owned).collect()
     };
     Some(Order { before: side("before"), after: side("after") })
-}
-
-/// 64-bit FNV-1a, which stays the same from release to release.
-fn hash(text: &str) -> String {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 impl<'t> Compiler<'_, '_, 't> {

@@ -55,7 +55,7 @@ impl Node {
         if let Self::Json(json) = self {
             return Ok(Some(Cow::Borrowed(json)));
         }
-        let mut out = String::new();
+        let mut out = String::with_capacity(128);
         Ok(self.write(variables, item, &mut out)?.then_some(Cow::Owned(out)))
     }
 
@@ -150,6 +150,23 @@ impl<T> Entry<T> {
     }
 }
 
+impl Node {
+    /// Whether every map in this list has a `key` that no expression touches, so that it was checked at load.
+    #[must_use]
+    pub fn has_fixed(&self, key: &str) -> bool {
+        let fixed = |node: &Self| match node {
+            Self::Json(_) => true,
+            Self::Map(members) => members.iter().any(|(it, node)| **it == *key && matches!(node, Self::Json(_))),
+            Self::Leaf(_) | Self::List(_) => false,
+        };
+        match self {
+            Self::Json(_) => true,
+            Self::List(entries) => entries.iter().all(|entry| fixed(&entry.value)),
+            Self::Leaf(_) | Self::Map(_) => false,
+        }
+    }
+}
+
 /// Appends `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
@@ -157,31 +174,38 @@ pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// Which bytes can't stand in a JSON string as they are (RFC 8259, section 7).
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        escaped[byte] = true;
+        byte += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
+
 /// Appends what stands between the quotes of a JSON string: `text`, escaped as serde_json does it, in place.
 pub fn write_escaped(text: &str, out: &mut String) {
-    let mut start = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0x00..0x20 => "",
-            _ => continue,
-        };
-        out.push_str(&text[start..at]);
-        if escape.is_empty() {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| ESCAPED[usize::from(byte)]) {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0c => out.push_str("\\f"),
             // Writing to a String can't fail.
-            let _ = write!(out, "\\u{byte:04x}");
-        } else {
-            out.push_str(escape);
+            byte => drop(write!(out, "\\u{byte:04x}")),
         }
-        start = at + 1;
+        rest = &rest[at + 1..];
     }
-    out.push_str(&text[start..]);
+    out.push_str(rest);
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 #[tokio::test]
 async fn one_call_a_pod_and_no_token_in_our_containers() {
     let Some(scene) = Scene::set(&FULL, "accounts").await else { return };
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
-    let path = format!("/api/v1/namespaces/{}/serviceaccounts", scene.namespace);
-    scene.post(&path, &account).await.expect("an account");
+    scene.account().await;
     let podgraft = Podgraft::serve(&scene, &[]).await;
     scene.register(&podgraft, &[]).await;
 

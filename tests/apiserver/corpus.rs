@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::control_plane::PLAIN;
+use crate::control_plane::FULL;
 use crate::scene::Scene;
 
 #[tokio::test]
 async fn what_is_accepted_is_accepted_with_its_grafts() {
-    let Some(scene) = Scene::set(&PLAIN, "corpus").await else { return };
+    let Some(scene) = Scene::set(&FULL, "corpus").await else { return };
+    scene.account().await;
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/inject");
     let (mut tried, mut refused) = (0, Vec::new());
     for case in fs::read_dir(cases).expect("the corpus") {

@@ -87,6 +87,13 @@ impl Scene {
         self.request(Method::GET, &format!("/api/v1/namespaces/{}/pods/{name}", self.namespace), Vec::new()).await
     }
 
+    /// Makes the account that pods have by default, as a controller would; the ServiceAccount plugin insists on it.
+    pub async fn account(&self) {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts", self.namespace);
+        self.post(&path, &account).await.expect("an account");
+    }
+
     /// Creates an object.
     pub async fn post(&self, path: &str, object: &Value) -> Result<Value, Box<Status>> {
         self.request(Method::POST, path, object.to_string().into()).await

@@ -1,9 +1,13 @@
 //! Bytes and pods that are wrong, each with the exact answer that it gets.
 
+use std::time::Instant;
+
 use podgraft::admission::{self, DecodeError};
 use podgraft::inject::inject;
-use podgraft::snapshot::Snapshot;
+use podgraft::snapshot::{Lookup, Snapshot};
 use serde_json::{Value, json};
+
+use crate::webhook;
 
 /// What comes back: the HTTP error that says why the bytes are no review, or what the answering review says.
 fn answer(body: &[u8], snapshot: &Snapshot) -> String {
@@ -126,8 +130,8 @@ fn objects_that_are_no_pod() {
             "400 BadRequest: request.object.spec.containers[1]: invalid type: string \"b\", expected a container",
         ),
         (
-            r#"{"spec":{"containers":[{"name":"a"},{"env":5}]}}"#,
-            "400 BadRequest: request.object.spec.containers[1].env: invalid type: integer `5`, expected a sequence",
+            r#"{"spec":{"containers":[{"name":"a"},{"ports":5}]}}"#,
+            "400 BadRequest: request.object.spec.containers[1].ports: invalid type: integer `5`, expected a sequence",
         ),
         (
             r#"{"spec":{"containers":[{"ports":[{"containerPort":"http"}]}]}}"#,
@@ -283,6 +287,10 @@ fn annotations_without_measure() {
     let wanted = "403 Forbidden: the pod asks for 1000 grafts; at most 64 are allowed";
     assert_eq!(answer(&pod(many), &snapshot), wanted);
 
+    let more: Value = (0..100_000).map(|n| (format!("inject/set-env.n{n}"), json!("1"))).collect();
+    let wanted = "403 Forbidden: the pod has 100000 annotations of podgraft; at most 1280 are allowed";
+    assert_eq!(answer(&pod(more), &snapshot), wanted);
+
     let long = "x,".repeat(128 * 1024);
     for key in ["inject/log-shipper", "inject/set-env", "inject/wait-for-service", "inject/nobody"] {
         let answer = answer(&pod(json!({ key: long })), &snapshot);
@@ -294,4 +302,61 @@ fn annotations_without_measure() {
     let answer = answer(&pod(wrong), &snapshot);
     assert!(answer.starts_with("403 Forbidden: 1000 problems:\n- annotation a0.inject/nobody: "), "{answer}");
     assert!(answer.chars().count() <= 16 * 1024 + "403 Forbidden: ".len(), "{} characters", answer.chars().count());
+}
+
+/// However much there is to compare, it takes no time to speak of: each of these took minutes once.
+#[test]
+fn pods_without_measure() {
+    let snapshot = crate::builtin::snapshot();
+    let pod = |annotations: Value, container: Value, containers: usize| {
+        let named = (0..containers).map(|n| json!({"name": format!("c{n}")}));
+        let containers: Vec<_> = [container].into_iter().chain(named).collect();
+        review(&json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}}).to_string())
+    };
+    let asks = |status: &Value| json!({"inject/log-shipper": "true", "podgraft.dev/status": status.to_string()});
+    let hash = match snapshot.templates.find("default", "log-shipper") {
+        Lookup::Found(template) => template.hash.clone(),
+        other => panic!("{other:?}"),
+    };
+    let long = "x".repeat(1_000_000);
+    let others: Vec<_> = (0..50_000).map(|n| format!("d{n}")).collect();
+    let of_another = json!({"grafts": [{"template": "x", "targets": others, "containers": others}]});
+    let last = vec!["c14999"; 50_000];
+    let done = json!({"grafts": [{"template": "log-shipper", "hash": hash, "targets": ["a"], "containers": last}]});
+    let variables = |count| (0..count).map(|n| json!({"name": format!("V{n}")})).collect::<Vec<_>>();
+    let table = [
+        (
+            "a name",
+            pod(
+                json!({"inject/log-shipper": "true", "inject/log-shipper.containers": format!("{long}y")}),
+                json!({"name": long}),
+                0,
+            ),
+            "403 Forbidden: annotation inject/log-shipper.containers: the pod has no container \"",
+        ),
+        (
+            "another's containers",
+            pod(asks(&of_another), json!({"name": "a"}), 15_000),
+            "403 Forbidden: the pod's annotations would hold ",
+        ),
+        ("our containers", pod(asks(&done), json!({"name": "a"}), 15_000), "allowed"),
+        (
+            "containers",
+            pod(json!({"inject/log-shipper": "true"}), json!({"name": "a"}), 100_000),
+            "403 Forbidden: the pod has 100001 containers, volumes, variables, mounts and ports; with grafts, at most 16384 are allowed",
+        ),
+        (
+            "variables",
+            pod(json!({"inject/log-shipper": "true"}), json!({"name": "a", "env": variables(10_000)}), 0),
+            "patched",
+        ),
+        ("not ours to say", pod(json!({}), json!({"name": "a", "env": variables(100_000)}), 0), "allowed"),
+    ];
+    let start = Instant::now();
+    for (what, body, wanted) in table {
+        let answer = answer(&body, &snapshot);
+        assert!(answer.starts_with(wanted), "{what}: {answer}");
+    }
+    // A guard against squares of what a pod says, not a measure.
+    assert!(start.elapsed() < webhook::LONG, "{:?}", start.elapsed());
 }

@@ -32,7 +32,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("template", &["nearest", "template"]),
     ("snapshot", &["snapshot", "template"]),
     ("inject", &["inject", "nearest", "snapshot", "template"]),
-    ("admission", &["inject"]),
+    ("admission", &["inject", "template"]),
     ("manifest", &["inject", "manifest", "snapshot"]),
     ("watch", &["watch"]),
     ("shutdown", &["shutdown"]),

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use k8s_openapi::api::core::v1 as core;
 
+use super::target::key_of;
 use super::{Grafting, items, names, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
-use crate::inject::json::{MapWriter, Members, Raw, same};
+use crate::inject::json::{MapWriter, same};
 use crate::inject::pod::{EnvVar, Port, Resources};
 use crate::inject::reason::{Reason, Warning, quote};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
-use crate::template::node::write_string;
+use crate::template::node::{Node, write_string};
 use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
 
 impl<'a> Grafting<'_, 'a> {
@@ -60,19 +61,15 @@ impl<'a> Grafting<'_, 'a> {
             return Ok(());
         }
 
-        let mut json = MapWriter::with_capacity(1024);
+        let mut json = MapWriter::with_capacity(4096);
         json.text("name", &name);
         json.text("image", &image);
         if let Some(command) = command {
             json.json("command", &command);
         }
+        json.members(&template.fixed);
         for (key, node) in &template.rest {
-            // The form of the sidecar decides about this one.
-            if &**key != "restartPolicy"
-                && let Some(value) = render(Some(node), bindings, item, key)?
-            {
-                json.json(key, &value);
-            }
+            put(&mut json, key, Some(node), bindings, item)?;
         }
         self.environment(field, template, bindings, item, line, &mut json)?;
         let ports = self.ports(kind, field, &name, template, bindings, item, line, &mut json)?;
@@ -130,17 +127,19 @@ impl<'a> Grafting<'_, 'a> {
         line: Line,
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
-        if let Some(env) = render(template.env.as_ref(), bindings, item, "env")? {
-            for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
-                if let Err(problem) = names::variable(&variable.name) {
-                    self.rendered(field, line, problem);
+        match &template.env {
+            Some(env) if !env.has_fixed("name") => {
+                let Some(env) = render(Some(env), bindings, item, "env")? else { return Ok(()) };
+                for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
+                    if let Err(problem) = names::variable(&variable.name) {
+                        self.rendered(field, line, problem);
+                    }
                 }
+                json.json("env", &env);
             }
-            json.json("env", &env);
+            env => put(json, "env", env.as_ref(), bindings, item)?,
         }
-        if let Some(env_from) = render(template.env_from.as_ref(), bindings, item, "envFrom")? {
-            json.json("envFrom", &env_from);
-        }
+        put(json, "envFrom", template.env_from.as_ref(), bindings, item)?;
         Ok(())
     }
 
@@ -211,14 +210,17 @@ impl<'a> Grafting<'_, 'a> {
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
         let rendered = render(template.volume_mounts.as_ref(), bindings, item, "volumeMounts")?;
-        let mut written = String::from("[");
-        let mut paths: Vec<String> = Vec::new();
-        for mount in items(rendered.as_ref(), "volumeMounts")? {
-            let Some((mount, json)) = self.resolve_mount(mount, field, line)? else { continue };
+        let mut written = String::with_capacity(512);
+        written.push('[');
+        let mut paths: Vec<Cow<'_, str>> = Vec::new();
+        for item in items(rendered.as_ref(), "volumeMounts")? {
+            let Some((mount, json)) = self.resolve_mount(item, field, line)? else { continue };
             if paths.contains(&mount.path) {
                 self.rendered(field, line, format!("two mounts at {}", mount.path));
             }
-            let site = self.sites.iter().find(|site| site.volume == mount.volume);
+            // By its name in the template: two sites may be in one volume, mounted differently by the targets.
+            let volume = key_of(item, "name")?;
+            let site = self.sites.iter().find(|site| *site.name == *volume);
             if !mount.read_only
                 && let Some((path, by)) = site.and_then(|site| Some((site.path.clone()?, site.read_only.clone()?)))
             {
@@ -232,7 +234,7 @@ impl<'a> Grafting<'_, 'a> {
         let covered = paths.iter().any(|path| path == TOKEN_PATH);
         if template.service_account_token == ServiceAccountToken::None && !no_token && !covered {
             let volume = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","emptyDir":{{}}}}"#);
-            self.add_volume(NO_TOKEN_VOLUME.to_owned(), volume, line)?;
+            self.add_volume(NO_TOKEN_VOLUME.to_owned(), volume, false, line)?;
             let mount = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","mountPath":"{TOKEN_PATH}","readOnly":true}}"#);
             push_item(&mut written, &mount);
         }
@@ -278,20 +280,14 @@ impl<'a> Grafting<'_, 'a> {
         item: Option<&Item>,
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
-        let mut written = render(template.security_context.as_ref(), bindings, item, "securityContext")?;
-        if template.run_as == RunAs::Target
-            && let Some(target) = self.targets.first()
-        {
-            let context: Members<'_, Raw<'_>> = match &written {
-                Some(context) => read(context, "securityContext")?,
-                None => Members::default(),
-            };
-            let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-            written = Some(Cow::Owned(hardening::with_user(&context, user)));
-        }
-        if let Some(context) = written {
-            json.json("securityContext", &context);
-        }
+        let Some(target) = self.targets.first().filter(|_| template.run_as == RunAs::Target) else {
+            return put(json, "securityContext", template.security_context.as_ref(), bindings, item);
+        };
+        let context = render(template.security_context.as_ref(), bindings, item, "securityContext")?;
+        let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
+        let context = hardening::with_user(context.as_deref().unwrap_or("{}"), user)
+            .map_err(|error| EvaluationError::new(error.to_string()).within("securityContext"))?;
+        json.json("securityContext", &context);
         Ok(())
     }
 
@@ -311,6 +307,18 @@ impl<'a> Grafting<'_, 'a> {
             self.field(Field::Annotation, DEFAULT_CONTAINER, json, line);
         }
     }
+}
+
+/// Writes a field unless it is absent or `null`.
+fn put(
+    json: &mut MapWriter,
+    key: &str,
+    node: Option<&Node>,
+    bindings: &Bindings<'_, '_>,
+    item: Option<&Item<'_>>,
+) -> Result<(), EvaluationError> {
+    let Some(node) = node else { return Ok(()) };
+    json.try_member(key, |out| node.write(bindings, item, out)).map_err(|error| error.within(key))
 }
 
 fn is_port(number: i64) -> bool {

@@ -1,5 +1,7 @@
 //! What a graft adds to its target containers: variables before their own, mounts after.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1 as core;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -9,7 +11,7 @@ use crate::inject::bindings::Bindings;
 use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
 use crate::inject::json::{MapWriter, Members, Raw, Text, same};
 use crate::inject::paths;
-use crate::inject::pod::{EnvVar, VolumeMount};
+use crate::inject::pod::{EnvSource, EnvVar, VolumeMount};
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::targets::Target;
 use crate::inject::volumes::Mounted;
@@ -86,7 +88,7 @@ impl<'a> Grafting<'_, 'a> {
         line: Line,
     ) -> Result<(), EvaluationError> {
         let name = &*wanted.name;
-        if let Some(own) = target.container.env.iter().flatten().find(|own| own.name == *name) {
+        if let Some(own) = target.container.env.get().iter().find(|own| own.name == *name) {
             let recorded = self.recorded.and_then(|recorded| recorded.variables.get(target.name()));
             if recorded.is_some_and(|ours| ours.iter().any(|ours| **ours == *name)) {
                 self.record.variable(target.name(), name);
@@ -122,16 +124,13 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "one of those that `target_list` adds items by")]
     fn variable_source(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
+        let wanted: EnvSource<'_> = read(item.get(), "envFrom")?;
         for target in self.targets {
-            let own = target.container.env_from.iter().flatten().any(|own| same(own.get(), item.get()));
-            let planned = self
-                .draft
-                .variables
-                .iter()
-                .any(|it| it.target.name() == target.name() && it.name.is_empty() && same(&it.json, item.get()));
-            if !own && !planned {
+            let own = wanted.is_known() && target.container.env_from.iter().flatten().any(|own| *own == wanted);
+            let planned =
+                |it: &NewVariable<'_>| it.target.name() == target.name() && it.name.is_empty() && it.json == item.get();
+            if !own && !self.draft.variables.iter().any(planned) {
                 let json = item.get().to_owned();
                 let name = String::new();
                 self.draft.variables.push(NewVariable { graft: self.index, line, target: *target, name, json });
@@ -149,17 +148,15 @@ impl<'a> Grafting<'_, 'a> {
                 }
                 continue;
             }
-            let Mounted { volume, path, sub_path, read_only, .. } = mount.clone();
-            let json = json.clone();
             self.add_mount(NewMount {
                 graft: self.index,
                 line,
                 target: *target,
-                volume,
-                path,
-                sub_path,
-                read_only,
-                json,
+                volume: mount.volume.to_string(),
+                path: mount.path.to_string(),
+                sub_path: mount.sub_path.to_string(),
+                read_only: mount.read_only,
+                json: json.clone(),
             });
         }
         Ok(())
@@ -172,8 +169,9 @@ impl<'a> Grafting<'_, 'a> {
         item: &RawValue,
         field: &str,
         line: Line,
-    ) -> Result<Option<(Mounted, String)>, EvaluationError> {
-        let mount: VolumeMount<'_> = read(item.get(), field)?;
+    ) -> Result<Option<(Mounted<'static>, String)>, EvaluationError> {
+        let members: Members<'_, Raw<'_>> = read(item.get(), field)?;
+        let mount = VolumeMount::of(&members);
         let path = match paths::check(&mount.mount_path) {
             Ok(path) => path,
             Err(problem) => {
@@ -196,16 +194,16 @@ impl<'a> Grafting<'_, 'a> {
             return Ok(None);
         }
         let mounted = Mounted {
-            volume: site.volume.clone(),
-            path,
-            sub_path: paths::join(&site.sub_path, &mount.sub_path),
+            volume: Cow::Owned(site.volume.clone()),
+            path: Cow::Owned(path),
+            sub_path: Cow::Owned(paths::join(&site.sub_path, &mount.sub_path).into_owned()),
             computed,
             read_only: mount.read_only.unwrap_or_default(),
             graft: Some(self.index),
         };
         let mut json = MapWriter::with_capacity(item.get().len() + mounted.volume.len());
         json.text("name", &mounted.volume);
-        for (key, value) in read::<Members<'_, Raw<'_>>>(item.get(), field)?.iter() {
+        for (key, value) in members.iter() {
             if key != "name" && key != "subPath" {
                 json.json(key, value.get());
             }

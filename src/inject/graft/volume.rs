@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1 as core;
 use super::{Grafting, Site, names, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{NewMount, NewVolume};
-use crate::inject::json::{MapWriter, Members, Raw, says_all};
+use crate::inject::json::{MapWriter, Raw, says_all};
 use crate::inject::paths;
 use crate::inject::pod::Volume;
 use crate::inject::reason::Reason;
@@ -149,7 +149,7 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     /// Whether a target has this mount already.
-    pub(super) fn has_mount(&self, target: &Target<'a>, wanted: &Mounted) -> bool {
+    pub(super) fn has_mount(&self, target: &Target<'a>, wanted: &Mounted<'_>) -> bool {
         volumes::mounts(target, self.draft).any(|there| {
             (&there.path, &there.volume, &there.sub_path) == (&wanted.path, &wanted.volume, &wanted.sub_path)
         })
@@ -184,22 +184,29 @@ impl<'a> Grafting<'_, 'a> {
         let Some(source) = render(Some(source), bindings, item, "volume")? else {
             return Err(EvaluationError::new(format!("volume {name} has no source")));
         };
-        let mut json = MapWriter::with_capacity(source.len() + 32);
+        let Volume { source, read_only, .. } = read(&source, "volume")?;
+        let mut json = MapWriter::with_capacity(128);
         json.text("name", &volume);
-        for (key, value) in read::<Members<'_, Raw<'_>>>(&source, "volume")?.iter() {
+        for (key, value) in source.iter() {
             json.json(key, value.get());
         }
         let json = json.finish();
         if verify {
             read::<core::Volume>(&json, "volume")?;
         }
-        self.add_volume(volume.clone(), json, line)?;
+        self.add_volume(volume.clone(), json, read_only, line)?;
         self.record.volumes.push(volume.clone());
         Ok(volume)
     }
 
     /// Plans a volume unless one of its name is there.
-    pub(super) fn add_volume(&mut self, name: String, json: String, line: Line) -> Result<(), EvaluationError> {
+    pub(super) fn add_volume(
+        &mut self,
+        name: String,
+        json: String,
+        read_only: bool,
+        line: Line,
+    ) -> Result<(), EvaluationError> {
         let volumes = &self.draft.volumes;
         let mut of_pod = self.context.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         if let Some(there) = of_pod.find(|volume| volume.name == *name) {
@@ -211,7 +218,6 @@ impl<'a> Grafting<'_, 'a> {
                 self.refuse(Reason::VolumeName { graft: self.name(), volume: name });
             }
         } else if volumes.iter().all(|volume| volume.name != name) {
-            let read_only = read::<Volume<'_>>(&json, "volume")?.read_only;
             self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only, json });
         }
         Ok(())
@@ -226,7 +232,7 @@ impl<'a> Grafting<'_, 'a> {
     /// What the targets mount, in a sentence.
     fn mounted(&self) -> String {
         let each = self.targets.iter().map(|target| {
-            let paths: Vec<String> = volumes::mounts(target, self.draft).map(|mount| mount.path).collect();
+            let paths: Vec<String> = volumes::mounts(target, self.draft).map(|mount| mount.path.into_owned()).collect();
             let paths = if paths.is_empty() { "nothing".to_owned() } else { paths.join(", ") };
             format!("{:?} mounts {paths}", target.name())
         });
