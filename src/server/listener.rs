@@ -30,9 +30,9 @@ use super::patience::{Pace, Patience, Timed};
 /// How long to wait when the process or the system is out of file descriptors: connections that end give some back.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 
-/// Bytes of a request's head, and of a body that is read in one go. A connection keeps a buffer of what it once needed;
-/// hyper's own default is 400 KiB.
-const BUFFER: usize = 32 * 1024;
+/// Bytes of a request's head, and of a body that is read in one go: those of a TLS record. A connection keeps a buffer as
+/// large as it once needed; hyper's own default is 400 KiB.
+const BUFFER: usize = 16 * 1024;
 
 /// HTTP/2: requests at a time on one connection, and bytes of their bodies that may be on the way.
 const STREAMS: u32 = 128;
