@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -131,8 +130,9 @@ async fn connection(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, _s
     let done = match &shared.tls {
         None => serve(&shared, socket, false).await,
         Some(tls) => {
-            let handshake = timeout(shared.patience.handshake, tls.accept(socket)).await;
-            let failure = match handshake {
+            // A future has room for every place that a value is moved through: large ones are boxed early.
+            let handshake = timeout(shared.patience.handshake, Box::pin(tls.accept(socket))).await;
+            let failure = match handshake.map(|accepted| accepted.map(Box::new)) {
                 Ok(Ok(stream)) => {
                     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                     Ok(serve(&shared, stream, http2).await)
@@ -186,18 +186,20 @@ where
     }
 }
 
-async fn finish<C: GracefulConnection<Error = hyper::Error>>(
+fn finish<C: GracefulConnection<Error = hyper::Error>>(
     connection: C,
     pace: &Pace,
     stop: &CancellationToken,
-) -> hyper::Result<()> {
-    let mut connection = pin!(connection);
-    tokio::select! {
-        done = connection.as_mut() => done,
-        () = stop.cancelled() => {
-            pace.stop();
-            connection.as_mut().graceful_shutdown();
-            connection.await
+) -> impl Future<Output = hyper::Result<()>> {
+    let mut connection = Box::pin(connection);
+    async move {
+        tokio::select! {
+            done = connection.as_mut() => done,
+            () = stop.cancelled() => {
+                pace.stop();
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     }
 }
