@@ -84,6 +84,12 @@ fn is_name_part(name: &str) -> bool {
         && name.ends_with(|last: char| last.is_ascii_alphanumeric())
 }
 
+/// A DNS name: `IsDNS1123Subdomain`.
+pub(super) fn subdomain(name: &str) -> Option<String> {
+    (!is_subdomain(name))
+        .then(|| format!("`{}` is no DNS name: lower-case letters, digits, `-` and `.`", shorten(name)))
+}
+
 fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(|part| label(part, 253).is_none())
 }

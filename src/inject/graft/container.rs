@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::api::core::v1 as core;
-
 use super::target::key_of;
 use super::{Grafting, items, names, read, render, text};
 use crate::inject::bindings::Bindings;
@@ -15,6 +13,7 @@ use crate::inject::reason::{Reason, Warning, quote};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::write_string;
+use crate::template::verify;
 use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
 
 impl<'a> Grafting<'_, 'a> {
@@ -87,7 +86,7 @@ impl<'a> Grafting<'_, 'a> {
         }
         let json = json.finish();
         if template.verify {
-            read::<core::Container>(&json, field)?;
+            self.all_rendered(field, line, verify::container(&json));
         }
         self.record.containers.push(name.clone());
         self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, json });

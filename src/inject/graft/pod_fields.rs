@@ -10,7 +10,7 @@ use crate::inject::json::{Members, Text, same};
 use crate::inject::reason::Reason;
 use crate::template::expression::EvaluationError;
 use crate::template::node::write_string;
-use crate::template::{Line, Part};
+use crate::template::{Line, Part, verify};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn pod_additions(&mut self, bindings: &Bindings<'_, 'a>) {
@@ -70,11 +70,15 @@ impl<'a> Grafting<'_, 'a> {
         let json = render(Some(&part.node), bindings, None, place)?;
         for item in items(json.as_ref(), place)? {
             match field {
-                Field::HostAlias if part.verify => drop(read::<core::HostAlias>(item.get(), place)?),
+                // Few templates have any: each is looked at.
+                Field::HostAlias => self.all_rendered(place, part.line, verify::host_alias(item.get())),
                 _ if part.verify => drop(read::<core::LocalObjectReference>(item.get(), place)?),
                 _ => {}
             }
             let key = key_of(item, key)?;
+            if key.is_empty() && field == Field::ImagePullSecret {
+                self.rendered(place, part.line, "a pull secret needs a name".to_owned());
+            }
             self.field(field, &key, item.get().to_owned(), part.line);
         }
         Ok(())

@@ -178,6 +178,12 @@ impl<'a> Grafting<'_, 'a> {
                 return Ok(None);
             }
         };
+        for sub_path in [&mount.sub_path, &mount.sub_path_expr] {
+            if let Err(problem) = paths::check_sub_path(sub_path) {
+                self.rendered(field, line, problem);
+                return Ok(None);
+            }
+        }
         let Some(site) = self.sites.iter().find(|site| *site.name == *mount.name) else {
             if !self.missing.contains(&&*mount.name) {
                 let problem = format!("volume {:?} of the template is not there for this pod", &*mount.name);
