@@ -170,7 +170,9 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     fn all_rendered(&mut self, field: &str, line: Line, problems: Vec<String>) {
-        problems.into_iter().for_each(|problem| self.rendered(field, line, problem));
+        for problem in problems {
+            self.rendered(field, line, problem);
+        }
     }
 
     fn operating_system(&mut self) {

@@ -39,8 +39,8 @@ impl Asked<'_> {
     pub fn values_hash(&self) -> String {
         let all = self.template.parameters.iter().zip(&self.parameters);
         let said = all.filter(|(_, bound)| bound.source != Source::Default);
-        let said: String = said.map(|(parameter, bound)| format!("{}={:?}\n", parameter.name, bound.value)).collect();
-        if said.is_empty() { said } else { crate::template::hash(&said) }
+        let said: Vec<_> = said.map(|(parameter, bound)| (&parameter.name, &bound.value)).collect();
+        if said.is_empty() { String::new() } else { crate::template::hash(&format!("{said:?}")) }
     }
 }
 

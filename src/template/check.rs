@@ -63,6 +63,9 @@ const PROBE_VALUES: &[(&str, Rule)] = &[
 const VOLUME_VALUES: &[(&str, Rule)] = &[
     ("emptyDir.sizeLimit", amount),
     ("emptyDir.medium", medium),
+    ("configMap.name", present),
+    ("secret.secretName", present),
+    ("persistentVolumeClaim.claimName", |name| names::subdomain(name.text()?)),
     ("configMap.defaultMode", mode),
     ("configMap.items[].mode", mode),
     ("secret.defaultMode", mode),
@@ -211,7 +214,9 @@ pub(super) fn shared_volume(volume: &Rendered<'_>, problems: &mut Problems<'_>) 
 /// Checks `imagePullSecrets` and `hostAliases`.
 pub(super) fn pod(pod: &Rendered<'_>, problems: &mut Problems<'_>) {
     let mut broken = Vec::new();
-    select(pod, "hostAliases[]").into_iter().for_each(|alias| values(alias, "", ALIAS_VALUES, &mut broken));
+    for alias in select(pod, "hostAliases[]") {
+        values(alias, "", ALIAS_VALUES, &mut broken);
+    }
     shapes(
         pod,
         "",
@@ -368,6 +373,10 @@ fn port_or_name(value: &Rendered<'_>) -> Option<String> {
     value.text().map_or_else(|| port(value), names::port)
 }
 
+fn present(value: &Rendered<'_>) -> Option<String> {
+    value.text()?.is_empty().then(|| "a name is missing here".to_owned())
+}
+
 fn id(value: &Rendered<'_>) -> Option<String> {
     let number = value.integer()?;
     (!(0..=i64::from(i32::MAX)).contains(&number)).then(|| format!("{number} is no id: 0 to {}", i32::MAX))
@@ -392,8 +401,10 @@ fn field_path(value: &Rendered<'_>) -> Option<String> {
         "status.podIPs",
     ];
     let path = value.text()?;
-    let keyed = ["metadata.labels['", "metadata.annotations['"];
-    let right = FIELDS.contains(&path) || keyed.iter().any(|start| path.starts_with(start) && path.ends_with("']"));
+    let mut keys =
+        ["metadata.labels['", "metadata.annotations['"].into_iter().filter_map(|start| path.strip_prefix(start));
+    let keyed = keys.any(|key| key.strip_suffix("']").is_some_and(|key| names::qualified(key).is_none()));
+    let right = FIELDS.contains(&path) || keyed;
     (!right).then(|| {
         format!(
             "`{}` is none of {}, metadata.labels['KEY'] and metadata.annotations['KEY']",
@@ -444,7 +455,12 @@ fn capability(value: &Rendered<'_>) -> Option<String> {
 
 fn address(value: &Rendered<'_>) -> Option<String> {
     let text = value.text()?;
-    text.parse::<IpAddr>().is_err().then(|| format!("`{}` is no IP address", shorten(text)))
+    let right = match text.parse() {
+        Ok(IpAddr::V4(_)) => true,
+        Ok(IpAddr::V6(address)) => address.to_ipv4_mapped().is_none(),
+        Err(_) => false,
+    };
+    (!right).then(|| format!("`{}` is no IP address", shorten(text)))
 }
 
 /// What podgraft asks of every mount: more than the API server, which lets a pod hide its own `/proc`.

@@ -14,7 +14,7 @@ static NOWHERE: Place = Place { line: 0, column: 0, range: 0..0 };
 /// A container.
 pub(crate) fn container(json: &str) -> Vec<String> {
     wrong::<v1::Container>(json, |container| {
-        let mut wrong = shown(check::rules_not_wired(container));
+        let mut wrong = shown(&check::rules_not_wired(container));
         let mut names: Vec<_> =
             check::select(container, "ports[].name").into_iter().filter_map(Rendered::text).collect();
         names.sort_unstable();
@@ -26,12 +26,12 @@ pub(crate) fn container(json: &str) -> Vec<String> {
 
 /// A volume.
 pub(crate) fn volume(json: &str) -> Vec<String> {
-    wrong::<v1::Volume>(json, |volume| shown(check::volume_rules(volume)))
+    wrong::<v1::Volume>(json, |volume| shown(&check::volume_rules(volume)))
 }
 
 /// An entry of `hostAliases`.
 pub(crate) fn host_alias(json: &str) -> Vec<String> {
-    wrong::<v1::HostAlias>(json, |alias| shown(check::alias_rules(alias)))
+    wrong::<v1::HostAlias>(json, |alias| shown(&check::alias_rules(alias)))
 }
 
 fn wrong<T: DeserializeOwned>(json: &str, rules: impl FnOnce(&Rendered<'_>) -> Vec<String>) -> Vec<String> {
@@ -41,6 +41,6 @@ fn wrong<T: DeserializeOwned>(json: &str, rules: impl FnOnce(&Rendered<'_>) -> V
     }
 }
 
-fn shown(broken: Vec<Broken<'_>>) -> Vec<String> {
+fn shown(broken: &[Broken<'_>]) -> Vec<String> {
     broken.iter().map(ToString::to_string).collect()
 }
