@@ -17,7 +17,7 @@ mod fields;
 mod file;
 mod lint;
 mod metadata;
-mod names;
+pub(crate) mod names;
 pub mod node;
 pub mod parameter;
 mod shell;

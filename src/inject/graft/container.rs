@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::names::joined;
 use super::target::key_of;
-use super::{Grafting, items, names, read, render, text};
+use super::{Grafting, items, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
@@ -13,8 +14,8 @@ use crate::inject::reason::{Reason, Warning, quote};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::write_string;
-use crate::template::verify;
 use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
+use crate::template::{names, verify};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn containers(&mut self, bindings: &Bindings<'_, 'a>) {
@@ -38,13 +39,11 @@ impl<'a> Grafting<'_, 'a> {
         line: Line,
     ) -> Result<(), EvaluationError> {
         let name = text(&template.name, bindings, item, "name")?.unwrap_or_default();
-        let name = match names::label(names::joined([&*name, self.asked.name.instance.unwrap_or_default()])) {
-            Ok(name) => name,
-            Err(problem) => {
-                self.rendered(field, line, problem);
-                return Ok(());
-            }
-        };
+        let name = joined([&*name, self.asked.name.instance.unwrap_or_default()]);
+        if let Some(problem) = names::label(&name, names::MAX_LABEL) {
+            self.rendered(field, line, problem);
+            return Ok(());
+        }
         let image = text(&template.image, bindings, item, "image")?.unwrap_or_default();
         if image.is_empty() || image.trim() != image {
             self.rendered(field, line, format!("{} is no image; write a name without blanks", quote(&image)));
@@ -132,7 +131,7 @@ impl<'a> Grafting<'_, 'a> {
     ) -> Result<(), EvaluationError> {
         if let Some(env) = render(template.env.as_ref(), bindings, item, "env")? {
             for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
-                if let Err(problem) = names::variable(&variable.name) {
+                if let Some(problem) = names::variable(&variable.name) {
                     self.rendered(field, line, problem);
                 }
             }

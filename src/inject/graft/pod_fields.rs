@@ -3,14 +3,14 @@
 use k8s_openapi::api::core::v1 as core;
 
 use super::target::key_of;
-use super::{Grafting, items, names, read, render};
+use super::{Grafting, items, read, render};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, NewField};
 use crate::inject::json::{Members, Text, same};
 use crate::inject::reason::Reason;
 use crate::template::expression::EvaluationError;
 use crate::template::node::write_string;
-use crate::template::{Line, Part, verify};
+use crate::template::{Line, Part, names, verify};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn pod_additions(&mut self, bindings: &Bindings<'_, 'a>) {
@@ -47,7 +47,7 @@ impl<'a> Grafting<'_, 'a> {
         let Some(json) = render(Some(&part.node), bindings, None, place)? else { return Ok(()) };
         for (key, value) in read::<Members<'_, Text<'_>>>(&json, place)?.iter() {
             if field == Field::Label
-                && let Err(problem) = names::label_value(value)
+                && let Some(problem) = names::label_value(value)
             {
                 self.rendered(place, part.line, problem);
                 continue;

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1 as core;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Grafting, items, names, read, render};
+use super::{Grafting, items, read, render};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
 use crate::inject::json::{MapWriter, Members, Raw, Text, same};
@@ -14,7 +14,7 @@ use crate::inject::reason::{Reason, Warning};
 use crate::inject::targets::Target;
 use crate::inject::volumes::Mounted;
 use crate::template::expression::EvaluationError;
-use crate::template::{Line, Part};
+use crate::template::{Line, Part, names};
 
 /// Whether two variables have the same value.
 fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
@@ -68,7 +68,7 @@ impl<'a> Grafting<'_, 'a> {
 
     fn variable(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
         let wanted: EnvVar<'_> = read(item.get(), "env")?;
-        if let Err(problem) = names::variable(&wanted.name) {
+        if let Some(problem) = names::variable(&wanted.name) {
             self.rendered("target.env", line, problem);
             return Ok(());
         }
