@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use podgraft::inject::pod::PodRequest;
+use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use podgraft::snapshot::Snapshot;
 use podgraft::template::{self, LoadOptions, Origin};
