@@ -13,8 +13,9 @@ use serde::de::IgnoredAny;
 
 use crate::inject::json::Text;
 use crate::inject::outcome::{Outcome, Reason, Warning};
-use crate::inject::pod::{Document, Pod, PodError, PodRequest};
+use crate::inject::pod::Pod;
 use crate::inject::reason::quote;
+use crate::inject::request::{Document, PodError, PodRequest};
 use crate::template::node::write_string;
 
 const API_VERSION: &str = "admission.k8s.io/v1";

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod patch;
 pub mod pod;
 pub mod reason;
+pub mod request;
 pub mod status;
 
 mod bindings;
@@ -30,7 +31,8 @@ pub use outcome::Outcome;
 
 use annotations::{Level, MAX_ANNOTATIONS};
 use outcome::{Reason, SkipReason, Warning};
-use pod::{Pod, PodRequest};
+use pod::Pod;
+use request::PodRequest;
 
 use crate::snapshot::Snapshot;
 

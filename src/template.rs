@@ -17,12 +17,13 @@ mod fields;
 mod file;
 mod lint;
 mod metadata;
-mod names;
+pub(crate) mod names;
 pub mod node;
 pub mod parameter;
 mod shell;
 mod stand_in;
 mod trial;
+pub(crate) mod verify;
 mod whole;
 mod yaml;
 
@@ -129,7 +130,7 @@ pub struct ContainerTemplate {
     pub run_as: RunAs,
     /// `serviceAccountToken`.
     pub service_account_token: ServiceAccountToken,
-    /// A leaf's type is known only when it is evaluated: the rendered container is decoded as core/v1 before it is used.
+    /// An expression may make what core/v1 refuses: what is rendered is checked before it is used.
     pub verify: bool,
 }
 
@@ -144,7 +145,7 @@ pub struct SharedVolume {
     pub read_only: bool,
     /// The core/v1 volume source, a map; absent: a target must mount the path already.
     pub volume: Option<Node>,
-    /// A leaf's type is known only when it is evaluated: what is rendered is decoded as core/v1 before it is used.
+    /// An expression may make what core/v1 refuses: what is rendered is checked before it is used.
     pub verify: bool,
 }
 
@@ -155,7 +156,7 @@ pub struct VolumeTemplate {
     pub name: String,
     /// The core/v1 volume source: the volume without its name, a map.
     pub source: Node,
-    /// A leaf's type is known only when it is evaluated: what is rendered is decoded as core/v1 before it is used.
+    /// An expression may make what core/v1 refuses: what is rendered is checked before it is used.
     pub verify: bool,
 }
 
@@ -166,7 +167,7 @@ pub struct Part {
     pub node: Node,
     /// The line of its key.
     pub line: Line,
-    /// A leaf's type is known only when it is evaluated: what is rendered is decoded as core/v1 before it is used.
+    /// An expression may make what core/v1 refuses: what is rendered is checked before it is used.
     pub verify: bool,
 }
 

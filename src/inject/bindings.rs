@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use serde_json::{Value as Json, json};
 
 use super::outcome::Bound;
-use super::pod::PodRequest;
+use super::request::PodRequest;
 use super::targets::Target;
 use crate::snapshot::Snapshot;
 use crate::template::expression::{Budget, Variable, Variables};

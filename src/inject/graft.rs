@@ -169,6 +169,12 @@ impl<'a> Grafting<'_, 'a> {
         self.refuse(Reason::Rendered { graft: self.name(), place, problem });
     }
 
+    fn all_rendered(&mut self, field: &str, line: Line, problems: Vec<String>) {
+        for problem in problems {
+            self.rendered(field, line, problem);
+        }
+    }
+
     fn operating_system(&mut self) {
         let spec = self.context.pod.spec.as_ref();
         let of_pod = spec.and_then(|spec| {

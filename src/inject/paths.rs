@@ -53,6 +53,18 @@ pub fn check(path: &str) -> Result<String, String> {
     ))
 }
 
+/// Whether a path may be a `subPath` or `subPathExpr` of a mount.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_sub_path(path: &str) -> Result<(), String> {
+    if path.starts_with('/') || path.split('/').any(|element| element == "..") {
+        return Err(format!("subPath {} must be a relative path without ..", super::reason::quote(path)));
+    }
+    Ok(())
+}
+
 /// What leads from `parent` to `path`, both cleaned, if `parent` is above it.
 #[must_use]
 pub fn below<'p>(path: &'p str, parent: &str) -> Option<&'p str> {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use super::annotations::{Annotation, CONTAINERS, Key, Level, Main, Setting};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
@@ -39,12 +38,9 @@ impl Asked<'_> {
     #[must_use]
     pub fn values_hash(&self) -> String {
         let all = self.template.parameters.iter().zip(&self.parameters);
-        let mut said = String::new();
-        for (parameter, bound) in all.filter(|(_, bound)| bound.source != Source::Default) {
-            // Writing to a String can't fail.
-            let _ = writeln!(said, "{}={:?}", parameter.name, bound.value);
-        }
-        if said.is_empty() { said } else { crate::template::hash(&said) }
+        let said = all.filter(|(_, bound)| bound.source != Source::Default);
+        let said: Vec<_> = said.map(|(parameter, bound)| (&parameter.name, &bound.value)).collect();
+        if said.is_empty() { String::new() } else { crate::template::hash(&format!("{said:?}")) }
     }
 }
 

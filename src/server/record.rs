@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::admission::{Review, message};
 use crate::inject::Outcome;
 use crate::inject::outcome::Reason;
-use crate::inject::pod::PodRequest;
+use crate::inject::request::PodRequest;
 use crate::metrics::{Graft, Injections, Metrics, Operation, Verdict};
 
 /// Records a decision and the time that it took.

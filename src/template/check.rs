@@ -2,6 +2,7 @@
 //! them: a table of rules for values, and one for what stands together.
 
 use core::net::IpAddr;
+use std::fmt;
 
 use super::container::Role;
 use super::diagnostic::Problems;
@@ -24,6 +25,7 @@ const VALUES: &[(&str, Rule)] = &[
     ("imagePullPolicy", |policy| one_of(policy, &["Always", "IfNotPresent", "Never"])),
     ("terminationMessagePolicy", |policy| one_of(policy, &["File", "FallbackToLogsOnError"])),
     ("env[].name", |name| names::variable(name.text()?)),
+    ("env[].valueFrom.fieldRef.fieldPath", field_path),
     ("envFrom[].prefix", |prefix| names::variable(prefix.text().filter(|prefix| !prefix.is_empty())?)),
     ("ports[].name", |name| names::port(name.text()?)),
     ("ports[].containerPort", port),
@@ -37,8 +39,8 @@ const VALUES: &[(&str, Rule)] = &[
     ("volumeDevices[].devicePath", mount_path),
     ("resources.limits.*", amount),
     ("resources.requests.*", amount),
-    ("securityContext.runAsUser", not_negative),
-    ("securityContext.runAsGroup", not_negative),
+    ("securityContext.runAsUser", id),
+    ("securityContext.runAsGroup", id),
     ("securityContext.seccompProfile.type", |kind| one_of(kind, &["Localhost", "RuntimeDefault", "Unconfined"])),
     ("securityContext.capabilities.drop[]", capability),
     ("securityContext.capabilities.add[]", capability),
@@ -55,6 +57,36 @@ const PROBE_VALUES: &[(&str, Rule)] = &[
     ("periodSeconds", not_negative),
     ("successThreshold", not_negative),
     ("failureThreshold", not_negative),
+];
+
+/// Rules for the values in a volume's source.
+const VOLUME_VALUES: &[(&str, Rule)] = &[
+    ("emptyDir.sizeLimit", amount),
+    ("emptyDir.medium", medium),
+    ("configMap.name", present),
+    ("secret.secretName", present),
+    ("persistentVolumeClaim.claimName", |name| names::subdomain(name.text()?)),
+    ("configMap.defaultMode", mode),
+    ("configMap.items[].mode", mode),
+    ("secret.defaultMode", mode),
+    ("secret.items[].mode", mode),
+    ("downwardAPI.defaultMode", mode),
+    ("projected.defaultMode", mode),
+];
+
+/// Rules for the values in a host alias.
+const ALIAS_VALUES: &[(&str, Rule)] = &[("ip", address), ("hostnames[]", |name| names::subdomain(name.text()?))];
+
+/// What the engine looks at itself, as it wires a container into a pod.
+const WIRED: &[&str] = &[
+    "name",
+    "image",
+    "env[].name",
+    "ports[].containerPort",
+    "ports[].hostPort",
+    "volumeMounts[].mountPath",
+    "volumeMounts[].subPath",
+    "volumeMounts[].subPathExpr",
 ];
 
 /// Which members of a map must, or can't, stand together.
@@ -91,22 +123,27 @@ const PROBES: &[&str] = &["livenessProbe", "readinessProbe", "startupProbe"];
 /// Paths of a container that are the system's own.
 const SYSTEM_PATHS: &[&str] = &["/", "/proc", "/sys", "/dev"];
 
+/// A rule that does not hold.
+pub(super) struct Broken<'r> {
+    /// The value's path from the container or volume; empty for itself.
+    path: String,
+    /// The value, or the map that lacks one.
+    value: &'r Rendered<'r>,
+    /// Its place, which may be its key's.
+    place: &'r Place,
+    problem: String,
+}
+
+impl fmt::Display for Broken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, problem, .. } = self;
+        if path.is_empty() { f.write_str(problem) } else { write!(f, "{path}: {problem}") }
+    }
+}
+
 /// Checks a container, or what `target` adds to one.
 pub(super) fn container(container: &Rendered<'_>, role: Option<Role>, problems: &mut Problems<'_>) {
-    values(container, VALUES, problems);
-    shapes(container, SHAPES, problems);
-    for name in PROBES {
-        if let Some(probe) = container.get(name) {
-            values(probe, PROBE_VALUES, problems);
-            shapes(probe, PROBE_SHAPES, problems);
-        }
-    }
-    for name in ["livenessProbe", "startupProbe"] {
-        let threshold = container.get(name).and_then(|probe| probe.get("successThreshold"));
-        if let Some(threshold) = threshold.filter(|threshold| decides(threshold) && threshold.integer() != Some(1)) {
-            problems.error(threshold.place, format!("the successThreshold of a {name} must be 1"));
-        }
-    }
+    report(rules(container), problems);
     if role == Some(Role::Init) {
         for (key, place, _) in container.members() {
             if PROBES.contains(&&**key) || key == "lifecycle" {
@@ -116,7 +153,28 @@ pub(super) fn container(container: &Rendered<'_>, role: Option<Role>, problems: 
             }
         }
     }
-    limits(container, problems);
+}
+
+/// What the rules for any container have against one.
+pub(super) fn rules<'r>(container: &'r Rendered<'r>) -> Vec<Broken<'r>> {
+    let mut broken = Vec::new();
+    values(container, "", VALUES, &mut broken);
+    shapes(container, "", SHAPES, &mut broken);
+    for name in PROBES {
+        if let Some(probe) = container.get(name) {
+            values(probe, name, PROBE_VALUES, &mut broken);
+            shapes(probe, name, PROBE_SHAPES, &mut broken);
+        }
+    }
+    for name in ["livenessProbe", "startupProbe"] {
+        let threshold = container.get(name).and_then(|probe| probe.get("successThreshold"));
+        if let Some(value) = threshold.filter(|threshold| decides(threshold) && threshold.integer() != Some(1)) {
+            let problem = format!("the successThreshold of a {name} must be 1");
+            broken.push(Broken { path: join(name, "successThreshold"), value, place: value.place, problem });
+        }
+    }
+    limits(container, &mut broken);
+    broken
 }
 
 /// Checks the source of a volume; `place` is the volume's.
@@ -136,22 +194,84 @@ pub(super) fn volume_source(volume: &Rendered<'_>, place: &Place, problems: &mut
             problems.error(place, format!("a volume has one source, and `{second}` is another"));
         }
     }
-    values(volume, &[("emptyDir.sizeLimit", amount), ("emptyDir.medium", medium)], problems);
+    report(volume_rules(volume), problems);
+}
+
+/// What the rules for any volume have against one.
+pub(super) fn volume_rules<'r>(volume: &'r Rendered<'r>) -> Vec<Broken<'r>> {
+    let mut broken = Vec::new();
+    values(volume, "", VOLUME_VALUES, &mut broken);
+    broken
 }
 
 /// Checks `mountPath` of a shared volume.
 pub(super) fn shared_volume(volume: &Rendered<'_>, problems: &mut Problems<'_>) {
-    values(volume, &[("mountPath", mount_path)], problems);
+    let mut broken = Vec::new();
+    values(volume, "", &[("mountPath", mount_path)], &mut broken);
+    report(broken, problems);
 }
 
 /// Checks `imagePullSecrets` and `hostAliases`.
 pub(super) fn pod(pod: &Rendered<'_>, problems: &mut Problems<'_>) {
-    values(pod, &[("hostAliases[].ip", address)], problems);
+    let mut broken = Vec::new();
+    for alias in select(pod, "hostAliases[]") {
+        values(alias, "", ALIAS_VALUES, &mut broken);
+    }
     shapes(
         pod,
+        "",
         &[("imagePullSecrets[]", Shape::All(&["name"])), ("hostAliases[]", Shape::All(&["ip", "hostnames"]))],
-        problems,
+        &mut broken,
     );
+    report(broken, problems);
+}
+
+/// What the rules for host aliases have against one.
+pub(super) fn alias_rules<'r>(alias: &'r Rendered<'r>) -> Vec<Broken<'r>> {
+    let mut broken = Vec::new();
+    values(alias, "", ALIAS_VALUES, &mut broken);
+    broken
+}
+
+/// The same, without what the engine looks at itself.
+pub(super) fn rules_not_wired<'r>(container: &'r Rendered<'r>) -> Vec<Broken<'r>> {
+    let mut broken = rules(container);
+    broken.retain(|broken| !WIRED.contains(&&*broken.path));
+    broken
+}
+
+/// Whether an expression makes something of a container that only the rules here look at: then they have to look again
+/// when a pod has given it its value.
+pub(super) fn is_open(container: &Rendered<'_>) -> bool {
+    let open = |root: &Rendered<'_>, rules: &[(&str, Rule)]| {
+        let ruled = rules.iter().filter(|(path, _)| !WIRED.contains(path));
+        ruled.flat_map(|(path, _)| select(root, path)).any(is_made)
+    };
+    open(container, VALUES)
+        || PROBES.iter().filter_map(|name| container.get(name)).any(|probe| open(probe, PROBE_VALUES))
+}
+
+/// The same for a volume. A parameter that is a quantity needs no second look.
+pub(super) fn is_open_volume(volume: &Rendered<'_>) -> bool {
+    let ruled = VOLUME_VALUES.iter().flat_map(|(path, _)| select(volume, path));
+    ruled.into_iter().any(|value| is_made(value) && !value.quantity)
+}
+
+fn is_made(value: &Rendered<'_>) -> bool {
+    value.expression || matches!(value.content, Content::Hole)
+}
+
+/// Holds broken rules against the author.
+fn report(broken: Vec<Broken<'_>>, problems: &mut Problems<'_>) {
+    for Broken { value, place, problem, .. } in broken {
+        let by_parameters = value.basis != Basis::Constant && !matches!(value.content, Content::Map(_));
+        let source = if by_parameters { "with its parameters' own values: " } else { "" };
+        problems.error(place, format!("{source}{problem}"));
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    [path, name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
 }
 
 /// The values on a path.
@@ -170,12 +290,11 @@ pub(super) fn select<'r, 't>(root: &'r Rendered<'t>, path: &str) -> Vec<&'r Rend
     found
 }
 
-fn values(root: &Rendered<'_>, rules: &[(&str, Rule)], problems: &mut Problems<'_>) {
+fn values<'r>(root: &'r Rendered<'r>, at: &str, rules: &[(&str, Rule)], broken: &mut Vec<Broken<'r>>) {
     for (path, rule) in rules {
         for value in select(root, path).into_iter().filter(|value| decides(value)) {
             if let Some(problem) = rule(value) {
-                let source = if value.basis == Basis::Constant { "" } else { "with its parameters' own values: " };
-                problems.error(value.place, format!("{source}{problem}"));
+                broken.push(Broken { path: join(at, path), value, place: value.place, problem });
             }
         }
     }
@@ -186,47 +305,56 @@ fn decides(value: &Rendered<'_>) -> bool {
     value.basis <= Basis::Declared && !value.refused.get()
 }
 
-fn shapes(root: &Rendered<'_>, rules: &[(&str, Shape)], problems: &mut Problems<'_>) {
+fn shapes<'r>(root: &'r Rendered<'r>, at: &str, rules: &[(&str, Shape)], broken: &mut Vec<Broken<'r>>) {
     for (path, shape) in rules {
         for map in select(root, path) {
             if decides(map) && matches!(map.content, Content::Map(_)) {
-                shape.check(map, problems);
+                let found = shape.problems(map).into_iter();
+                broken.extend(found.map(|(place, problem)| Broken {
+                    path: join(at, path),
+                    value: map,
+                    place,
+                    problem,
+                }));
             }
         }
     }
 }
 
 impl Shape {
-    fn check(&self, map: &Rendered<'_>, problems: &mut Problems<'_>) {
+    fn problems<'r>(&self, map: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
         let (Self::All(names) | Self::ExactlyOne(names) | Self::AtMostOne(names)) = self;
         let there: Vec<_> = map.members().iter().filter(|(key, ..)| names.contains(&&**key)).collect();
         let undecided = there.iter().any(|(.., value)| matches!(value.content, Content::Hole));
         match (self, &there[..]) {
             (Self::All(_), _) => {
-                for name in names.iter().filter(|name| map.get(name).is_none()) {
-                    problems.error(map.place, format!("`{name}` is missing here"));
-                }
+                let missing = names.iter().filter(|name| map.get(name).is_none());
+                missing.map(|name| (map.place, format!("`{name}` is missing here"))).collect()
             }
-            (Self::ExactlyOne(_), []) => {
-                problems.error(map.place, format!("one of {} is missing here", names.join(", ")));
-            }
+            (Self::ExactlyOne(_), []) => vec![(map.place, format!("one of {} is missing here", names.join(", ")))],
             (_, [_, (second, place, _), ..]) if !undecided => {
-                problems.error(place, format!("`{second}` is one too many: one of {}", names.join(", ")));
+                vec![(place, format!("`{second}` is one too many: one of {}", names.join(", ")))]
             }
-            _ => {}
+            _ => Vec::new(),
         }
     }
 }
 
 /// A request can't be greater than its limit.
-fn limits(container: &Rendered<'_>, problems: &mut Problems<'_>) {
+fn limits<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
     let Some(resources) = container.get("resources") else { return };
     let amounts = |name: &str| resources.get(name).map(Rendered::members).unwrap_or_default();
     for (key, _, request) in amounts("requests") {
         let limit = amounts("limits").iter().find(|(other, ..)| other == key).map(|(.., limit)| limit);
         let Some(limit) = limit.filter(|limit| decides(limit) && decides(request)) else { continue };
         if parse_amount(request).zip(parse_amount(limit)).is_some_and(|(request, limit)| request > limit) {
-            problems.error(request.place, format!("the request of {} is greater than its limit", shorten(key)));
+            let problem = format!("the request of {} is greater than its limit", shorten(key));
+            broken.push(Broken {
+                path: format!("resources.requests.{key}"),
+                value: request,
+                place: request.place,
+                problem,
+            });
         }
     }
 }
@@ -243,6 +371,47 @@ fn port(port: &Rendered<'_>) -> Option<String> {
 
 fn port_or_name(value: &Rendered<'_>) -> Option<String> {
     value.text().map_or_else(|| port(value), names::port)
+}
+
+fn present(value: &Rendered<'_>) -> Option<String> {
+    value.text()?.is_empty().then(|| "a name is missing here".to_owned())
+}
+
+fn id(value: &Rendered<'_>) -> Option<String> {
+    let number = value.integer()?;
+    (!(0..=i64::from(i32::MAX)).contains(&number)).then(|| format!("{number} is no id: 0 to {}", i32::MAX))
+}
+
+fn mode(value: &Rendered<'_>) -> Option<String> {
+    let number = value.integer()?;
+    (!(0..=0o777).contains(&number)).then(|| format!("{number} is no mode: 0 to 511, which is 0777"))
+}
+
+/// The fields of a pod that a variable can have (Kubernetes documentation, "Downward API").
+fn field_path(value: &Rendered<'_>) -> Option<String> {
+    const FIELDS: [&str; 9] = [
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+        "spec.nodeName",
+        "spec.serviceAccountName",
+        "status.hostIP",
+        "status.hostIPs",
+        "status.podIP",
+        "status.podIPs",
+    ];
+    let path = value.text()?;
+    let mut keys =
+        ["metadata.labels['", "metadata.annotations['"].into_iter().filter_map(|start| path.strip_prefix(start));
+    let keyed = keys.any(|key| key.strip_suffix("']").is_some_and(|key| names::qualified(key).is_none()));
+    let right = FIELDS.contains(&path) || keyed;
+    (!right).then(|| {
+        format!(
+            "`{}` is none of {}, metadata.labels['KEY'] and metadata.annotations['KEY']",
+            shorten(path),
+            FIELDS.join(", ")
+        )
+    })
 }
 
 fn not_negative(value: &Rendered<'_>) -> Option<String> {
@@ -286,7 +455,12 @@ fn capability(value: &Rendered<'_>) -> Option<String> {
 
 fn address(value: &Rendered<'_>) -> Option<String> {
     let text = value.text()?;
-    text.parse::<IpAddr>().is_err().then(|| format!("`{}` is no IP address", shorten(text)))
+    let right = match text.parse() {
+        Ok(IpAddr::V4(_)) => true,
+        Ok(IpAddr::V6(address)) => address.to_ipv4_mapped().is_none(),
+        Err(_) => false,
+    };
+    (!right).then(|| format!("`{}` is no IP address", shorten(text)))
 }
 
 /// What podgraft asks of every mount: more than the API server, which lets a pod hide its own `/proc`.

@@ -55,6 +55,7 @@ impl<'t> Compiler<'_, '_, 't> {
         shell::check(tree, self.problems);
         decode::strictly::<v1::Container>(&rendered, OURS, self.options, self.problems);
         check::container(&rendered, Some(role), self.problems);
+        let verify = self.untyped || check::is_open(&rendered);
         self.parts.containers.push((role, rendered));
 
         if let Some((place, policy)) = fields.entry("restartPolicy") {
@@ -85,7 +86,7 @@ impl<'t> Compiler<'_, '_, 't> {
             rest,
             run_as,
             service_account_token,
-            verify: self.untyped,
+            verify,
         })
     }
 
@@ -133,6 +134,7 @@ impl<'t> Compiler<'_, '_, 't> {
             }
         }
         check::shared_volume(&rendered, self.problems);
+        let verify = self.untyped || rendered.get("volume").is_some_and(check::is_open_volume);
         self.parts.shared_volumes.push(rendered);
         fields.required("mountPath", self.problems)?;
         let read_only = fields.get("readOnly").and_then(|tree| flag(tree, self.problems)).unwrap_or_default();
@@ -141,7 +143,7 @@ impl<'t> Compiler<'_, '_, 't> {
             mount_path: nodes.take("mountPath")?,
             read_only,
             volume: nodes.take("volume"),
-            verify: self.untyped,
+            verify,
         })
     }
 
@@ -153,9 +155,10 @@ impl<'t> Compiler<'_, '_, 't> {
         let mut nodes = self.members(tree, Field::Other, |key| CONTROL.contains(&key));
         let rendered = self.tried(tree, &nodes);
         self.volume_source(&rendered, &tree.place);
+        let verify = self.untyped || check::is_open_volume(&rendered);
         self.parts.volumes.push(rendered);
         nodes.take("name");
-        Some(VolumeTemplate { name: name?, source: nodes.fold(), verify: self.untyped })
+        Some(VolumeTemplate { name: name?, source: nodes.fold(), verify })
     }
 
     fn volume_source(&mut self, source: &Rendered<'_>, place: &Place) {

@@ -3,13 +3,13 @@
 use super::fields::shorten;
 
 /// The longest template name: an annotation's name part holds 63 characters, and parameters need their share.
-pub(super) const MAX_TEMPLATE: usize = 40;
+pub(crate) const MAX_TEMPLATE: usize = 40;
 
 /// The longest name of a container or volume.
-pub(super) const MAX_LABEL: usize = 63;
+pub(crate) const MAX_LABEL: usize = 63;
 
 /// RFC 1123 label: `IsDNS1123Label`.
-pub(super) fn label(name: &str, longest: usize) -> Option<String> {
+pub(crate) fn label(name: &str, longest: usize) -> Option<String> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let right = !name.is_empty()
         && name.len() <= longest
@@ -25,7 +25,7 @@ pub(super) fn label(name: &str, longest: usize) -> Option<String> {
 }
 
 /// The name of an environment variable: `IsEnvVarName`. Kubernetes 1.34 takes more, 1.30 does not.
-pub(super) fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     let right = name.bytes().all(inner)
         && !name.is_empty()
@@ -38,7 +38,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
 }
 
 /// The name of a port: `IsValidPortName`, RFC 6335.
-pub(super) fn port(name: &str) -> Option<String> {
+pub(crate) fn port(name: &str) -> Option<String> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let right = (1..=15).contains(&name.len())
         && name.bytes().all(inner)
@@ -55,7 +55,7 @@ pub(super) fn port(name: &str) -> Option<String> {
 }
 
 /// The key of a label or annotation: `IsQualifiedName`.
-pub(super) fn qualified(key: &str) -> Option<String> {
+pub(crate) fn qualified(key: &str) -> Option<String> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     (!is_name_part(name) || prefix.is_some_and(|prefix| !is_subdomain(prefix))).then(|| {
         format!(
@@ -67,7 +67,7 @@ pub(super) fn qualified(key: &str) -> Option<String> {
 }
 
 /// The value of a label: `IsValidLabelValue`.
-pub(super) fn label_value(value: &str) -> Option<String> {
+pub(crate) fn label_value(value: &str) -> Option<String> {
     (!value.is_empty() && !is_name_part(value)).then(|| {
         format!(
             "`{}` is no label value: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends",
@@ -82,6 +82,12 @@ fn is_name_part(name: &str) -> bool {
         && name.bytes().all(inner)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.ends_with(|last: char| last.is_ascii_alphanumeric())
+}
+
+/// A DNS name: `IsDNS1123Subdomain`.
+pub(crate) fn subdomain(name: &str) -> Option<String> {
+    (!is_subdomain(name))
+        .then(|| format!("`{}` is no DNS name: lower-case letters, digits, `-` and `.`", shorten(name)))
 }
 
 fn is_subdomain(name: &str) -> bool {

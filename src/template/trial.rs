@@ -14,7 +14,7 @@ use serde_json::{Number, Value as Json};
 use super::compile::{CONTROL, Compiler};
 use super::expression::{Budget, EvaluationError, Expression, Item, Leaf, Names, Style, Variable, Variables};
 use super::node::{Entry, Node};
-use super::parameter::{Parameter, Value};
+use super::parameter::{Parameter, Type, Value};
 use super::stand_in;
 use super::yaml::{Kind, Place, Tree};
 
@@ -39,6 +39,8 @@ pub(super) struct Rendered<'t> {
     pub(super) basis: Basis,
     /// An expression made it.
     pub(super) expression: bool,
+    /// The expression is a parameter that is a quantity.
+    pub(super) quantity: bool,
     /// It stands in an entry with `when` or `forEach`: in a pod it may be absent, or there several times.
     pub(super) conditional: bool,
     /// It has the wrong type, which was reported, and is passed over.
@@ -64,6 +66,7 @@ impl<'t> Rendered<'t> {
             place,
             basis: Basis::Constant,
             expression: false,
+            quantity: false,
             conditional: false,
             refused: Cell::new(false),
         }
@@ -112,7 +115,7 @@ impl<'t> Rendered<'t> {
     }
 
     /// What a leaf's JSON is, all of it made in one place from one basis.
-    fn from_json(value: Json, place: &'t Place, basis: Basis) -> Self {
+    pub(super) fn from_json(value: Json, place: &'t Place, basis: Basis) -> Self {
         let inner = |value| Self::from_json(value, place, basis);
         let content = match value {
             Json::Null => Content::Hole,
@@ -192,7 +195,12 @@ impl<'t> Compiler<'_, '_, 't> {
         let mut json = String::new();
         let (outcome, basis) = self.observe(|trial, item| leaf.render(trial, item, &mut json));
         match outcome {
-            Ok(true) => Rendered::from_json(serde_json::from_str(&json).unwrap_or_default(), &tree.place, basis),
+            Ok(true) => {
+                let parameter = leaf.is_plain_parameter().and_then(|index| self.names.parameters.get(index));
+                let quantity = parameter.is_some_and(|parameter| parameter.kind == Type::Quantity);
+                let value = serde_json::from_str(&json).unwrap_or_default();
+                Rendered { quantity, ..Rendered::from_json(value, &tree.place, basis) }
+            }
             Ok(false) => Rendered::new(Content::Hole, &tree.place),
             Err(error) => {
                 self.failed(&error, basis, &tree.place);

@@ -12,9 +12,25 @@ mod process;
 mod scene;
 mod stub;
 
+#[path = "../it/properties/make.rs"]
+#[expect(dead_code, clippy::unwrap_used, reason = "the property tests use more of it, and may unwrap")]
+mod make;
+
+/// What the made-up pods ask for, beside templates of their own.
+mod builtin {
+    use std::sync::Arc;
+
+    use podgraft::template::{LoadOptions, Template, builtin};
+
+    pub fn templates() -> impl Iterator<Item = Arc<Template>> {
+        builtin(&LoadOptions::default()).expect("they load").into_iter().map(Arc::new)
+    }
+}
+
 mod accounts;
 mod availability;
 mod corpus;
 mod injection;
+mod made;
 mod neighbours;
 mod registration;

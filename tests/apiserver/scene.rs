@@ -81,6 +81,12 @@ impl Scene {
         self.post(&format!("/api/v1/namespaces/{}/pods?{query}", self.namespace), pod).await
     }
 
+    /// The same, and fields that the API server does not know are none of its business.
+    pub async fn try_out_loosely(&self, pod: &Value) -> Result<Value, Box<Status>> {
+        let query = "dryRun=All&fieldValidation=Ignore";
+        self.post(&format!("/api/v1/namespaces/{}/pods?{query}", self.namespace), pod).await
+    }
+
     /// The pod as it is stored.
     pub async fn stored(&self, pod: &Value) -> Result<Value, Box<Status>> {
         let name = pod["metadata"]["name"].as_str().expect("a name");

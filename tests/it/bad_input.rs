@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use podgraft::admission::{self, DecodeError};
 use podgraft::inject::inject;
-use podgraft::snapshot::{Lookup, Snapshot};
+use podgraft::snapshot::{Lookup, NAMESPACE_LABEL, Namespace, Snapshot};
 use serde_json::{Value, json};
 
 use crate::webhook;
@@ -359,4 +359,25 @@ fn pods_without_measure() {
     }
     // A guard against squares of what a pod says, not a measure.
     assert!(start.elapsed() < webhook::LONG, "{:?}", start.elapsed());
+}
+
+/// What a namespace asks for never keeps a pod from going in, however large it is.
+#[test]
+fn a_large_pod_that_asks_for_nothing_goes_in() {
+    let mut snapshot = crate::builtin::snapshot();
+    let metadata = json!({
+        "name": "default",
+        "labels": {NAMESPACE_LABEL.0: NAMESPACE_LABEL.1},
+        "annotations": {"inject/log-shipper": "true"},
+    });
+    snapshot.namespaces.insert(Namespace::from_object(json!({"metadata": metadata})).unwrap());
+    let containers: Vec<_> = (0..20_000).map(|n| json!({"name": format!("c{n}")})).collect();
+    let body = review(&json!({"spec": {"containers": containers}}).to_string());
+    let review = admission::decode(&body).unwrap();
+    let answer: Value = serde_json::from_slice(&admission::encode("u", &inject(&review.request, &snapshot))).unwrap();
+    assert_eq!(answer["response"]["allowed"], true);
+    assert_eq!(
+        answer["response"]["warnings"][0],
+        "left out: the pod has 20000 containers, volumes, variables, mounts and ports; with grafts, at most 16384 are allowed"
+    );
 }

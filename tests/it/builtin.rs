@@ -8,7 +8,7 @@ mod waiters;
 
 use std::sync::{Arc, LazyLock};
 
-use podgraft::inject::pod::PodRequest;
+use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use podgraft::snapshot::Snapshot;
 use podgraft::template::{self, LoadOptions, Template};

@@ -15,6 +15,7 @@ mod promises;
 mod properties;
 mod readme;
 mod reload;
+mod rules;
 mod serve;
 mod stopping;
 mod template_diagnostics;

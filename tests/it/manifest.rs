@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use podgraft::inject::pod::PodRequest;
+use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use podgraft::manifest;
 

@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use podgraft::admission::{self, DecodeError};
-use podgraft::inject::pod::PodRequest;
+use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use podgraft::snapshot::Snapshot;
 use proptest::prelude::*;

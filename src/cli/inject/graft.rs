@@ -5,7 +5,7 @@ use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::Value;
 
 use crate::inject::outcome::Plan;
-use crate::inject::pod::PodRequest;
+use crate::inject::request::PodRequest;
 use crate::inject::{self, Outcome};
 use crate::manifest::{Document, Place, Rewritten, SyntaxError};
 use crate::snapshot::Snapshot;

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::api::core::v1 as core;
-
+use super::names::joined;
 use super::target::key_of;
-use super::{Grafting, items, names, read, render, text};
+use super::{Grafting, items, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
@@ -16,6 +15,7 @@ use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::{Node, write_string};
 use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
+use crate::template::{names, verify};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn containers(&mut self, bindings: &Bindings<'_, 'a>) {
@@ -39,13 +39,11 @@ impl<'a> Grafting<'_, 'a> {
         line: Line,
     ) -> Result<(), EvaluationError> {
         let name = text(&template.name, bindings, item, "name")?.unwrap_or_default();
-        let name = match names::label(names::joined([&*name, self.asked.name.instance.unwrap_or_default()])) {
-            Ok(name) => name,
-            Err(problem) => {
-                self.rendered(field, line, problem);
-                return Ok(());
-            }
-        };
+        let name = joined([&*name, self.asked.name.instance.unwrap_or_default()]);
+        if let Some(problem) = names::label(&name, names::MAX_LABEL) {
+            self.rendered(field, line, problem);
+            return Ok(());
+        }
         let image = text(&template.image, bindings, item, "image")?.unwrap_or_default();
         if image.is_empty() || image.trim() != image {
             self.rendered(field, line, format!("{} is no image; write a name without blanks", quote(&image)));
@@ -83,7 +81,7 @@ impl<'a> Grafting<'_, 'a> {
         }
         let json = json.finish();
         if template.verify {
-            read::<core::Container>(&json, field)?;
+            self.all_rendered(field, line, verify::container(&json));
         }
         self.record.containers.push(name.clone());
         self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, json });
@@ -131,7 +129,7 @@ impl<'a> Grafting<'_, 'a> {
             Some(env) if !env.has_fixed("name") => {
                 let Some(env) = render(Some(env), bindings, item, "env")? else { return Ok(()) };
                 for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
-                    if let Err(problem) = names::variable(&variable.name) {
+                    if let Some(problem) = names::variable(&variable.name) {
                         self.rendered(field, line, problem);
                     }
                 }

@@ -3,14 +3,14 @@
 use k8s_openapi::api::core::v1 as core;
 
 use super::target::key_of;
-use super::{Grafting, items, names, read, render};
+use super::{Grafting, items, read, render};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, NewField};
 use crate::inject::json::{Members, Text, same};
 use crate::inject::reason::Reason;
 use crate::template::expression::EvaluationError;
 use crate::template::node::write_string;
-use crate::template::{Line, Part};
+use crate::template::{Line, Part, names, verify};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn pod_additions(&mut self, bindings: &Bindings<'_, 'a>) {
@@ -47,7 +47,7 @@ impl<'a> Grafting<'_, 'a> {
         let Some(json) = render(Some(&part.node), bindings, None, place)? else { return Ok(()) };
         for (key, value) in read::<Members<'_, Text<'_>>>(&json, place)?.iter() {
             if field == Field::Label
-                && let Err(problem) = names::label_value(value)
+                && let Some(problem) = names::label_value(value)
             {
                 self.rendered(place, part.line, problem);
                 continue;
@@ -70,11 +70,15 @@ impl<'a> Grafting<'_, 'a> {
         let json = render(Some(&part.node), bindings, None, place)?;
         for item in items(json.as_ref(), place)? {
             match field {
-                Field::HostAlias if part.verify => drop(read::<core::HostAlias>(item.get(), place)?),
+                // Few templates have any: each is looked at.
+                Field::HostAlias => self.all_rendered(place, part.line, verify::host_alias(item.get())),
                 _ if part.verify => drop(read::<core::LocalObjectReference>(item.get(), place)?),
                 _ => {}
             }
             let key = key_of(item, key)?;
+            if key.is_empty() && field == Field::ImagePullSecret {
+                self.rendered(place, part.line, "a pull secret needs a name".to_owned());
+            }
             self.field(field, &key, item.get().to_owned(), part.line);
         }
         Ok(())

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Grafting, items, names, read, render};
+use super::{Grafting, items, read, render};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
 use crate::inject::json::{MapWriter, Members, Raw, Text, same};
@@ -16,7 +16,7 @@ use crate::inject::reason::{Reason, Warning};
 use crate::inject::targets::Target;
 use crate::inject::volumes::Mounted;
 use crate::template::expression::EvaluationError;
-use crate::template::{Line, Part};
+use crate::template::{Line, Part, names};
 
 /// Whether two variables have the same value.
 fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
@@ -70,7 +70,7 @@ impl<'a> Grafting<'_, 'a> {
 
     fn variable(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
         let wanted: EnvVar<'_> = read(item.get(), "env")?;
-        if let Err(problem) = names::variable(&wanted.name) {
+        if let Some(problem) = names::variable(&wanted.name) {
             self.rendered("target.env", line, problem);
             return Ok(());
         }
@@ -179,6 +179,12 @@ impl<'a> Grafting<'_, 'a> {
                 return Ok(None);
             }
         };
+        for sub_path in [&mount.sub_path, &mount.sub_path_expr] {
+            if let Err(problem) = paths::check_sub_path(sub_path) {
+                self.rendered(field, line, problem);
+                return Ok(None);
+            }
+        }
         let Some(site) = self.sites.iter().find(|site| *site.name == *mount.name) else {
             if !self.missing.contains(&&*mount.name) {
                 let problem = format!("volume {:?} of the template is not there for this pod", &*mount.name);

@@ -1,7 +1,5 @@
 //! The graft's volumes: shared ones located or made and mounted into the targets, private ones made.
 
-use k8s_openapi::api::core::v1 as core;
-
 use super::{Grafting, Site, names, read, render, text};
 use crate::inject::bindings::Bindings;
 use crate::inject::draft::{NewMount, NewVolume};
@@ -13,7 +11,7 @@ use crate::inject::targets::Target;
 use crate::inject::volumes::{self, Mounted};
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::Node;
-use crate::template::{Line, SharedVolume};
+use crate::template::{self, Line, SharedVolume};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn volumes(&mut self, bindings: &Bindings<'_, 'a>) {
@@ -192,7 +190,7 @@ impl<'a> Grafting<'_, 'a> {
         }
         let json = json.finish();
         if verify {
-            read::<core::Volume>(&json, "volume")?;
+            self.all_rendered(&format!("volume {name}"), line, template::verify::volume(&json));
         }
         self.add_volume(volume.clone(), json, read_only, line)?;
         self.record.volumes.push(volume.clone());
