@@ -11,7 +11,7 @@ use super::patch;
 use super::pod::Pod;
 use super::reason::{Reason, Warning};
 use super::request::PodRequest;
-use super::resolve::{Asked, Resolved};
+use super::resolve::{Asked, MAX_GRAFTS, Resolved};
 use super::status::{self, Record, STATUS, Skip, Status};
 use super::targets::{self, Target};
 use crate::snapshot::Snapshot;
@@ -71,7 +71,9 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
 
     let mut grafts = Vec::new();
     let mut kept = Vec::new();
-    let mut skipped = Vec::new();
+    // The rest, if anybody asks for so many wrong ones, stands in the warnings.
+    let left_out = not_applied.iter().filter(|it| matches!(it.why, Why::Ignored(_))).take(MAX_GRAFTS);
+    let mut skipped: Vec<_> = left_out.map(|it| Skip::undecided(it.name, it.why.to_string())).collect();
     let mut index_of = vec![None; asked.len()];
     for (index, ((asked, state), record)) in asked.into_iter().zip(states).zip(records).enumerate() {
         let changed = draft.has(index);

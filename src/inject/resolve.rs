@@ -194,11 +194,12 @@ impl<'a> Graft<'_, 'a> {
     /// The graft can't be had. Mistakes of the namespace alone don't deny its pods.
     fn fail(&self, mistakes: Vec<(Level, Reason)>, ignored: bool, resolved: &mut Resolved<'a>) {
         if ignored || mistakes.iter().all(|(level, _)| *level == Level::Namespace) {
-            for (_, reason) in mistakes {
-                let why = Why::Ignored(Box::new(reason.clone()));
+            if let Some((_, first)) = mistakes.first() {
+                let why = Why::Ignored(Box::new(first.clone()));
                 resolved.not_applied.push(NotApplied { name: self.name, why });
-                resolved.warnings.push(Warning::LeftOut(Box::new(reason)));
             }
+            let reasons = mistakes.into_iter().map(|(_, reason)| reason);
+            resolved.warnings.extend(reasons.map(|reason| Warning::LeftOut(Box::new(reason))));
         } else {
             resolved.reasons.extend(mistakes.into_iter().map(|(_, reason)| reason));
         }

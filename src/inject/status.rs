@@ -257,13 +257,23 @@ pub struct Skip {
     /// The instance, empty without one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub instance: String,
-    /// The template's hash.
+    /// The template's hash; empty if the graft was never planned, so that a second call looks again.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub hash: String,
     /// A hash of its parameters' values, empty if all were the template's.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub parameters: String,
     /// Why, in words.
     pub reason: String,
+}
+
+impl Skip {
+    /// A template that was left out before it was planned.
+    #[must_use]
+    pub fn undecided(name: GraftName<'_>, reason: String) -> Self {
+        let (template, instance) = (name.template.to_owned(), name.instance.unwrap_or_default().to_owned());
+        Self { template, instance, hash: String::new(), parameters: String::new(), reason }
+    }
 }
 
 /// The annotation's text.

@@ -10,6 +10,7 @@ use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use podgraft::snapshot::Snapshot;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::{Value, json};
 
 use crate::promises;
@@ -58,6 +59,34 @@ proptest! {
             }
             change.apply(&mut patched);
         }
+    }
+
+    /// What another webhook takes away comes back, and then there is nothing to add.
+    #[test]
+    fn what_is_taken_away_comes_back(made in make::pod(), which in any::<Index>()) {
+        let Made { pod, snapshot } = made;
+        let Some(first) = patch(&pod, &snapshot) else { return Ok(()) };
+        let mut patched: Value = serde_json::from_str(&pod).unwrap();
+        promises::apply(&mut patched, &first);
+        let status = patched["metadata"]["annotations"]["podgraft.dev/status"].as_str().unwrap();
+        let status: Value = serde_json::from_str(status).unwrap();
+        let grafts = status["grafts"].as_array().into_iter().flatten();
+        let ours: Vec<_> = grafts.flat_map(|graft| graft["containers"].as_array().cloned().unwrap_or_default()).collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let gone = which.get(&ours);
+        for field in ["containers", "initContainers"] {
+            if let Some(containers) = patched["spec"][field].as_array_mut() {
+                containers.retain(|container| container["name"] != *gone);
+            }
+        }
+        let without = patched.to_string();
+        let Some(second) = patch(&without, &snapshot) else { panic!("{gone} stays away: {without}") };
+        let again = promises::keep(&without, &second);
+        let names: Vec<_> = promises::containers(&again["spec"]).into_iter().map(|(_, it)| &it["name"]).collect();
+        prop_assert!(names.contains(&gone), "{} comes back", gone);
+        prop_assert_eq!(patch(&again.to_string(), &snapshot), None);
     }
 
     /// Promise 4: the same bytes, however the snapshot was put together.

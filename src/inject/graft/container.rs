@@ -162,9 +162,15 @@ impl<'a> Grafting<'_, 'a> {
                 self.rendered(field, line, format!("{found} is no port; allowed: 1 to 65535"));
             }
         }
-        let spec = self.context.pod.spec.as_ref();
-        if !uses.is_empty() && spec.is_some_and(|spec| spec.host_network == Some(true)) && !self.template().host_network
-        {
+        let host_network = self.context.pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true));
+        for port in uses.iter().filter(|port| host_network && ![0, port.number].contains(&port.host_port)) {
+            let problem = format!(
+                "hostPort {} must be containerPort {}, as the pod has hostNetwork",
+                port.host_port, port.number
+            );
+            self.rendered(field, line, problem);
+        }
+        if !uses.is_empty() && host_network && !self.template().host_network {
             let reason = Reason::HostNetwork { graft: self.name(), container: name.to_owned() };
             self.refuse(reason);
         }

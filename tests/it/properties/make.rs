@@ -222,6 +222,8 @@ enum Step {
     Variables,
     Defaults,
     Labels,
+    Mirror,
+    Reverse,
 }
 
 /// What another webhook does to a pod after us.
@@ -229,7 +231,9 @@ enum Step {
 pub struct Change(Vec<Step>);
 
 pub fn change_of_another_webhook() -> impl Strategy<Value = Change> {
-    subsequence(vec![Step::Proxy, Step::Init, Step::Variables, Step::Defaults, Step::Labels], 0..=5).prop_map(Change)
+    let steps =
+        vec![Step::Proxy, Step::Init, Step::Variables, Step::Defaults, Step::Labels, Step::Mirror, Step::Reverse];
+    subsequence(steps.clone(), 0..=steps.len()).prop_map(Change)
 }
 
 impl Change {
@@ -248,7 +252,13 @@ impl Change {
                 containers.insert(0, json!({"name": "other-init", "image": "other:1"}));
                 containers.push(json!({"name": "other-late", "image": "other:1"}));
             }
+            if does(Step::Reverse) {
+                containers.reverse();
+            }
             for container in containers {
+                if does(Step::Mirror) {
+                    container["image"] = "mirror.example/image:1".into();
+                }
                 if does(Step::Variables) {
                     let mut env = container["env"].as_array().cloned().unwrap_or_default();
                     env.insert(0, json!({"name": "OTHER", "value": "1"}));
