@@ -75,8 +75,9 @@ pub fn declare(spec: &Spec<'_>) -> Declare {
     let guaranteed = |resources: &Resources<'_>| {
         RESOURCES.iter().all(|resource| {
             resources.limit(resource).is_some_and(|limit| {
-                // Requests that are not written default to the limits.
-                resources.request(resource).is_none_or(|request| same_quantity(request, limit))
+                // Zero is none, and requests that are not written default to the limits.
+                !same_quantity(limit, "0")
+                    && resources.request(resource).is_none_or(|request| same_quantity(request, limit))
             })
         })
     };
@@ -87,25 +88,58 @@ pub fn declare(spec: &Spec<'_>) -> Declare {
     }
 }
 
-/// Resources whose requests equal their limits: the limit where there is one, else the request. `Err` when cpu or memory
-/// is declared in neither, so that the pod can't stay Guaranteed.
+/// An injected container's resources, a map, with requests that equal the limits: the limit where there is one, else the
+/// request. And whether both cpu and memory are declared, without which the pod can't stay Guaranteed.
 ///
 /// # Errors
 ///
-/// The resources as far as they could be made equal.
-pub fn guaranteed(resources: &Resources<'_>) -> Result<String, String> {
-    let mut both = MapWriter::with_capacity(128);
+/// They are no resources.
+pub fn guaranteed(written: &str) -> Result<(String, bool), serde_json::Error> {
+    let resources: Resources<'_> = serde_json::from_str(written)?;
     let limits = resources.limits.iter().flat_map(Members::iter);
     let requests = resources.requests.iter().flat_map(Members::iter);
     let requests = requests.filter(|(name, _)| resources.limit(name).is_none());
+    let mut both = MapWriter::with_capacity(128);
     for (name, quantity) in limits.chain(requests) {
         both.text(name, quantity);
     }
     let both = both.finish();
-    let mut written = MapWriter::with_capacity(2 * both.len());
-    written.json("limits", &both);
-    written.json("requests", &both);
-    let written = written.finish();
+    let mut equal = MapWriter::with_capacity(2 * both.len());
+    equal.json("limits", &both);
+    equal.json("requests", &both);
+    let others: Members<'_, Raw<'_>> = serde_json::from_str(written)?;
+    for (key, value) in others.iter().filter(|(key, _)| !matches!(*key, "limits" | "requests")) {
+        equal.json(key, value.get());
+    }
     let declared = |resource: &&str| resources.limit(resource).or(resources.request(resource)).is_some();
-    if RESOURCES.iter().all(declared) { Ok(written) } else { Err(written) }
+    Ok((equal.finish(), RESOURCES.iter().all(declared)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_made_equal_and_nothing_else_is_lost() {
+        let written =
+            r#"{"requests":{"cpu":"10m","memory":"1Mi"},"limits":{"memory":"2Mi"},"claims":[{"name":"gpu"}]}"#;
+        let both = r#"{"memory":"2Mi","cpu":"10m"}"#;
+        let equal = format!(r#"{{"limits":{both},"requests":{both},"claims":[{{"name":"gpu"}}]}}"#);
+        assert_eq!(guaranteed(written).unwrap(), (equal, true));
+        assert!(!guaranteed(r#"{"limits":{"cpu":"1"}}"#).unwrap().1);
+        assert!(guaranteed("5").is_err());
+    }
+
+    #[test]
+    fn a_pod_is_guaranteed_by_limits_that_are_more_than_zero() {
+        let declared = |limits: &str| {
+            let spec =
+                format!(r#"{{"containers":[{{"resources":{{"limits":{limits},"requests":{{"cpu":"1000m"}}}}}}]}}"#);
+            declare(&serde_json::from_str(&spec).unwrap())
+        };
+        assert_eq!(declared(r#"{"cpu":"1","memory":"1Gi"}"#), Declare::Guaranteed);
+        assert_eq!(declared(r#"{"cpu":"1","memory":"0"}"#), Declare::AsWritten);
+        assert_eq!(declared(r#"{"cpu":"2","memory":"1Gi"}"#), Declare::AsWritten);
+        assert_eq!(declared(r#"{"cpu":"1"}"#), Declare::AsWritten);
+    }
 }

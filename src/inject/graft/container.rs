@@ -9,7 +9,7 @@ use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::{MapWriter, same};
-use crate::inject::pod::{EnvVar, Port, Resources};
+use crate::inject::pod::{EnvVar, Port};
 use crate::inject::reason::{Reason, Warning, quote};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
@@ -264,11 +264,11 @@ impl<'a> Grafting<'_, 'a> {
         let mut written = render(template.resources.as_ref(), bindings, item, "resources")?;
         if declare == Declare::Guaranteed {
             let of_template = written.as_deref().unwrap_or("{}");
-            let equal = hardening::guaranteed(&read::<Resources<'_>>(of_template, "resources")?);
-            if equal.is_err() {
+            let (equal, stays) = hardening::guaranteed(of_template)
+                .map_err(|error| EvaluationError::new(error.to_string()).within("resources"))?;
+            if !stays {
                 self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
             }
-            let (Ok(equal) | Err(equal)) = equal;
             written = Some(Cow::Owned(equal));
         }
         if let Some(resources) = written {
