@@ -313,11 +313,11 @@ mod tests {
     fn an_unreadable_pod_is_answered_with_its_path() {
         let body = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u",
             "kind":{"group":"","version":"v1","kind":"Pod"},"operation":"CREATE",
-            "object":{"spec":{"containers":[{"name":"a"},{"ports":5}]}}}}"#;
+            "object":{"spec":{"containers":[{"name":"a"},{"image":[]}]}}}}"#;
         match decode(body.as_bytes()) {
             Err(DecodeError::BadObject { uid, message }) => {
                 assert_eq!(uid, "u");
-                assert!(message.starts_with("request.object.spec.containers[1].ports: "), "{message}");
+                assert!(message.starts_with("request.object.spec.containers[1].image: "), "{message}");
             }
             other => panic!("{other:?}"),
         }

@@ -36,7 +36,7 @@ pub struct Clash {
 #[derive(Debug)]
 pub struct Context<'c, 'a> {
     /// The grafts that are asked for, as messages name them.
-    pub names: &'c [String],
+    pub asked: &'c [Asked<'a>],
     /// The pod.
     pub pod: &'a Pod<'a>,
     /// What an earlier call did to it.

@@ -36,7 +36,6 @@ struct Planner<'p, 'a> {
     status: &'p Status<'a>,
     shared: Shared<'a>,
     asked: Vec<Asked<'a>>,
-    names: Vec<String>,
     states: Vec<State<'a>>,
     reasons: Vec<Reason>,
     warnings: Vec<Warning>,
@@ -52,10 +51,9 @@ enum Round<'a> {
 pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: Resolved<'a>) -> Outcome<'a> {
     let Resolved { asked, mut not_applied, reasons, warnings } = resolved;
     let status = Status::read(&request.pod);
-    let names = asked.iter().map(|asked| asked.name.to_string()).collect();
     let shared = Shared::new(request, snapshot);
     let mut planner =
-        Planner { request, snapshot, status: &status, shared, states: Vec::new(), names, asked, reasons, warnings };
+        Planner { request, snapshot, status: &status, shared, states: Vec::new(), asked, reasons, warnings };
     planner.begin();
     // Each round but the last leaves one graft out, so there are at most as many as grafts.
     let (draft, records, order) = loop {
@@ -159,7 +157,7 @@ impl<'a> Planner<'_, 'a> {
         for (index, record) in records.iter_mut().enumerate() {
             let State::Open(targets) = &self.states[index] else { continue };
             let context = Context {
-                names: &self.names,
+                asked: &self.asked,
                 pod: &self.request.pod,
                 status: self.status,
                 policy: &self.snapshot.policy,
@@ -188,7 +186,7 @@ impl<'a> Planner<'_, 'a> {
                 let may_go =
                     impossible.grafts.iter().copied().filter(|index| self.asked[*index].may_be_left_out()).max();
                 let index = may_go.or(impossible.grafts.iter().copied().max()).unwrap_or_default();
-                let reason = impossible.reason(self.names[index].clone());
+                let reason = impossible.reason(self.asked[index].name.to_string());
                 self.leave_out(index, vec![Clash { reason, with: None }]);
                 Round::WithoutIt
             }
@@ -214,7 +212,7 @@ impl<'a> Planner<'_, 'a> {
         for Clash { reason, .. } in clashes.into_iter().filter(|clash| clash.with == Some(index)) {
             let reason = Box::new(reason);
             self.states[index] = State::Out(Why::Ignored(reason.clone()));
-            self.warnings.push(Warning::GaveWay { graft: self.names[index].clone(), reason });
+            self.warnings.push(Warning::GaveWay { graft: self.asked[index].name.to_string(), reason });
         }
     }
 

@@ -100,12 +100,15 @@ impl Spec<'_> {
         }
         let containers = self.init_containers.iter().chain(&self.containers).flatten();
         let each = containers.map(|it| {
-            // Variables are not read for this; few are as short as this takes them to be.
-            1 + it.env.text_len() / 32
-                + len(it.env_from.as_ref())
-                + len(it.ports.as_ref())
-                + len(it.volume_mounts.as_ref())
-                + len(it.volume_devices.as_ref())
+            // The lists are not read for this; few of their entries are as short as it takes them to be.
+            let text = [
+                it.env.text_len(),
+                it.env_from.text_len(),
+                it.ports.text_len(),
+                it.volume_mounts.text_len(),
+                it.volume_devices.text_len(),
+            ];
+            1 + text.iter().sum::<usize>() / 32
         });
         len(self.volumes.as_ref()) + len(self.ephemeral_containers.as_ref()) + each.sum::<usize>()
     }
@@ -147,16 +150,16 @@ pub struct Container<'a> {
     pub env: Lazy<'a, Vec<EnvVar<'a>>>,
     /// `envFrom`.
     #[serde(borrow)]
-    pub env_from: Option<Vec<EnvSource<'a>>>,
+    pub env_from: Lazy<'a, Vec<EnvSource<'a>>>,
     /// `ports`.
     #[serde(borrow)]
-    pub ports: Option<Vec<Port<'a>>>,
+    pub ports: Lazy<'a, Vec<Port<'a>>>,
     /// `volumeMounts`.
     #[serde(borrow)]
-    pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
+    pub volume_mounts: Lazy<'a, Vec<VolumeMount<'a>>>,
     /// `volumeDevices`.
     #[serde(borrow)]
-    pub volume_devices: Option<Vec<VolumeDevice<'a>>>,
+    pub volume_devices: Lazy<'a, Vec<VolumeDevice<'a>>>,
     /// `resources`.
     #[serde(borrow)]
     pub resources: Lazy<'a, Resources<'a>>,

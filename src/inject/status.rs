@@ -138,7 +138,7 @@ impl Recorded<'_> {
         let volumes: HashSet<&str> = spec.volumes.iter().flatten().map(|it| &*it.name).collect();
         let has_mounts = |(name, paths): (&str, &Vec<Text<'_>>)| {
             let Some(container) = containers.get(name) else { return false };
-            let mounted = container.volume_mounts.iter().flatten().map(|it| super::paths::clean(&it.mount_path));
+            let mounted = container.volume_mounts.get().iter().map(|it| super::paths::clean(&it.mount_path));
             let mounted: HashSet<Cow<'_, str>> = mounted.collect();
             paths.iter().all(|path| mounted.contains(&**path))
         };
@@ -285,6 +285,8 @@ pub fn write(grafts: &[Record], skipped: &[Skip]) -> String {
         #[serde(skip_serializing_if = "<[Skip]>::is_empty")]
         skipped: &'w [Skip],
     }
-    // Maps with text keys can't fail to serialise.
-    serde_json::to_string(&Written { grafts, skipped }).unwrap_or_default()
+    let mut out = Vec::with_capacity(1024);
+    // Neither text nor writing to memory can fail, and what is written is UTF-8.
+    let _ = serde_json::to_writer(&mut out, &Written { grafts, skipped });
+    String::from_utf8(out).unwrap_or_default()
 }

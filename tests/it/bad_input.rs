@@ -130,12 +130,12 @@ fn objects_that_are_no_pod() {
             "400 BadRequest: request.object.spec.containers[1]: invalid type: string \"b\", expected a container",
         ),
         (
-            r#"{"spec":{"containers":[{"name":"a"},{"ports":5}]}}"#,
-            "400 BadRequest: request.object.spec.containers[1].ports: invalid type: integer `5`, expected a sequence",
+            r#"{"spec":{"containers":[{"name":"a"},{"image":[]}]}}"#,
+            "400 BadRequest: request.object.spec.containers[1].image: invalid type: sequence, expected a string",
         ),
         (
-            r#"{"spec":{"containers":[{"ports":[{"containerPort":"http"}]}]}}"#,
-            "400 BadRequest: request.object.spec.containers[0].ports[0].containerPort: invalid type: string \"http\", expected an integer",
+            r#"{"spec":{"containers":[{"securityContext":{"runAsUser":"root"}}]}}"#,
+            "400 BadRequest: request.object.spec.containers[0].securityContext.runAsUser: invalid type: string \"root\", expected an integer",
         ),
         (
             r#"{"spec":{"volumes":[5]}}"#,

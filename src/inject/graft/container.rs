@@ -187,7 +187,7 @@ impl<'a> Grafting<'_, 'a> {
 
     fn port_is_free(&mut self, name: &str, port: &PortUse) {
         let of_pod = self.of_pod().filter(|(init, it)| !init || it.is_sidecar()).find_map(|(_, it)| {
-            let clash = it.ports.iter().flatten().find_map(|theirs| port.clash(&PortUse::of(theirs)))?;
+            let clash = it.ports.get().iter().find_map(|theirs| port.clash(&PortUse::of(theirs)))?;
             Some((clash, format!("container {:?} of the pod", &*it.name), None))
         });
         let taken = of_pod.or_else(|| {

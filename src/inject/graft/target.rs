@@ -127,7 +127,7 @@ impl<'a> Grafting<'_, 'a> {
     fn variable_source(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
         let wanted: EnvSource<'_> = read(item.get(), "envFrom")?;
         for target in self.targets {
-            let own = wanted.is_known() && target.container.env_from.iter().flatten().any(|own| *own == wanted);
+            let own = wanted.is_known() && target.container.env_from.get().contains(&wanted);
             let planned =
                 |it: &NewVariable<'_>| it.target.name() == target.name() && it.name.is_empty() && it.json == item.get();
             if !own && !self.draft.variables.iter().any(planned) {
@@ -222,7 +222,7 @@ impl<'a> Grafting<'_, 'a> {
 
     /// Another graft in messages.
     pub(super) fn graft_name(&self, index: usize) -> String {
-        self.context.names.get(index).cloned().unwrap_or_default()
+        self.context.asked.get(index).map(|asked| asked.name.to_string()).unwrap_or_default()
     }
 }
 

@@ -121,7 +121,7 @@ impl<'a> Grafting<'_, 'a> {
     /// Plans a mount, unless something else is at its path.
     pub(super) fn add_mount(&mut self, mount: NewMount<'a>) {
         let target = mount.target;
-        let device = target.container.volume_devices.iter().flatten();
+        let device = target.container.volume_devices.get().iter();
         let taken = device
             .map(|device| paths::clean(&device.device_path))
             .find(|path| *path == mount.path)
