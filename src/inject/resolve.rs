@@ -1,7 +1,6 @@
 //! What is requested, looked up and bound: requested × templates × levels → grafts. Precedence lives here alone.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use super::annotations::{Annotation, CONTAINERS, Key, Level, Main, Setting};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
@@ -96,20 +95,22 @@ pub fn resolve<'a>(
     of_pod: &[Annotation<'a>],
     of_namespace: &[Annotation<'a>],
 ) -> Resolved<'a> {
-    let mut groups: BTreeMap<(&'a str, Option<&'a str>), Group<'a>> = BTreeMap::new();
-    for (level, annotations) in [(Level::Pod, of_pod), (Level::Namespace, of_namespace)] {
-        for annotation in annotations {
-            let group = groups.entry((annotation.template, annotation.instance)).or_default();
-            let said = if level == Level::Pod { &mut group.pod } else { &mut group.namespace };
+    let pod = of_pod.iter().map(|annotation| (Level::Pod, annotation));
+    let mut all: Vec<_> = pod.chain(of_namespace.iter().map(|annotation| (Level::Namespace, annotation))).collect();
+    // By graft; what stands within one keeps its order, which is by key.
+    all.sort_by_key(|(_, annotation)| (annotation.template, annotation.instance));
+    let mut resolved = Resolved::default();
+    for of_graft in all.chunk_by(|(_, a), (_, b)| (a.template, a.instance) == (b.template, b.instance)) {
+        let mut group = Group::default();
+        for (level, annotation) in of_graft {
+            let said = if *level == Level::Pod { &mut group.pod } else { &mut group.namespace };
             match annotation.setting {
                 Setting::Main(main) => said.main = Some((annotation.key, main)),
                 Setting::Parameter(name, value) => said.parameters.push((name, annotation.key, value)),
             }
         }
-    }
-    let mut resolved = Resolved::default();
-    for ((template, instance), group) in &groups {
-        let graft = Graft { snapshot, namespace, name: GraftName { template, instance: *instance }, group };
+        let Some((_, Annotation { template, instance, .. })) = of_graft.first() else { continue };
+        let graft = Graft { snapshot, namespace, name: GraftName { template, instance: *instance }, group: &group };
         graft.resolve(&mut resolved);
     }
     if resolved.asked.len() > MAX_GRAFTS {
