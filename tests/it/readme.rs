@@ -1,4 +1,4 @@
-//! The README's commands and examples work as printed.
+//! The README's commands and examples, and those of docs/, work as printed.
 
 use std::fs;
 use std::process::Command;
@@ -64,6 +64,28 @@ fn the_example_template_loads_and_is_grafted() {
     assert_eq!(
         injected["spec"]["containers"][0]["volumeMounts"][0]["mountPath"], "/usr/share/nginx/html",
         "{injected:#}"
+    );
+}
+
+#[test]
+fn the_example_of_the_template_language_loads_and_is_grafted() {
+    let page = include_str!("../../docs/template-language.md");
+    let example = page.split("```").nth(1).and_then(|block| block.strip_prefix("yaml\n")).expect("its first block");
+    let templates = tempfile::tempdir().unwrap();
+    fs::write(templates.path().join("notifier.yaml"), example).unwrap();
+    let pod = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    let text = r##"{"apiVersion": "v1", "kind": "Pod", "metadata": {"annotations": {"inject/notifier": "#ops",
+        "inject/notifier.also": "ann,all,bob"}}, "spec": {"containers": [{"name": "web", "image": "nginx:1.27"}]}}"##;
+    fs::write(&pod, text).unwrap();
+    let injected =
+        output(podgraft().args(["inject", "-o", "json", "--templates"]).arg(templates.path()).arg(pod.path()));
+    let injected: Value = serde_json::from_str(&injected).unwrap();
+    let container = &injected["spec"]["initContainers"][0];
+    assert_eq!(container["args"], serde_json::json!(["--channel=#ops", "--retries=3", "--from=web"]));
+    let env: Vec<_> = container["env"].as_array().unwrap().iter().map(|it| (&it["name"], &it["value"])).collect();
+    let wanted = [("PAUSE", "10"), ("MENTION_0", "ann"), ("MENTION_2", "bob")];
+    assert!(
+        env.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(wanted.map(|(n, v)| (Some(n), Some(v))))
     );
 }
 
