@@ -20,6 +20,7 @@ mod metadata;
 pub(crate) mod names;
 pub mod node;
 pub mod parameter;
+pub(crate) mod paths;
 mod shell;
 mod stand_in;
 mod trial;

@@ -1,30 +1,11 @@
-//! Mount paths: cleaned as Go's `path.Clean` does, compared, and kept off where no volume belongs.
+//! Mount paths: compared, and kept off where no volume belongs, in the words for whoever made the pod.
 
 use std::borrow::Cow;
 
-/// Paths that no volume may cover: the container's root and what the runtime mounts there itself.
-const FORBIDDEN: [&str; 4] = ["/", "/proc", "/sys", "/dev"];
+use super::reason::quote;
+use crate::template::paths::{Fault, SYSTEM, fault, leaves};
 
-/// `path` without empty and `.` elements and without a trailing slash. `..` stays: [`check`] refuses it.
-#[must_use]
-pub fn clean(path: &str) -> Cow<'_, str> {
-    let mut elements = path.strip_prefix('/').unwrap_or(path).split('/');
-    // Most paths are clean as they are written.
-    if path == "/" || elements.all(|element| !element.is_empty() && element != ".") {
-        return Cow::Borrowed(path);
-    }
-    let mut cleaned = String::with_capacity(path.len());
-    for element in path.split('/').filter(|element| !element.is_empty() && *element != ".") {
-        if !cleaned.is_empty() || path.starts_with('/') {
-            cleaned.push('/');
-        }
-        cleaned.push_str(element);
-    }
-    if cleaned.is_empty() && path.starts_with('/') {
-        cleaned.push('/');
-    }
-    Cow::Owned(cleaned)
-}
+pub(crate) use crate::template::paths::clean;
 
 /// The cleaned path, if a volume of ours may be mounted there.
 ///
@@ -32,24 +13,18 @@ pub fn clean(path: &str) -> Cow<'_, str> {
 ///
 /// What is wrong with the path, and what is allowed.
 pub fn check(path: &str) -> Result<String, String> {
-    let cleaned = clean(path);
-    let problem = if !path.starts_with('/') {
-        "is not absolute"
-    } else if cleaned.split('/').any(|element| element == "..") {
-        "has a .. in it"
-    } else if cleaned.contains(':') {
-        "has a : in it"
-    } else if FORBIDDEN.contains(&&*cleaned) {
-        "can't be covered by a volume"
-    } else if path.contains('\0') {
-        "has a NUL in it"
-    } else {
-        return Ok(cleaned.into_owned());
+    let problem = match fault(path) {
+        None => return Ok(clean(path).into_owned()),
+        Some(Fault::Relative) => "is not absolute",
+        Some(Fault::Parent) => "has a .. in it",
+        Some(Fault::Colon) => "has a : in it",
+        Some(Fault::System) => "can't be covered by a volume",
+        Some(Fault::Nul) => "has a NUL in it",
     };
     Err(format!(
         "mount path {} {problem}; write an absolute path without .. and : that is none of {}",
-        super::reason::quote(path),
-        FORBIDDEN.join(" ")
+        quote(path),
+        SYSTEM.join(" ")
     ))
 }
 
@@ -59,10 +34,7 @@ pub fn check(path: &str) -> Result<String, String> {
 ///
 /// What is wrong with it.
 pub fn check_sub_path(path: &str) -> Result<(), String> {
-    if path.starts_with('/') || path.split('/').any(|element| element == "..") {
-        return Err(format!("subPath {} must be a relative path without ..", super::reason::quote(path)));
-    }
-    Ok(())
+    if leaves(path) { Err(format!("subPath {} must be a relative path without ..", quote(path))) } else { Ok(()) }
 }
 
 /// What leads from `parent` to `path`, both cleaned, if `parent` is above it.

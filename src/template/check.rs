@@ -9,6 +9,7 @@ use super::diagnostic::Problems;
 use super::fields::shorten;
 use super::names;
 use super::parameter::quantity;
+use super::paths::{self, Fault};
 use super::trial::{Basis, Content, Rendered};
 use super::yaml::Place;
 
@@ -119,9 +120,6 @@ const PROBE_SHAPES: &[(&str, Shape)] = &[
 ];
 
 const PROBES: &[&str] = &["livenessProbe", "readinessProbe", "startupProbe"];
-
-/// Paths of a container that are the system's own.
-const SYSTEM_PATHS: &[&str] = &["/", "/proc", "/sys", "/dev"];
 
 /// A rule that does not hold.
 pub(super) struct Broken<'r> {
@@ -463,37 +461,19 @@ fn address(value: &Rendered<'_>) -> Option<String> {
     (!right).then(|| format!("`{}` is no IP address", shorten(text)))
 }
 
-/// What podgraft asks of every mount: more than the API server, which lets a pod hide its own `/proc`.
 fn mount_path(value: &Rendered<'_>) -> Option<String> {
     let path = value.text()?;
-    let clean = cleaned(path);
-    let problem = if !path.starts_with('/') {
-        "must be absolute"
-    } else if path.contains(':') {
-        "can't hold a colon"
-    } else if path.split('/').any(|part| part == "..") {
-        "can't hold `..`"
-    } else if SYSTEM_PATHS.contains(&&*clean) {
-        "is the system's own"
-    } else {
-        return None;
+    let problem = match paths::fault(path)? {
+        Fault::Relative => "must be absolute",
+        Fault::Parent => "can't hold `..`",
+        Fault::Colon => "can't hold a colon",
+        Fault::System => "is the system's own",
+        Fault::Nul => "can't hold a NUL",
     };
     Some(format!("the path `{}` {problem}", shorten(path)))
 }
 
 fn sub_path(value: &Rendered<'_>) -> Option<String> {
     let path = value.text()?;
-    (path.starts_with('/') || path.split('/').any(|part| part == ".."))
-        .then(|| format!("`{}` must be a relative path without `..`", shorten(path)))
-}
-
-/// A path without double or trailing slashes and `.` parts.
-pub(super) fn cleaned(path: &str) -> String {
-    path.split('/').filter(|part| !matches!(*part, "" | ".")).fold("/".to_owned(), |mut clean, part| {
-        if clean.len() > 1 {
-            clean.push('/');
-        }
-        clean.push_str(part);
-        clean
-    })
+    paths::leaves(path).then(|| format!("`{}` must be a relative path without `..`", shorten(path)))
 }

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 
 use crate::nearest::nearest;
 
-use super::check::{cleaned, select};
+use super::check::select;
 use super::container::{Parts, Role};
 use super::diagnostic::Problems;
 use super::fields::{Fields, shorten};
+use super::paths;
 use super::trial::{Basis, Rendered};
 use super::yaml::Tree;
 
@@ -45,7 +46,7 @@ fn name<'r>(entry: &'r Rendered<'r>) -> Key<'r> {
 
 fn mount_path<'r>(entry: &'r Rendered<'r>) -> Key<'r> {
     let path = entry.get("mountPath")?;
-    Some((cleaned(path.constant_text()?), path))
+    Some((paths::clean(path.constant_text()?).into_owned(), path))
 }
 
 fn port<'r>(entry: &'r Rendered<'r>, field: &str) -> Key<'r> {
