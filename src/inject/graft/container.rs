@@ -17,27 +17,31 @@ use crate::template::node::{Node, write_string};
 use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
 use crate::template::{names, verify};
 
+/// What a container is rendered from, and where its mistakes are noted.
+#[derive(Clone, Copy)]
+struct Source<'s, 'a> {
+    /// `sidecars` or `initContainers`.
+    field: &'s str,
+    template: &'a ContainerTemplate,
+    bindings: &'s Bindings<'s, 'a>,
+    item: Option<&'s Item<'s>>,
+    line: Line,
+}
+
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn containers(&mut self, bindings: &Bindings<'_, 'a>) {
         let template = self.template();
         let sidecar = if self.context.policy.native_sidecars { Kind::NativeSidecar } else { Kind::ClassicSidecar };
         self.each(bindings, "sidecars", &template.sidecars, |this, container, item, line| {
-            this.container(sidecar, "sidecars", container, bindings, item, line)
+            this.container(sidecar, &Source { field: "sidecars", template: container, bindings, item, line })
         });
         self.each(bindings, "initContainers", &template.init_containers, |this, container, item, line| {
-            this.container(Kind::Init, "initContainers", container, bindings, item, line)
+            this.container(Kind::Init, &Source { field: "initContainers", template: container, bindings, item, line })
         });
     }
 
-    fn container(
-        &mut self,
-        kind: Kind,
-        field: &str,
-        template: &'a ContainerTemplate,
-        bindings: &Bindings<'_, 'a>,
-        item: Option<&Item>,
-        line: Line,
-    ) -> Result<(), EvaluationError> {
+    fn container(&mut self, kind: Kind, from: &Source<'_, 'a>) -> Result<(), EvaluationError> {
+        let Source { field, template, bindings, item, line } = *from;
         let name = text(&template.name, bindings, item, "name")?.unwrap_or_default();
         let name = joined([&*name, self.asked.name.instance.unwrap_or_default()]);
         if let Some(problem) = names::label(&name, names::MAX_LABEL) {
@@ -69,11 +73,11 @@ impl<'a> Grafting<'_, 'a> {
         for (key, node) in &template.rest {
             put(&mut json, key, Some(node), bindings, item)?;
         }
-        self.environment(field, template, bindings, item, line, &mut json)?;
-        let ports = self.ports(kind, field, &name, template, bindings, item, line, &mut json)?;
-        self.volume_mounts(&name, field, template, bindings, item, line, &mut json)?;
-        self.resources(&name, template, bindings, item, &mut json)?;
-        self.security_context(template, bindings, item, &mut json)?;
+        self.environment(from, &mut json)?;
+        let ports = self.ports(kind, &name, from, &mut json)?;
+        self.volume_mounts(&name, from, &mut json)?;
+        self.resources(&name, from, &mut json)?;
+        self.security_context(from, &mut json)?;
         match kind {
             Kind::NativeSidecar => json.text("restartPolicy", "Always"),
             Kind::ClassicSidecar => self.classic(&name, line),
@@ -116,15 +120,8 @@ impl<'a> Grafting<'_, 'a> {
         taken(format!("a container of {}", self.graft_name(planned.graft)), with)
     }
 
-    fn environment(
-        &mut self,
-        field: &str,
-        template: &'a ContainerTemplate,
-        bindings: &Bindings<'_, 'a>,
-        item: Option<&Item>,
-        line: Line,
-        json: &mut MapWriter,
-    ) -> Result<(), EvaluationError> {
+    fn environment(&mut self, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
+        let Source { field, template, bindings, item, line } = *from;
         match &template.env {
             Some(env) if !env.has_fixed("name") => {
                 let Some(env) = render(Some(env), bindings, item, "env")? else { return Ok(()) };
@@ -141,18 +138,14 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what to render, against what, and where to note what is wrong")]
     fn ports(
         &mut self,
         kind: Kind,
-        field: &str,
         name: &str,
-        template: &'a ContainerTemplate,
-        bindings: &Bindings<'_, 'a>,
-        item: Option<&Item>,
-        line: Line,
+        from: &Source<'_, 'a>,
         json: &mut MapWriter,
     ) -> Result<Vec<PortUse>, EvaluationError> {
+        let Source { field, template, bindings, item, line } = *from;
         let Some(ports) = render(template.ports.as_ref(), bindings, item, "ports")? else { return Ok(Vec::new()) };
         let uses: Vec<PortUse> = read::<Vec<Port<'_>>>(&ports, "ports")?.iter().map(PortUse::of).collect();
         for port in &uses {
@@ -202,17 +195,13 @@ impl<'a> Grafting<'_, 'a> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what to render, against what, and where to note what is wrong")]
     fn volume_mounts(
         &mut self,
         name: &str,
-        field: &str,
-        template: &'a ContainerTemplate,
-        bindings: &Bindings<'_, 'a>,
-        item: Option<&Item>,
-        line: Line,
+        from: &Source<'_, 'a>,
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
+        let Source { field, template, bindings, item, line } = *from;
         let rendered = render(template.volume_mounts.as_ref(), bindings, item, "volumeMounts")?;
         let mut written = String::with_capacity(512);
         written.push('[');
@@ -249,14 +238,8 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
-    fn resources(
-        &mut self,
-        name: &str,
-        template: &'a ContainerTemplate,
-        bindings: &Bindings<'_, 'a>,
-        item: Option<&Item>,
-        json: &mut MapWriter,
-    ) -> Result<(), EvaluationError> {
+    fn resources(&mut self, name: &str, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
+        let Source { template, bindings, item, .. } = *from;
         let declare = self.context.pod.spec.as_ref().map_or(Declare::AsWritten, hardening::declare);
         if declare == Declare::Nothing {
             return Ok(());
@@ -277,13 +260,8 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
-    fn security_context(
-        &self,
-        template: &'a ContainerTemplate,
-        bindings: &Bindings<'_, 'a>,
-        item: Option<&Item>,
-        json: &mut MapWriter,
-    ) -> Result<(), EvaluationError> {
+    fn security_context(&self, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
+        let Source { template, bindings, item, .. } = *from;
         let Some(target) = self.targets.first().filter(|_| template.run_as == RunAs::Target) else {
             return put(json, "securityContext", template.security_context.as_ref(), bindings, item);
         };
