@@ -23,7 +23,7 @@ fn the_script_assembles_what_the_dockerfile_says() {
     let folder = tempfile::tempdir().unwrap();
     let archive = assemble(folder.path(), "a.tar");
     let files = untar(&archive);
-    let index: Value = serde_json::from_slice(&files["index.json"].1).unwrap();
+    let index: Value = serde_json::from_slice(files["index.json"].1).unwrap();
     let manifest: Value = serde_json::from_slice(blob(&files, &index["manifests"][0])).unwrap();
     let image: Value = serde_json::from_slice(blob(&files, &manifest["config"])).unwrap();
     assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(1));
