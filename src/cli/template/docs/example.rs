@@ -37,13 +37,21 @@ impl Example {
     pub(super) fn yaml(&self) -> String {
         let mut out = "metadata:\n  annotations:\n".to_owned();
         for (key, value) in &self.annotations {
-            out += &format!("    {key}: ");
-            // A JSON string is a YAML one.
-            write_string(value, &mut out);
-            out.push('\n');
+            out += &format!("    {key}: {}\n", quoted(value));
         }
         out
     }
+}
+
+/// Text in YAML, always in quotes, as annotations are text.
+fn quoted(text: &str) -> String {
+    if text.contains(['"', '\\']) && !text.chars().any(char::is_control) {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    // A JSON string is a YAML one.
+    let mut json = String::new();
+    write_string(text, &mut json);
+    json
 }
 
 /// Whether the main key takes this text for a value, and not for a boolean or a mistake.

@@ -7,8 +7,9 @@ use super::example::{Example, notation};
 use super::markdown::{code, on_one_line, prose, table};
 use super::parts;
 use crate::inject::annotations::CONTAINERS;
+use crate::template::node::Entry;
 use crate::template::parameter::{Constraints, Parameter};
-use crate::template::{FailurePolicy, Scope, Targets, Template};
+use crate::template::{Action, FailurePolicy, Scope, Targets, Template, Validation};
 
 /// Writes the page; `prefix` is what annotation keys begin with.
 pub(super) fn write(templates: &[&Arc<Template>], prefix: &str) -> String {
@@ -41,18 +42,33 @@ fn anchor(heading: &str) -> String {
 
 fn section(template: &Template, prefix: &str) -> String {
     let example = Example::of(template, prefix);
-    let parts = match parts::write(template, &example) {
-        none if none.is_empty() => "It adds nothing to a pod.\n".to_owned(),
-        parts => format!("With these values it adds:\n\n{parts}"),
-    };
-    format!(
-        "\n## {}\n\n{}\n\n```yaml\n{}```\n\n{}\n{parts}\n{}\n",
-        heading(template),
-        prose(&template.description),
-        example.yaml(),
+    let paragraphs = [
+        format!("## {}\n", heading(template)),
+        format!("{}\n", prose(&template.description)),
+        format!("```yaml\n{}```\n", example.yaml()),
         parameters(template, &format!("{prefix}/{}", template.name)),
-        rules(template),
-    )
+        match parts::write(template, &example) {
+            none if none.is_empty() => "It adds nothing to a pod.\n".to_owned(),
+            parts => format!("With these values it adds:\n\n{parts}"),
+        },
+        checks(template),
+        format!("{}\n", rules(template)),
+    ];
+    paragraphs.into_iter().filter(|it| !it.trim().is_empty()).map(|it| format!("\n{it}")).collect()
+}
+
+/// What pods are told that don't meet its validations, with the expressions as they are written.
+fn checks(template: &Template) -> String {
+    let line = |entry: &Entry<Validation>| {
+        let message = prose(&parts::written(&entry.value.message));
+        let what = match entry.value.action {
+            Action::Deny => "refused",
+            Action::Warn => "warning",
+        };
+        format!("- {what}: {message}\n")
+    };
+    let lines: String = template.validations.iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("A pod that it does not fit is told:\n\n{lines}") }
 }
 
 fn parameters(template: &Template, key: &str) -> String {
@@ -73,7 +89,7 @@ fn parameters(template: &Template, key: &str) -> String {
         .collect();
     if !patterns.is_empty() {
         // Not in the table: they are long, and their pipes would have to be escaped.
-        out.push_str("\nMust match, each item of a list by itself:\n\n```text\n");
+        out.push_str("\nRegular expressions that values, or a list's items, must match:\n\n```text\n");
         let width = patterns.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         for (name, pattern) in patterns {
             // Writing to a String can't fail.
@@ -124,9 +140,11 @@ fn rules(template: &Template) -> String {
         Targets::All => "Its targets are all containers of the pod.".to_owned(),
     });
     let names = |names: &[String]| names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ");
-    let order = [("before", &template.order.before), ("after", &template.order.after)];
-    for (side, others) in order.into_iter().filter(|(_, others)| !others.is_empty()) {
-        sentences.push(format!("Its containers come {side} {}, where these are there.", names(others)));
+    let order = [("after", &template.order.after), ("before", &template.order.before)];
+    let order = order.into_iter().filter(|(_, others)| !others.is_empty());
+    let order: Vec<_> = order.map(|(side, others)| format!("{side} {}", names(others))).collect();
+    if !order.is_empty() {
+        sentences.push(format!("Its containers come {}, where these are there.", order.join(" and ")));
     }
     if template.host_network {
         sentences.push("It may listen in the node's network.".to_owned());

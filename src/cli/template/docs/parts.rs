@@ -108,7 +108,7 @@ impl Parts {
     }
 
     fn volume(&self, volume: &VolumeTemplate, item: Option<&Item<'_>>) -> String {
-        format!("volume {} ({}) for its own containers", code(&volume.name), kind(&self.value(&volume.source, item)))
+        format!("volume {} ({})", code(&volume.name), kind(&self.value(&volume.source, item)))
     }
 
     /// The entries of a list, each as often as its `forEach` says.
@@ -180,6 +180,15 @@ fn clause<T>(entry: &Entry<T>) -> String {
     let when = entry.when.as_ref().map(|when| format!("if {}", code(&when.source)));
     let clauses: Vec<_> = each.into_iter().chain(when).collect();
     if clauses.is_empty() { String::new() } else { format!(" ({})", clauses.join(", ")) }
+}
+
+/// A text as the template writes it, expressions and all.
+pub(super) fn written(text: &Node) -> String {
+    match text {
+        Node::Leaf(leaf) => leaf.source.to_string(),
+        Node::Json(json) => serde_json::from_str(json).unwrap_or_default(),
+        Node::Map(_) | Node::List(_) => String::new(),
+    }
 }
 
 /// A scalar's text; of anything else, its JSON.
