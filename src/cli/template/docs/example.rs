@@ -35,11 +35,9 @@ impl Example {
 
     /// The part of a manifest that holds the annotations.
     pub(super) fn yaml(&self) -> String {
-        let mut out = "metadata:\n  annotations:\n".to_owned();
-        for (key, value) in &self.annotations {
-            out += &format!("    {key}: {}\n", quoted(value));
-        }
-        out
+        let line = |(key, value): &(String, String)| ["    ", key, ": ", &quoted(value), "\n"].concat();
+        let lines: String = self.annotations.iter().map(line).collect();
+        format!("metadata:\n  annotations:\n{lines}")
     }
 }
 

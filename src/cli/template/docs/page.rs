@@ -54,7 +54,7 @@ fn section(template: &Template, prefix: &str) -> String {
         checks(template),
         format!("{}\n", rules(template)),
     ];
-    paragraphs.into_iter().filter(|it| !it.trim().is_empty()).map(|it| format!("\n{it}")).collect()
+    paragraphs.iter().filter(|it| !it.trim().is_empty()).flat_map(|it| ["\n", it]).collect()
 }
 
 /// What pods are told that don't meet its validations, with the expressions as they are written.
@@ -77,11 +77,9 @@ fn parameters(template: &Template, key: &str) -> String {
     }
     let rows = template.parameters.iter().enumerate().map(|(index, parameter)| {
         let default = parameter.default.as_ref().map_or("required".to_owned(), |value| code(&notation(value)));
-        let mut description = prose(&parameter.description);
-        if template.primary == Some(index) {
-            description = format!("{description} Primary: what `{key}` itself sets.").trim_start().to_owned();
-        }
-        [code(&parameter.name), kind(parameter), default, description]
+        let primary = (template.primary == Some(index)).then(|| format!("Primary: what `{key}` itself sets."));
+        let description: Vec<_> = [prose(&parameter.description)].into_iter().chain(primary).collect();
+        [code(&parameter.name), kind(parameter), default, description.join(" ")]
     });
     let mut out = table(["Parameter", "Type", "Default", "Description"], rows);
     let patterns: Vec<_> = (template.parameters.iter())

@@ -42,7 +42,7 @@ pub(super) fn write(template: &Template, example: &Example) -> String {
     for (what, part, show) in additions {
         lines.extend(part.as_ref().map(|part| format!("{what}: {}", parts.list(&part.node, None, show))));
     }
-    lines.into_iter().map(|line| format!("- {line}\n")).collect()
+    lines.iter().flat_map(|line| ["- ", line, "\n"]).collect()
 }
 
 /// What a template's expressions see.
@@ -77,20 +77,17 @@ impl Parts {
             own if own == OWN_IMAGE => own,
             image => format!("image {}", code(&image)),
         };
-        let mut line = format!("{kind} {} of {image}", code(&self.text(&container.name, item)));
         let lists = [
             ("listening on", &container.ports, port as fn(&Json) -> String),
             ("with the volumes", &container.volume_mounts, mount),
         ];
-        for (what, node, show) in lists {
-            if let Some(node) = node {
-                line += &format!(", {what} {}", self.list(node, item, show));
-            }
-        }
-        if container.run_as == RunAs::Target {
-            line += ", run as the target's user";
-        }
-        line
+        let lists = lists.into_iter().filter_map(|(what, list, show)| {
+            let list = self.list(list.as_ref()?, item, show);
+            Some(format!("{what} {list}"))
+        });
+        let run_as = (container.run_as == RunAs::Target).then(|| "run as the target's user".to_owned());
+        let line = [format!("{kind} {} of {image}", code(&self.text(&container.name, item)))];
+        line.into_iter().chain(lists).chain(run_as).collect::<Vec<_>>().join(", ")
     }
 
     fn shared_volume(&self, volume: &SharedVolume, item: Option<&Item<'_>>) -> String {
