@@ -25,7 +25,7 @@ node-test *filter:
     export PATH="${RIG_HOME:-$HOME/.cache/rig}/bin:$PATH" CARGO_TERM_COLOR=always
     eval "$("$rig/up")"
     trap '"$rig/down"' EXIT
-    deploy/image target/podgraft.tar
+    just image
     "$rig/load" target/podgraft.tar
     tests/node/images
     just node-test-here {{ filter }}

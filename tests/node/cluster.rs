@@ -70,13 +70,7 @@ impl Run {
             image: env::var("PODGRAFT_NODE_IMAGE").unwrap_or_else(|_| image()),
             podgraft: LazyLock::new(|| {
                 let run = RUN.as_ref().expect("a run is under way");
-                let podgraft = match env::var("PODGRAFT_NODE_SERVER").as_deref() {
-                    Err(_) | Ok("cluster") => Podgraft::deploy(run, "podgraft"),
-                    Ok("local") => Podgraft::start(run, "podgraft"),
-                    Ok(other) => panic!("PODGRAFT_NODE_SERVER={other}: write cluster or local"),
-                };
-                let _ = io::stderr().write_all(format!("in force: {podgraft}\n").as_bytes());
-                podgraft
+                Podgraft::put_in_force(run, "podgraft", &[])
             }),
         }
     }

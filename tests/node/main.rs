@@ -13,12 +13,16 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
 
 mod cluster;
-#[allow(dead_code, reason = "scenarios that are being written use it")]
+
 mod podgraft;
-#[allow(dead_code, reason = "scenarios that are being written use it")]
+
 mod scene;
 
 #[path = "../apiserver/process.rs"]
 mod process;
 
-mod first;
+mod availability;
+mod lifecycle;
+mod messages;
+mod security;
+mod workloads;
