@@ -63,7 +63,7 @@ fn a_pod_that_comes_back_with_its_grafts_gets_no_more() {
     scene.apply(pod("web", &annotations, &format!("echo hello >/var/log/app/a.log; {IDLE}")));
     scene.wait("pod/web", "condition=Ready");
     let names = |pod: &Value| {
-        let parts = ["containers", "initContainers", "volumes"].iter().flat_map(|part| pod["spec"][part].as_array());
+        let parts = ["containers", "initContainers", "volumes"].iter().filter_map(|part| pod["spec"][part].as_array());
         parts.flatten().map(|part| part["name"].clone()).collect::<Vec<_>>()
     };
     let before = scene.object("pod/web");

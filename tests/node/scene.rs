@@ -40,14 +40,14 @@ impl Scene {
     }
 
     fn new(run: &'static Run, test: &str, mut metadata: Value, own: Option<Podgraft>) -> Self {
-        metadata["labels"][SERVED_BY] = own.as_ref().unwrap_or(run.podgraft()).name.as_str().into();
+        metadata["labels"][SERVED_BY] = own.as_ref().unwrap_or_else(|| run.podgraft()).name.as_str().into();
         let namespace = namespace(run, &format!("{}-{test}", run.name), &metadata);
         Self { run, namespace, own }
     }
 
     /// What is in force in the namespace.
     pub fn podgraft(&self) -> &Podgraft {
-        self.own.as_ref().unwrap_or(self.run.podgraft())
+        self.own.as_ref().unwrap_or_else(|| self.run.podgraft())
     }
 
     /// Runs kubectl in the namespace and gives what it prints.
