@@ -53,6 +53,12 @@ bench *filter:
 load:
     cargo bench --bench load
 
+# The container image, without a container engine, as target/podgraft.tar (needs rustup, musl-gcc and Python 3.11).
+image:
+    rustup target add x86_64-unknown-linux-musl
+    cargo build --locked --release --target x86_64-unknown-linux-musl --bin podgraft
+    deploy/image "${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release/podgraft" target/podgraft.tar
+
 # What must pass before a change is merged.
 ci:
     CI=true bash .ci/run

@@ -24,6 +24,7 @@ pub(crate) mod paths;
 mod shell;
 mod stand_in;
 mod trial;
+mod validation;
 pub(crate) mod verify;
 mod whole;
 mod yaml;
@@ -52,6 +53,27 @@ pub struct Origin(pub Arc<str>);
 
 /// A line of the template's file, counted from 1: each planned change says which line asked for it.
 pub type Line = u32;
+
+/// What a pod that does not meet a validation gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Action {
+    /// Not the graft: `failurePolicy` decides about the pod.
+    #[default]
+    Deny,
+    /// The graft, and a warning.
+    Warn,
+}
+
+/// What has to hold for a pod and its parameters before anything is planned.
+#[derive(Debug)]
+pub struct Validation {
+    /// `expression`: CEL bool; true is right.
+    pub expression: Expression,
+    /// `message`: what is wrong and what to do, text.
+    pub message: Node,
+    /// `action`.
+    pub action: Action,
+}
 
 /// Which app containers a template is wired into when the pod does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -217,6 +239,8 @@ pub struct Template {
     pub primary: Option<usize>,
     /// `when`: CEL bool; a pod for which it is false is skipped.
     pub when: Option<Expression>,
+    /// `validations`.
+    pub validations: Vec<Entry<Validation>>,
     /// `targets`.
     pub targets: Targets,
     /// `order`.

@@ -14,14 +14,14 @@ use super::bindings::{Bindings, Shared};
 use super::draft::{Draft, GraftIndex, MAX_ADDITIONS};
 use super::json::Text;
 use super::pod::{Container, Pod};
-use super::reason::{Reason, Warning};
+use super::reason::{Reason, Warning, said};
 use super::resolve::Asked;
 use super::status::{Record, Recorded, Status};
 use super::targets::Target;
 use crate::snapshot::Policy;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::{Entry, Node};
-use crate::template::{Line, Template};
+use crate::template::{Action, Line, Template};
 
 /// Why a graft can't be made, and which earlier graft has a part in it.
 #[derive(Debug)]
@@ -116,12 +116,22 @@ pub fn plan<'a>(
             }
         }
     }
+    grafting.validations(&bindings);
+    if !grafting.clashes.is_empty() {
+        // What else is wrong would follow from it.
+        return Err(grafting.clashes);
+    }
+    let planned = grafting.draft.len();
     grafting.operating_system();
     grafting.volumes(&bindings);
     grafting.target_additions(&bindings);
     grafting.containers(&bindings);
     grafting.pod_additions(&bindings);
     let found = grafting.draft.len();
+    if found == planned {
+        // All of it is there: who made the pod has been warned.
+        grafting.warnings.retain(|warning| !matches!(warning, Warning::Validation { .. }));
+    }
     if found > MAX_ADDITIONS {
         let (graft, what) = (grafting.name(), "additions to the pod");
         grafting.refuse(Reason::TooMuch { graft, what, found, most: MAX_ADDITIONS });
@@ -173,6 +183,24 @@ impl<'a> Grafting<'_, 'a> {
         for problem in problems {
             self.rendered(field, line, problem);
         }
+    }
+
+    /// What the template asks of the pod and the parameters: all that does not hold.
+    fn validations(&mut self, bindings: &Bindings<'_, 'a>) {
+        let template = self.template();
+        self.each(bindings, "validations", &template.validations, |this, validation, item, _| {
+            if validation.holds(bindings, item)? {
+                return Ok(());
+            }
+            let message = text(&validation.message, bindings, item, "message")?;
+            let message = message.unwrap_or_else(|| format!("{} is not true", validation.expression.source));
+            let (graft, message) = (this.name(), said(message.trim()));
+            match validation.action {
+                Action::Deny => this.refuse(Reason::Validation { graft, message }),
+                Action::Warn => this.warnings.push(Warning::Validation { graft, message }),
+            }
+            Ok(())
+        });
     }
 
     fn operating_system(&mut self) {

@@ -52,6 +52,13 @@ fn cut(text: &str) -> &str {
     text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
 }
 
+/// A template's own words in a message: one line, and no longer than people read.
+#[must_use]
+pub fn said(words: &str) -> String {
+    const MOST: usize = 1024;
+    words.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// How a word that looks like a boolean is meant literally.
 fn literally(key: &Key, parameter: Option<&str>) -> String {
     let own = |parameter| format!(", or, to mean it literally, set {}.{parameter}", key.text.escape_debug());
@@ -254,6 +261,14 @@ pub enum Reason {
         /// What was found and what is allowed.
         problem: String,
     },
+    /// A validation of the template that does not hold.
+    #[error("{graft}: {message}")]
+    Validation {
+        /// The graft.
+        graft: Name,
+        /// The template's own words.
+        message: String,
+    },
     /// The pod is for another operating system.
     #[error("{graft} is for {wanted} pods, and this is a {found} pod")]
     WrongOs {
@@ -435,6 +450,7 @@ impl Reason {
             | Self::TooMuch { .. }
             | Self::Annotations { .. } => "too_much",
             Self::Evaluation { .. } | Self::Rendered { .. } => "evaluation",
+            Self::Validation { .. } => "validation",
             Self::WrongOs { .. } | Self::HostNetwork { .. } | Self::ClassicSidecar { .. } => "impossible",
             Self::ContainerName { .. } => "container_name",
             Self::VolumeName { .. } => "volume_name",
@@ -450,7 +466,7 @@ impl Reason {
     }
 
     /// Every word that [`label`](Self::label) can give, for metrics that are set up ahead.
-    pub const LABELS: [&'static str; 18] = [
+    pub const LABELS: [&'static str; 19] = [
         "bad_key",
         "bad_value",
         "two_values",
@@ -461,6 +477,7 @@ impl Reason {
         "no_target",
         "too_much",
         "evaluation",
+        "validation",
         "impossible",
         "container_name",
         "volume_name",
@@ -483,6 +500,13 @@ pub enum Warning {
         graft: Name,
         /// What stood against the later one.
         reason: Box<Reason>,
+    },
+    /// A validation with `action: Warn` does not hold.
+    Validation {
+        /// The graft.
+        graft: Name,
+        /// The template's own words.
+        message: String,
     },
     /// A target sets a variable itself, to another value than a graft would.
     VariableKept {
@@ -509,6 +533,7 @@ impl fmt::Display for Warning {
             Self::GaveWay { graft, reason } => {
                 write!(f, "{graft} is left out, as it does not go with another: {reason}")
             }
+            Self::Validation { graft, message } => write!(f, "{graft}: {message}"),
             Self::VariableKept { graft, variable, container } => {
                 write!(
                     f,

@@ -42,6 +42,7 @@ const SPEC: &[&str] = &[
     "parameters",
     "primaryParameter",
     "when",
+    "validations",
     "targets",
     "order",
     "failurePolicy",
@@ -100,6 +101,7 @@ pub(super) fn template(
         parts: Parts::default(),
     };
     let when = spec.get("when").and_then(|tree| compiler.template_condition(tree));
+    let validations = compiler.validations(&spec);
     let shared_volumes = compiler.entries(&spec, "sharedVolumes", Compiler::shared_volume);
     let volumes = compiler.entries(&spec, "volumes", Compiler::volume);
     let sidecars = compiler.entries(&spec, "sidecars", |c, tree| c.container(tree, Role::Sidecar));
@@ -128,6 +130,7 @@ pub(super) fn template(
             .to_owned(),
         primary: primary(&spec, &parameters, problems),
         when,
+        validations,
         targets,
         order: order(&spec, problems).unwrap_or_default(),
         failure_policy,

@@ -17,7 +17,7 @@ pub use declare::{Declaration, DeclarationError};
 pub use pattern::Pattern;
 pub use value::Value;
 
-pub(in crate::template) use notation::{quantity, seconds};
+pub(in crate::template) use notation::{quantity, seconds, units};
 pub(in crate::template) use value::quoted;
 
 /// The type of a parameter.

@@ -8,6 +8,7 @@ mod certs;
 mod cli;
 mod golden;
 mod http;
+mod image;
 mod layers;
 mod manifest;
 mod process;
