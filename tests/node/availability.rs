@@ -4,12 +4,14 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::cluster::skipped;
+use crate::podgraft::NOT_IN_CLUSTER;
 use crate::scene::{IDLE, Scene, pod};
 
 #[test]
 fn no_pod_is_lost_while_podgraft_is_restarted() {
     let Some(scene) = Scene::set_with_options("restart", &[]) else { return };
-    let Some(namespace) = scene.podgraft().namespace() else { return };
+    let Some(namespace) = scene.podgraft().namespace() else { return skipped("restart", NOT_IN_CLUSTER) };
     let pods: Vec<Value> =
         (0..50).map(|n| pod(&format!("web-{n}"), &json!({"inject/log-shipper": "true"}), IDLE)).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string();

@@ -42,9 +42,7 @@ impl Run {
     pub fn get(test: &str) -> Option<&'static Self> {
         let run = RUN.as_ref();
         if run.is_none() {
-            let how = format!("set {SWITCH}=1 to use the cluster of $KUBECONFIG (or run `just node-test`)");
-            // Not eprintln!, whose text a passing test keeps to itself; and in one piece, as other tests write too.
-            let _ = io::stderr().write_all(format!("SKIPPED {test}: {how}\n").as_bytes());
+            skipped(test, &format!("set {SWITCH}=1 to use the cluster of $KUBECONFIG (or run `just node-test`)"));
         }
         run
     }
@@ -74,6 +72,12 @@ impl Run {
             }),
         }
     }
+}
+
+/// Says that a test is skipped.
+pub fn skipped(test: &str, why: &str) {
+    // Not eprintln!, whose text a passing test keeps to itself; and in one piece, as other tests write too.
+    let _ = io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());
 }
 
 /// The API server's host.

@@ -13,16 +13,17 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
 
 mod cluster;
-
+mod databases;
 mod podgraft;
-
 mod scene;
 
 #[path = "../apiserver/process.rs"]
 mod process;
 
+mod admission;
 mod availability;
 mod lifecycle;
 mod messages;
 mod security;
+mod waiting;
 mod workloads;

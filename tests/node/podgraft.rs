@@ -20,6 +20,9 @@ use crate::scene::{PATIENCE, namespace};
 /// A namespace with this label is served by the podgraft that is its value.
 pub const SERVED_BY: &str = "podgraft.test/served-by";
 
+/// Why a test of podgraft's own pods is skipped.
+pub const NOT_IN_CLUSTER: &str = "podgraft runs on this machine (PODGRAFT_NODE_SERVER)";
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_podgraft");
 const REGISTRATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/webhook.yaml");
 /// What runs it in a cluster; `IMAGE` stands for its image, `OPTIONS` for more of them.
