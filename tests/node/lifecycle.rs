@@ -8,19 +8,6 @@ use serde_json::{Value, json};
 use crate::scene::{IDLE, Scene, pod};
 
 #[test]
-fn a_guaranteed_pod_stays_guaranteed() {
-    let Some(scene) = Scene::set("guaranteed") else { return };
-    let all = json!({"inject/log-shipper": "true", "inject/wait-for-db": "tcp://kubernetes.default:443"});
-    for (name, annotations) in [("with", all), ("without", json!({}))] {
-        let mut pod = pod(name, &annotations, IDLE);
-        let same = json!({"cpu": "10m", "memory": "16Mi"});
-        pod["spec"]["containers"][0]["resources"] = json!({"requests": same, "limits": same});
-        scene.apply(pod);
-        assert_eq!(scene.get(&format!("pod/{name}"), "{.status.qosClass}"), "Guaranteed", "{name}");
-    }
-}
-
-#[test]
 fn a_sidecar_adds_less_than_two_seconds_to_a_pods_end() {
     let Some(scene) = Scene::set("end") else { return };
     for (name, annotations) in [("without", json!({})), ("with", json!({"inject/log-shipper": "true"}))] {

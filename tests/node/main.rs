@@ -20,8 +20,8 @@ mod scene;
 #[path = "../apiserver/process.rs"]
 mod process;
 
-mod admission;
 mod availability;
+mod every_template;
 mod lifecycle;
 mod messages;
 mod security;

@@ -7,7 +7,7 @@ use crate::podgraft::NOT_IN_CLUSTER;
 use crate::scene::{IDLE, Scene, pod};
 
 /// Where a pod's service account has its token.
-const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 #[test]
 fn no_injected_container_holds_the_service_accounts_token() {
