@@ -8,6 +8,7 @@ mod certs;
 mod cli;
 mod golden;
 mod http;
+mod image_mirror;
 mod layers;
 mod manifest;
 mod process;
