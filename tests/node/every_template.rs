@@ -119,19 +119,38 @@ fn templates() -> Vec<Value> {
     podgraft(&["list", "-o", "name"]).lines().map(read).collect()
 }
 
-/// A pod that asks for a template, with an example for each parameter that must be given.
+/// A pod that asks for a template, with an example for each parameter that must be given, and with a volume wherever the
+/// template wants to find one.
 fn asking(template: &Value) -> Value {
     let name = template["metadata"]["name"].as_str().expect("a name");
-    let primary = &template["spec"]["primaryParameter"];
+    let spec = &template["spec"];
     let mut annotations = json!({format!("inject/{name}"): "true"});
-    for (parameter, declared) in template["spec"]["parameters"].as_object().into_iter().flatten() {
-        let example = match &declared["example"] {
-            _ if declared.get("default").is_some() => continue,
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let key = if primary == parameter { format!("inject/{name}") } else { format!("inject/{name}.{parameter}") };
-        annotations[key] = example.into();
+    for (parameter, declared) in spec["parameters"].as_object().into_iter().flatten() {
+        let is_primary = spec["primaryParameter"] == *parameter;
+        let key = if is_primary { format!("inject/{name}") } else { format!("inject/{name}.{parameter}") };
+        if declared.get("default").is_none() {
+            annotations[key] = value(declared).into();
+        }
     }
-    pod(name, &annotations, IDLE)
+    let mut pod = pod(name, &annotations, IDLE);
+    let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
+    for shared in spec["sharedVolumes"].as_array().into_iter().flatten().filter(|shared| shared.get("volume").is_none())
+    {
+        let path = shared["mountPath"].as_str().expect("a path");
+        let parameter = path.strip_prefix("{{ params.").and_then(|rest| rest.strip_suffix(" }}"));
+        let path = parameter.map_or(path.to_owned(), |parameter| value(&spec["parameters"][parameter]));
+        volumes.push(json!({"name": shared["name"], "emptyDir": {}}));
+        mounts.push(json!({"name": shared["name"], "mountPath": path}));
+    }
+    pod["spec"]["volumes"] = volumes.into();
+    pod["spec"]["containers"][0]["volumeMounts"] = mounts.into();
+    pod
+}
+
+/// A parameter's default or example, as it is written into an annotation.
+fn value(parameter: &Value) -> String {
+    match parameter.get("default").unwrap_or(&parameter["example"]) {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
