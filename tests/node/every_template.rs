@@ -119,8 +119,7 @@ fn templates() -> Vec<Value> {
     podgraft(&["list", "-o", "name"]).lines().map(read).collect()
 }
 
-/// A pod that asks for a template, with an example for each parameter that must be given, and with a volume wherever the
-/// template wants to find one.
+/// A pod that asks for a template as its examples show, and has a volume wherever the template wants to find one.
 fn asking(template: &Value) -> Value {
     let name = template["metadata"]["name"].as_str().expect("a name");
     let spec = &template["spec"];
@@ -128,8 +127,9 @@ fn asking(template: &Value) -> Value {
     for (parameter, declared) in spec["parameters"].as_object().into_iter().flatten() {
         let is_primary = spec["primaryParameter"] == *parameter;
         let key = if is_primary { format!("inject/{name}") } else { format!("inject/{name}.{parameter}") };
-        if declared.get("default").is_none() {
-            annotations[key] = value(declared).into();
+        // The primary one may be needed even if it has a default: a URL, say, that a command can take the place of.
+        if let Some(example) = declared.get("example").filter(|_| is_primary || declared.get("default").is_none()) {
+            annotations[key] = text(example).into();
         }
     }
     let mut pod = pod(name, &annotations, IDLE);
@@ -138,7 +138,10 @@ fn asking(template: &Value) -> Value {
     {
         let path = shared["mountPath"].as_str().expect("a path");
         let parameter = path.strip_prefix("{{ params.").and_then(|rest| rest.strip_suffix(" }}"));
-        let path = parameter.map_or(path.to_owned(), |parameter| value(&spec["parameters"][parameter]));
+        let path = parameter.map_or(path.to_owned(), |parameter| {
+            let declared = &spec["parameters"][parameter];
+            text(declared.get("default").unwrap_or(&declared["example"]))
+        });
         volumes.push(json!({"name": shared["name"], "emptyDir": {}}));
         mounts.push(json!({"name": shared["name"], "mountPath": path}));
     }
@@ -147,10 +150,7 @@ fn asking(template: &Value) -> Value {
     pod
 }
 
-/// A parameter's default or example, as it is written into an annotation.
-fn value(parameter: &Value) -> String {
-    match parameter.get("default").unwrap_or(&parameter["example"]) {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+/// A parameter's value as it is written into an annotation.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
