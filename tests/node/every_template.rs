@@ -119,7 +119,8 @@ fn templates() -> Vec<Value> {
     podgraft(&["list", "-o", "name"]).lines().map(read).collect()
 }
 
-/// A pod that asks for a template as its examples show, and has a volume wherever the template wants to find one.
+/// A pod that asks for a template as its examples show, and has what templates look for: a port, and a volume where
+/// one must be there already.
 fn asking(template: &Value) -> Value {
     let name = template["metadata"]["name"].as_str().expect("a name");
     let spec = &template["spec"];
@@ -146,7 +147,9 @@ fn asking(template: &Value) -> Value {
         mounts.push(json!({"name": shared["name"], "mountPath": path}));
     }
     pod["spec"]["volumes"] = volumes.into();
-    pod["spec"]["containers"][0]["volumeMounts"] = mounts.into();
+    let app = &mut pod["spec"]["containers"][0];
+    app["volumeMounts"] = mounts.into();
+    app["ports"] = json!([{"containerPort": 3000}]);
     pod
 }
 
