@@ -5,7 +5,13 @@ use super::{LoadError, LoadOptions, Origin, Template, load};
 
 /// File name and text of each.
 const FILES: &[(&str, &str)] = &[
+    ("backup.yaml", include_str!("builtin/backup.yaml")),
+    ("cache.yaml", include_str!("builtin/cache.yaml")),
+    ("config-reloader.yaml", include_str!("builtin/config-reloader.yaml")),
+    ("content-sync.yaml", include_str!("builtin/content-sync.yaml")),
     ("log-shipper.yaml", include_str!("builtin/log-shipper.yaml")),
+    ("metrics-exporter.yaml", include_str!("builtin/metrics-exporter.yaml")),
+    ("proxy.yaml", include_str!("builtin/proxy.yaml")),
     ("set-env.yaml", include_str!("builtin/set-env.yaml")),
     ("wait-for-db.yaml", include_str!("builtin/wait-for-db.yaml")),
     ("wait-for-service.yaml", include_str!("builtin/wait-for-service.yaml")),
