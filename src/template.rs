@@ -114,6 +114,16 @@ pub enum RunAs {
     Target,
 }
 
+/// What an injected container finds in its environment beside its own variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Environment {
+    /// Nothing (`environment: own`).
+    #[default]
+    Own,
+    /// What the first target finds there, with what all grafts add to that target (`environment: target`).
+    Target,
+}
+
 /// Whether an injected container sees the pod's service account token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ServiceAccountToken {
@@ -149,6 +159,8 @@ pub struct ContainerTemplate {
     pub fixed: Box<str>,
     /// Every other field that has a hole.
     pub rest: Vec<(Box<str>, Node)>,
+    /// `environment`.
+    pub environment: Environment,
     /// `runAs`.
     pub run_as: RunAs,
     /// `serviceAccountToken`.

@@ -14,7 +14,7 @@ use crate::inject::reason::{Reason, Warning, quote};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::{Node, write_string};
-use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
+use crate::template::{ContainerTemplate, Environment, Line, RunAs, ServiceAccountToken};
 use crate::template::{names, verify};
 
 /// What a container is rendered from, and where its mistakes are noted.
@@ -88,7 +88,8 @@ impl<'a> Grafting<'_, 'a> {
             self.all_rendered(field, line, verify::container(&json));
         }
         self.record.containers.push(name.clone());
-        self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, json });
+        let environment_of = self.targets.first().copied().filter(|_| template.environment == Environment::Target);
+        self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, environment_of, json });
         Ok(())
     }
 
