@@ -5,8 +5,14 @@ use super::{LoadError, LoadOptions, Origin, Template, load};
 
 /// File name and text of each.
 const FILES: &[(&str, &str)] = &[
+    ("db-migrate.yaml", include_str!("builtin/db-migrate.yaml")),
+    ("fetch-config.yaml", include_str!("builtin/fetch-config.yaml")),
+    ("fix-permissions.yaml", include_str!("builtin/fix-permissions.yaml")),
+    ("generate-secret.yaml", include_str!("builtin/generate-secret.yaml")),
     ("log-shipper.yaml", include_str!("builtin/log-shipper.yaml")),
+    ("seed-volume.yaml", include_str!("builtin/seed-volume.yaml")),
     ("set-env.yaml", include_str!("builtin/set-env.yaml")),
+    ("validate-env.yaml", include_str!("builtin/validate-env.yaml")),
     ("wait-for-db.yaml", include_str!("builtin/wait-for-db.yaml")),
     ("wait-for-service.yaml", include_str!("builtin/wait-for-service.yaml")),
 ];
