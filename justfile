@@ -23,9 +23,10 @@ node-test *filter:
     rig=../shared/rig
     "$rig/build"
     export PATH="${RIG_HOME:-$HOME/.cache/rig}/bin:$PATH" CARGO_TERM_COLOR=always
-    eval "$("$rig/up")"
+    environment=$("$rig/up")
     trap '"$rig/down"' EXIT
-    deploy/image target/podgraft.tar
+    eval "$environment"
+    just image
     "$rig/load" target/podgraft.tar
     tests/node/images
     just node-test-here {{ filter }}

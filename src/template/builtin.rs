@@ -5,11 +5,17 @@ use super::{LoadError, LoadOptions, Origin, Template, load};
 
 /// File name and text of each.
 const FILES: &[(&str, &str)] = &[
+    ("backup.yaml", include_str!("builtin/backup.yaml")),
+    ("cache.yaml", include_str!("builtin/cache.yaml")),
+    ("config-reloader.yaml", include_str!("builtin/config-reloader.yaml")),
+    ("content-sync.yaml", include_str!("builtin/content-sync.yaml")),
     ("db-migrate.yaml", include_str!("builtin/db-migrate.yaml")),
     ("fetch-config.yaml", include_str!("builtin/fetch-config.yaml")),
     ("fix-permissions.yaml", include_str!("builtin/fix-permissions.yaml")),
     ("generate-secret.yaml", include_str!("builtin/generate-secret.yaml")),
     ("log-shipper.yaml", include_str!("builtin/log-shipper.yaml")),
+    ("metrics-exporter.yaml", include_str!("builtin/metrics-exporter.yaml")),
+    ("proxy.yaml", include_str!("builtin/proxy.yaml")),
     ("seed-volume.yaml", include_str!("builtin/seed-volume.yaml")),
     ("set-env.yaml", include_str!("builtin/set-env.yaml")),
     ("validate-env.yaml", include_str!("builtin/validate-env.yaml")),

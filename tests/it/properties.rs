@@ -1,5 +1,6 @@
 //! The engine's promises on made-up pods, annotations and sets of templates.
 
+mod environment;
 pub mod make;
 
 use std::panic::catch_unwind;
@@ -100,34 +101,6 @@ proptest! {
         prop_assert_eq!(patch(&pod, &snapshot), patch(&pod, &other));
     }
 
-    /// `environment: target`: each variable and source of the first target, as it is in force there, once; the own ones last.
-    #[test]
-    fn an_environment_is_handed_on(made in make::pod()) {
-        let Made { pod, snapshot } = made;
-        let Some(patch) = patch(&pod, &snapshot) else { return Ok(()) };
-        let before: Value = serde_json::from_str(&pod).unwrap();
-        let mut after = before.clone();
-        promises::apply(&mut after, &patch);
-        let status: Value = serde_json::from_str(after["metadata"]["annotations"]["podgraft.dev/status"].as_str().unwrap()).unwrap();
-        for graft in status["grafts"].as_array().unwrap().iter().filter(|graft| graft["template"] == "migrate") {
-            let found = |name: &Value| promises::containers(&after["spec"]).into_iter().map(|(_, it)| it).find(|it| it["name"] == *name);
-            let target = found(&graft["targets"][0]).unwrap();
-            let [watch, migrate] = [0, 1].map(|index| found(&graft["containers"][index]).unwrap());
-            for (container, own, own_sources) in [(migrate, &["HOME", "MIGRATION"][..], 1), (watch, &[], 0)] {
-                let (own_last, copied) = split_end(&container["env"], own.len());
-                prop_assert_eq!(own_last.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>(), own);
-                let mut wanted = in_force(&target["env"], |it| it["name"].clone());
-                wanted.retain(|it| !own.iter().any(|own| it["name"] == *own));
-                for reference in wanted.iter_mut().filter_map(|it| it.pointer_mut("/valueFrom/resourceFieldRef")) {
-                    reference["containerName"] = target["name"].clone();
-                }
-                prop_assert_eq!(copied, wanted);
-                let (_, sources) = split_end(&container["envFrom"], own_sources);
-                prop_assert_eq!(sources, in_force(&target["envFrom"], Value::clone));
-            }
-        }
-    }
-
     /// A value is a value: whatever it is, it stands where it was put, and nothing else changes.
     #[test]
     fn a_value_changes_no_structure(value in any::<String>()) {
@@ -176,20 +149,6 @@ proptest! {
         });
         prop_assert!(answers(review.to_string().as_bytes(), &made.snapshot), "{}", review);
     }
-}
-
-/// The last items of a list, and those before them.
-fn split_end(list: &Value, count: usize) -> (Vec<Value>, Vec<Value>) {
-    let mut items = list.as_array().cloned().unwrap_or_default();
-    let last = items.split_off(items.len().saturating_sub(count));
-    (last, items)
-}
-
-/// The items of a list of which no later one has the same key.
-fn in_force(list: &Value, key: impl Fn(&Value) -> Value) -> Vec<Value> {
-    let items = list.as_array().cloned().unwrap_or_default();
-    let later = |index: usize| items[index + 1..].iter().any(|later| key(later) == key(&items[index]));
-    (0..items.len()).filter(|index| !later(*index)).map(|index| items[index].clone()).collect()
 }
 
 /// Whether the bytes get an answer that is a review, or words.

@@ -42,9 +42,7 @@ impl Run {
     pub fn get(test: &str) -> Option<&'static Self> {
         let run = RUN.as_ref();
         if run.is_none() {
-            let how = format!("set {SWITCH}=1 to use the cluster of $KUBECONFIG (or run `just node-test`)");
-            // Not eprintln!, whose text a passing test keeps to itself; and in one piece, as other tests write too.
-            let _ = io::stderr().write_all(format!("SKIPPED {test}: {how}\n").as_bytes());
+            skipped(test, &format!("set {SWITCH}=1 to use the cluster of $KUBECONFIG (or run `just node-test`)"));
         }
         run
     }
@@ -70,16 +68,16 @@ impl Run {
             image: env::var("PODGRAFT_NODE_IMAGE").unwrap_or_else(|_| image()),
             podgraft: LazyLock::new(|| {
                 let run = RUN.as_ref().expect("a run is under way");
-                let podgraft = match env::var("PODGRAFT_NODE_SERVER").as_deref() {
-                    Err(_) | Ok("cluster") => Podgraft::deploy(run, "podgraft"),
-                    Ok("local") => Podgraft::start(run, "podgraft"),
-                    Ok(other) => panic!("PODGRAFT_NODE_SERVER={other}: write cluster or local"),
-                };
-                let _ = io::stderr().write_all(format!("in force: {podgraft}\n").as_bytes());
-                podgraft
+                Podgraft::put_in_force(run, "podgraft", &[])
             }),
         }
     }
+}
+
+/// Says that a test is skipped.
+pub fn skipped(test: &str, why: &str) {
+    // Not eprintln!, whose text a passing test keeps to itself; and in one piece, as other tests write too.
+    let _ = io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());
 }
 
 /// The API server's host.

@@ -13,12 +13,17 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
 
 mod cluster;
-#[allow(dead_code, reason = "scenarios that are being written use it")]
+mod databases;
 mod podgraft;
-#[allow(dead_code, reason = "scenarios that are being written use it")]
 mod scene;
 
 #[path = "../apiserver/process.rs"]
 mod process;
 
-mod first;
+mod availability;
+mod every_template;
+mod lifecycle;
+mod messages;
+mod security;
+mod waiting;
+mod workloads;

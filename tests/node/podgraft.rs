@@ -1,12 +1,13 @@
 //! podgraft, serving, and registered with the API server for those namespaces that a test makes for it.
 
 use std::fmt::{self, Display, Formatter};
-use std::fs;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -19,9 +20,12 @@ use crate::scene::{PATIENCE, namespace};
 /// A namespace with this label is served by the podgraft that is its value.
 pub const SERVED_BY: &str = "podgraft.test/served-by";
 
+/// Why a test of podgraft's own pods is skipped.
+pub const NOT_IN_CLUSTER: &str = "podgraft runs on this machine (PODGRAFT_NODE_SERVER)";
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_podgraft");
 const REGISTRATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/webhook.yaml");
-/// What runs it in a cluster; `IMAGE` stands for its image.
+/// What runs it in a cluster; `IMAGE` stands for its image, `OPTIONS` for more of them.
 const DEPLOYMENT: &str = include_str!("podgraft.yaml");
 
 /// A podgraft in force.
@@ -39,14 +43,25 @@ enum Place {
 }
 
 impl Podgraft {
+    /// Puts one in force with these options, in the way that `$PODGRAFT_NODE_SERVER` says.
+    pub fn put_in_force(run: &Run, name: &str, options: &[&str]) -> Self {
+        let podgraft = match env::var("PODGRAFT_NODE_SERVER").as_deref() {
+            Err(_) | Ok("cluster") => Self::deploy(run, name, options),
+            Ok("local") => Self::start(run, name, options),
+            Ok(other) => panic!("PODGRAFT_NODE_SERVER={other}: write cluster or local"),
+        };
+        let _ = io::stderr().write_all(format!("in force: {podgraft}\n").as_bytes());
+        podgraft
+    }
+
     /// Deploys it in a namespace of its own, as people do.
-    pub fn deploy(run: &Run, name: &str) -> Self {
+    fn deploy(run: &Run, name: &str, options: &[&str]) -> Self {
         let name = format!("{}-{name}", run.name);
         let namespace = namespace(run, &name, &json!({"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}));
         let certificates = certificates(run, &name, &format!("podgraft.{namespace}.svc"));
         let from = format!("--from-file={}", certificates.display());
         kubectl(&["create", "secret", "generic", "podgraft-tls", "-n", &namespace, &from], "").expect("a secret");
-        let manifest = DEPLOYMENT.replace("IMAGE", &run.image);
+        let manifest = DEPLOYMENT.replace("IMAGE", &run.image).replace("OPTIONS", &options.join(", "));
         kubectl(&["apply", "-n", &namespace, "-f", "-"], &manifest).expect("a deployment");
         let patience = format!("--timeout={}s", PATIENCE.as_secs());
         let started = kubectl(&["rollout", "status", "deployment/podgraft", "-n", &namespace, &patience], "");
@@ -59,13 +74,13 @@ impl Podgraft {
     }
 
     /// Starts the program that was just built, on this machine.
-    pub fn start(run: &Run, name: &str) -> Self {
+    fn start(run: &Run, name: &str, options: &[&str]) -> Self {
         let name = format!("{}-{name}", run.name);
         let certificates = certificates(run, &name, &run.host);
         let listen = format!("{}:0", run.host);
         let directory = certificates.to_str().expect("text");
         let args = ["serve", "--listen", &listen, "--tls-dir", directory, "--image", &run.image];
-        let args = args.into_iter().chain(["--admin-listen", "127.0.0.1:0"]);
+        let args = args.iter().chain(&["--admin-listen", "127.0.0.1:0"]).chain(options);
         let log = run.directory.join(format!("{name}.log"));
         let mut process = Process::spawn(Path::new(PROGRAM), args, log).expect("podgraft starts");
         let until = Instant::now() + PATIENCE;

@@ -1,5 +1,6 @@
 //! What a test works with: a namespace of its own in which podgraft is in force, seen through kubectl.
 
+use std::fmt::Display;
 use std::thread::{panicking, sleep};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ pub struct Scene {
     pub run: &'static Run,
     /// The test's namespace.
     pub namespace: String,
-    podgraft: String,
+    /// In place of the one that the run's tests share.
+    own: Option<Podgraft>,
 }
 
 impl Scene {
@@ -27,15 +29,25 @@ impl Scene {
 
     /// The same with more metadata (labels, annotations) for the namespace.
     pub fn set_with(test: &str, metadata: Value) -> Option<Self> {
-        let run = Run::get(test)?;
-        Some(Self::served_by(run.podgraft(), run, test, metadata))
+        Some(Self::new(Run::get(test)?, test, metadata, None))
     }
 
-    /// A namespace that is served by a podgraft of the test's own.
-    pub fn served_by(podgraft: &Podgraft, run: &'static Run, test: &str, mut metadata: Value) -> Self {
-        metadata["labels"][SERVED_BY] = podgraft.name.as_str().into();
+    /// A namespace in which a podgraft of the test's own is in force, with these options.
+    pub fn set_with_options(test: &str, options: &[&str]) -> Option<Self> {
+        let run = Run::get(test)?;
+        let own = Podgraft::put_in_force(run, &format!("for-{test}"), options);
+        Some(Self::new(run, test, json!({}), Some(own)))
+    }
+
+    fn new(run: &'static Run, test: &str, mut metadata: Value, own: Option<Podgraft>) -> Self {
+        metadata["labels"][SERVED_BY] = own.as_ref().unwrap_or_else(|| run.podgraft()).name.as_str().into();
         let namespace = namespace(run, &format!("{}-{test}", run.name), &metadata);
-        Self { run, namespace, podgraft: podgraft.name.clone() }
+        Self { run, namespace, own }
+    }
+
+    /// What is in force in the namespace.
+    pub fn podgraft(&self) -> &Podgraft {
+        self.own.as_ref().unwrap_or_else(|| self.run.podgraft())
     }
 
     /// Runs kubectl in the namespace and gives what it prints.
@@ -56,12 +68,32 @@ impl Scene {
         kubectl(&self.here(args), "")
     }
 
-    /// Applies manifests and gives the warnings that came back.
+    /// Runs kubectl in the namespace with a standard input, and gives what it prints.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> String {
+        kubectl(&self.here(args), input).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Asks what the API server would make of an object.
+    ///
+    /// # Errors
+    ///
+    /// It refuses the object, for this reason.
+    pub fn dry_run(&self, object: &Value) -> Result<Value, String> {
+        let create = self.here(&["create", "--dry-run=server", "-o", "json", "-f", "-"]);
+        let answer = kubectl(&create, &object.to_string())?;
+        Ok(serde_json::from_str(&answer).expect("JSON"))
+    }
+
+    /// Applies manifests (YAML text, or a [`Value`]) and gives the warnings that came back.
     ///
     /// # Panics
     ///
     /// If one is refused.
-    pub fn apply(&self, manifests: &str) -> String {
+    pub fn apply(&self, manifests: impl Display) -> String {
         let printed = self.try_apply(manifests).unwrap_or_else(|why| panic!("{why}"));
         printed.errors
     }
@@ -71,15 +103,15 @@ impl Scene {
     /// # Panics
     ///
     /// If they are accepted.
-    pub fn refused(&self, manifests: &str) -> String {
+    pub fn refused(&self, manifests: impl Display) -> String {
         match self.try_apply(manifests) {
             Ok(printed) => panic!("this was to be refused: {}", printed.output),
             Err(why) => why,
         }
     }
 
-    fn try_apply(&self, manifests: &str) -> Result<Printed, String> {
-        kubectl_and_warnings(&self.here(&["apply", "-f", "-"]), manifests)
+    fn try_apply(&self, manifests: impl Display) -> Result<Printed, String> {
+        kubectl_and_warnings(&self.here(&["apply", "-f", "-"]), &manifests.to_string())
     }
 
     /// Waits for a condition as `kubectl wait --for` knows them: `condition=Ready`, `delete`, `jsonpath={.status.phase}=Failed`.
@@ -166,9 +198,11 @@ impl Scene {
 }
 
 impl Drop for Scene {
+    #[expect(clippy::print_stderr, reason = "shown with the failed test")]
     fn drop(&mut self) {
         if panicking() {
-            eprintln!("{}, served by {}:\n{}", self.namespace, self.podgraft, self.picture());
+            let podgraft = self.podgraft();
+            eprintln!("{}:\n{}\n{podgraft}:\n{}", self.namespace, self.picture(), podgraft.picture());
         }
         if !self.run.keep {
             // Nobody waits for what these pods would still like to do.
@@ -176,6 +210,29 @@ impl Drop for Scene {
             let _ = kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
         }
     }
+}
+
+/// A script for a container that has nothing to do, and ends when it is told to.
+pub const IDLE: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
+
+/// A pod with these annotations and one container, `app`, which runs a script with busybox, meets the restricted Pod
+/// Security Standard and declares resources.
+pub fn pod(name: &str, annotations: &Value, script: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}, "annotations": annotations},
+        "spec": {
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "app",
+                "image": "busybox:1.36",
+                "command": ["sh", "-c", script],
+                "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}},
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
+        },
+    })
 }
 
 /// Makes a namespace of this run with more metadata, ready to hold pods, and gives its name.

@@ -1,7 +1,7 @@
 //! `fix-permissions` and `seed-volume` over real files.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use serde_json::{Value, json};
