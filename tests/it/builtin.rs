@@ -69,13 +69,17 @@ fn injected(app: Value, annotations: &[(&str, &str)]) -> Vec<Value> {
     containers.filter(|container| container["name"] != "web").collect()
 }
 
-/// The containers of a template, for a pod that gives its parameters the values that are their examples.
+/// The containers of a template, for a pod that gives its parameters the values that are their examples, and mounts
+/// something wherever one of them may ask for it.
 fn example(template: &Template) -> Vec<Value> {
     let mut annotations = vec![(format!("inject/{}", template.name), "true".to_owned())];
+    let mut mounts = Vec::new();
     for parameter in &template.parameters {
         if let Some(example) = &parameter.example {
             annotations.push((format!("inject/{}.{}", template.name, parameter.name), example.to_string()));
         }
+        let path = parameter.example.as_ref().or(parameter.default.as_ref()).map(ToString::to_string);
+        mounts.extend(path.filter(|path| path.starts_with('/')).map(|path| json!({"name": "data", "mountPath": path})));
     }
     let annotations: Vec<_> = annotations.iter().map(|(key, value)| (&**key, &**value)).collect();
     let app = json!({
@@ -83,7 +87,7 @@ fn example(template: &Template) -> Vec<Value> {
         "image": "nginx:1.27",
         "ports": [{"containerPort": 80}],
         "securityContext": {"runAsUser": 101},
-        "volumeMounts": [{"name": "data", "mountPath": "/var/lib/data"}],
+        "volumeMounts": mounts,
     });
     injected(app, &annotations)
 }
