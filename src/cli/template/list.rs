@@ -39,7 +39,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let templates = loaded.snapshot.templates.iter();
     let text = match args.output {
         Format::Table => {
-            let rows: Vec<_> = templates.map(|template| cells(template)).collect();
+            // The first line of a description is a summary.
+            let summary = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+            let row = |[name, scope, source, description]: [String; 4]| [name, scope, source, summary(&description)];
+            let rows: Vec<_> = templates.map(|template| row(cells(template))).collect();
             table::render(["NAME", "SCOPE", "SOURCE", "DESCRIPTION"], &rows)
         }
         Format::Json => {
