@@ -241,6 +241,8 @@ pub struct Template {
     pub scope: Scope,
     /// Where it was written.
     pub origin: Origin,
+    /// It is part of the program.
+    pub built_in: bool,
     /// The line on which its document starts.
     pub line: Line,
     /// 16 hexadecimal digits over the template's document: changes when the text does.

@@ -37,7 +37,7 @@ fn compile(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
     let (mut templates, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in FILES {
         match load(Origin(format!("built-in/{name}").into()), text, options) {
-            Ok(loaded) => templates.extend(loaded.templates),
+            Ok(loaded) => templates.extend(loaded.templates.into_iter().map(|it| Template { built_in: true, ..it })),
             Err(error) => errors.push(error),
         }
     }

@@ -126,6 +126,7 @@ pub(super) fn template(
         name,
         scope,
         origin: origin.clone(),
+        built_in: false,
         line: root.place.line,
         hash: super::hash(document),
         description: spec
