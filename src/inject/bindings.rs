@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use serde_json::{Value as Json, json};
 
-use super::outcome::Bound;
 use super::request::PodRequest;
+use super::resolve::Asked;
 use super::targets::Target;
 use crate::snapshot::Snapshot;
 use crate::template::expression::{Budget, Variable, Variables};
@@ -47,22 +47,18 @@ impl<'a> Shared<'a> {
 #[derive(Debug)]
 pub struct Bindings<'b, 'a> {
     shared: &'b Shared<'a>,
-    parameters: &'b [Bound<'a>],
+    asked: &'b Asked<'a>,
     targets: &'b [Target<'a>],
     instance: Json,
     containers: OnceCell<Result<Json, String>>,
 }
 
 impl<'b, 'a> Bindings<'b, 'a> {
-    /// The view of the graft with these parameters and targets.
+    /// The view of the graft onto these targets.
     #[must_use]
-    pub fn new(
-        shared: &'b Shared<'a>,
-        parameters: &'b [Bound<'a>],
-        targets: &'b [Target<'a>],
-        instance: Option<&str>,
-    ) -> Self {
-        Self { shared, parameters, targets, instance: instance.unwrap_or_default().into(), containers: OnceCell::new() }
+    pub fn new(shared: &'b Shared<'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
+        let instance = asked.name.instance.unwrap_or_default().into();
+        Self { shared, asked, targets, instance, containers: OnceCell::new() }
     }
 
     /// The target containers as the pod has them.
@@ -77,7 +73,7 @@ impl<'b, 'a> Bindings<'b, 'a> {
 
 impl Variables for Bindings<'_, '_> {
     fn parameter(&self, index: usize) -> &Value {
-        &self.parameters[index].value
+        &self.asked.parameters[index].value
     }
 
     fn budget(&self) -> &Budget {

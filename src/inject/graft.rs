@@ -68,6 +68,7 @@ struct Grafting<'g, 'a> {
     context: &'g Context<'g, 'a>,
     index: GraftIndex,
     asked: &'g Asked<'a>,
+    bindings: &'g Bindings<'g, 'a>,
     targets: &'g [Target<'a>],
     recorded: Option<&'g Recorded<'a>>,
     draft: &'g mut Draft<'a>,
@@ -93,11 +94,12 @@ pub fn plan<'a>(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Record>, Vec<Clash>> {
     let template = asked.template;
-    let bindings = Bindings::new(context.shared, &asked.parameters, targets, asked.name.instance);
+    let bindings = Bindings::new(context.shared, asked, targets);
     let mut grafting = Grafting {
         context,
         index,
         asked,
+        bindings: &bindings,
         targets,
         recorded: context.status.graft(asked.name),
         draft,
@@ -117,17 +119,17 @@ pub fn plan<'a>(
             }
         }
     }
-    grafting.validations(&bindings);
+    grafting.validations();
     if !grafting.clashes.is_empty() {
         // What else is wrong would follow from it.
         return Err(grafting.clashes);
     }
     let planned = grafting.draft.len();
     grafting.operating_system();
-    grafting.volumes(&bindings);
-    grafting.target_additions(&bindings);
-    grafting.containers(&bindings);
-    grafting.pod_additions(&bindings);
+    grafting.volumes();
+    grafting.target_additions();
+    grafting.containers();
+    grafting.pod_additions();
     let found = grafting.draft.len();
     if found == planned {
         // All of it is there: who made the pod has been warned.
@@ -187,9 +189,9 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     /// What the template asks of the pod and the parameters: all that does not hold.
-    fn validations(&mut self, bindings: &Bindings<'_, 'a>) {
-        let template = self.template();
-        self.each(bindings, "validations", &template.validations, |this, validation, item, _| {
+    fn validations(&mut self) {
+        let (template, bindings) = (self.template(), self.bindings);
+        self.each("validations", &template.validations, |this, validation, item, _| {
             if validation.holds(bindings, item)? {
                 return Ok(());
             }
@@ -222,11 +224,11 @@ impl<'a> Grafting<'_, 'a> {
     /// Calls `visit` for each rendering of a list's entries; what has no value is noted with its line.
     fn each<T>(
         &mut self,
-        bindings: &Bindings<'_, 'a>,
         field: &str,
         entries: &'a [Entry<T>],
         mut visit: impl FnMut(&mut Self, &'a T, Option<&Item>, Line) -> Result<(), EvaluationError>,
     ) {
+        let bindings = self.bindings;
         for entry in entries {
             if let Err(error) = entry.each(bindings, None, |value, item| visit(self, value, item, entry.line)) {
                 self.evaluation(field, entry.line, &error);
