@@ -279,6 +279,15 @@ pub struct Template {
     pub text: Arc<str>,
 }
 
+impl Template {
+    /// The first sentence of the description, for a line in a list.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        let mut ends = self.description.match_indices(char::is_whitespace).map(|(at, _)| &self.description[..at]);
+        ends.find(|sentence| sentence.ends_with('.')).unwrap_or(&self.description)
+    }
+}
+
 /// What loading depends on beside the file.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {

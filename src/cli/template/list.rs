@@ -25,7 +25,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// Columns: name, scope, source, description.
+    /// Columns: name, scope, source, first sentence of the description.
     Table,
     /// A list of objects with these fields.
     Json,
@@ -39,12 +39,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let templates = loaded.snapshot.templates.iter();
     let text = match args.output {
         Format::Table => {
-            let rows: Vec<_> = templates.map(|template| cells(template)).collect();
+            let rows: Vec<_> = templates.map(|template| cells(template, template.summary())).collect();
             table::render(["NAME", "SCOPE", "SOURCE", "DESCRIPTION"], &rows)
         }
         Format::Json => {
             let object = |[name, scope, source, description]: [String; 4]| json!({"name": name, "scope": scope, "source": source, "description": description});
-            let list: Vec<_> = templates.map(|template| object(cells(template))).collect();
+            let list: Vec<_> = templates.map(|template| object(cells(template, &template.description))).collect();
             serde_json::to_string_pretty(&list)? + "\n"
         }
         Format::Name => templates.map(|template| template.name.clone() + "\n").collect(),
@@ -54,10 +54,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn cells(template: &Template) -> [String; 4] {
+fn cells(template: &Template, description: &str) -> [String; 4] {
     let scope = match &template.scope {
         Scope::Cluster => "cluster".to_owned(),
         Scope::Namespace(name) => format!("namespace {name}"),
     };
-    [template.name.clone(), scope, template.origin.0.to_string(), template.description.clone()]
+    [template.name.clone(), scope, template.origin.0.to_string(), description.to_owned()]
 }

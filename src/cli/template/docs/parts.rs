@@ -202,11 +202,16 @@ fn name(value: &Json) -> String {
     code(&member(value, "name"))
 }
 
-fn variable(value: &Json) -> String {
-    match value.get("value") {
-        Some(text) => code(&format!("{}={}", member(value, "name"), plain(text))),
-        None => name(value),
+/// What a name stands for, unless it depends on the pod.
+fn assignment(name: &str, sign: &str, value: Option<&Json>) -> String {
+    match value.map(plain).filter(|value| !value.contains("{{")) {
+        Some(value) => code(&format!("{name}{sign}{value}")),
+        None => code(name),
     }
+}
+
+fn variable(value: &Json) -> String {
+    assignment(&member(value, "name"), "=", value.get("value"))
 }
 
 fn source(value: &Json) -> String {
@@ -229,7 +234,7 @@ fn mount(value: &Json) -> String {
 
 fn pair(value: &Json) -> String {
     let pair = value.as_object().and_then(|map| map.iter().next());
-    code(&pair.map_or_else(|| plain(value), |(key, value)| format!("{key}: {}", plain(value))))
+    pair.map_or_else(|| code(&plain(value)), |(key, value)| assignment(key, ": ", Some(value)))
 }
 
 fn host(value: &Json) -> String {
