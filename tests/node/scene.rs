@@ -77,15 +77,17 @@ impl Scene {
         kubectl(&self.here(args), input).unwrap_or_else(|why| panic!("{why}"))
     }
 
-    /// Asks what the API server would make of an object.
+    /// Asks what the API server would make of objects.
     ///
     /// # Errors
     ///
-    /// It refuses the object, for this reason.
-    pub fn dry_run(&self, object: &Value) -> Result<Value, String> {
+    /// It refuses some, for these reasons.
+    pub fn dry_run(&self, objects: &[Value]) -> Result<Vec<Value>, String> {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         let create = self.here(&["create", "--dry-run=server", "-o", "json", "-f", "-"]);
-        let answer = kubectl(&create, &object.to_string())?;
-        Ok(serde_json::from_str(&answer).expect("JSON"))
+        let answers = kubectl(&create, &list.to_string())?;
+        let answers: Result<_, _> = serde_json::Deserializer::from_str(&answers).into_iter().collect();
+        Ok(answers.expect("JSON"))
     }
 
     /// Applies manifests (YAML text, or a [`Value`]) and gives the warnings that came back.

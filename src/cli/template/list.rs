@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::options::{LoadArgs, SourceArgs};
 use crate::cli::{load, print, table};
 use crate::snapshot::Policy;
-use crate::template::{Scope, Template};
+use crate::template::{PodSecurity, Scope, Template};
 
 /// Options of `podgraft template list`.
 #[derive(Debug, clap::Args)]
@@ -43,8 +43,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             table::render(["NAME", "SCOPE", "SOURCE", "DESCRIPTION"], &rows)
         }
         Format::Json => {
-            let object = |[name, scope, source, description]: [String; 4]| json!({"name": name, "scope": scope, "source": source, "description": description});
-            let list: Vec<_> = templates.map(|template| object(cells(template, &template.description))).collect();
+            let object = |template: &Template| {
+                let [name, scope, source, description] = cells(template, &template.description);
+                let pod_security = template.pod_security.map(PodSecurity::name);
+                json!({
+                    "name": name,
+                    "scope": scope,
+                    "source": source,
+                    "description": description,
+                    "podSecurity": pod_security,
+                })
+            };
+            let list: Vec<_> = templates.map(|template| object(template)).collect();
             serde_json::to_string_pretty(&list)? + "\n"
         }
         Format::Name => templates.map(|template| template.name.clone() + "\n").collect(),

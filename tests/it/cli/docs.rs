@@ -59,8 +59,10 @@ spec:
     - name: web
       image: nginx:1.27
       ports: [{containerPort: 8080}]
+      securityContext: {runAsUser: 101}
       volumeMounts:
         - {name: data, mountPath: /data}
+        - {name: data, mountPath: /var/lib/data}
         - {name: backups, mountPath: /backups}
         - {name: config, mountPath: /etc/prometheus}
   volumes:
