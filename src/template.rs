@@ -21,6 +21,7 @@ pub(crate) mod names;
 pub mod node;
 pub mod parameter;
 pub(crate) mod paths;
+mod pod_security;
 mod shell;
 mod stand_in;
 mod trial;
@@ -37,6 +38,7 @@ use parameter::Parameter;
 
 pub use builtin::builtin;
 pub use diagnostic::{Diagnostic, LoadError, render_warnings};
+pub use pod_security::PodSecurity;
 
 /// Which pods find a template.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,6 +241,8 @@ pub struct Template {
     pub scope: Scope,
     /// Where it was written.
     pub origin: Origin,
+    /// It is part of the program.
+    pub built_in: bool,
     /// The line on which its document starts.
     pub line: Line,
     /// 16 hexadecimal digits over the template's document: changes when the text does.
@@ -263,6 +267,8 @@ pub struct Template {
     pub os: String,
     /// `hostNetwork: allow`: the ports of its containers may lie in the node's network.
     pub host_network: bool,
+    /// `podSecurity`: the standard that what it injects meets, if it claims one.
+    pub pod_security: Option<PodSecurity>,
     /// `sharedVolumes`.
     pub shared_volumes: Vec<Entry<SharedVolume>>,
     /// `sidecars`.

@@ -118,7 +118,7 @@ impl<'j> Source<'j> {
 }
 
 /// The entries without those whose key comes again.
-fn last_of_each<'j, K: Eq + Hash>(entries: Vec<(K, Cow<'j, str>)>) -> Vec<Cow<'j, str>> {
+fn last_of_each<K: Eq + Hash>(entries: Vec<(K, Cow<'_, str>)>) -> Vec<Cow<'_, str>> {
     let mut seen = HashSet::with_capacity(entries.len());
     let mut kept: Vec<_> =
         entries.into_iter().rev().filter_map(|(key, json)| seen.insert(key).then_some(json)).collect();

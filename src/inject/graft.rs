@@ -1,6 +1,7 @@
 //! One graft: a template rendered for a pod, each part checked against the pod and against what is planned already.
 
 mod container;
+mod image;
 mod names;
 mod pod_fields;
 mod target;

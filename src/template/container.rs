@@ -43,6 +43,7 @@ pub(super) struct Parts<'t> {
     pub(super) shared_volumes: Vec<Rendered<'t>>,
     pub(super) volumes: Vec<Rendered<'t>>,
     pub(super) target: Option<Rendered<'t>>,
+    pub(super) pod: Option<Rendered<'t>>,
 }
 
 impl<'t> Compiler<'_, '_, 't> {
@@ -222,6 +223,7 @@ impl<'t> Compiler<'_, '_, 't> {
             decode::strictly::<Vec<v1::HostAlias>>(aliases, &[], self.options, self.problems);
         }
         check::pod(&rendered, self.problems);
+        self.parts.pod = Some(rendered);
         let mut part = |name| nodes.part(name, &fields, self.untyped);
         Some(PodAdditions {
             labels: part("labels"),

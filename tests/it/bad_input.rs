@@ -193,17 +193,17 @@ fn annotations_that_are_wrong() {
         (
             "inject/log-shipper",
             "\"/var/log\"",
-            "403 Forbidden: annotation inject/log-shipper: \"\\\"/var/log\\\"\" does not match its pattern; allowed: The directory in which the container writes its *.log files (text matching ^/)",
+            "403 Forbidden: annotation inject/log-shipper: item 1, \"\\\"/var/log\\\"\", does not match its pattern; allowed: The directories in which the container writes its *.log files, at most four (a list of at most 64 items, each text matching ^/[^,:*?\\[\\]${}\\s]+$)",
         ),
         (
             "inject/log-shipper",
             "/a\nrestartPolicy: Never",
-            "403 Forbidden: log-shipper: sharedVolumes (built-in/log-shipper.yaml:24): mount path \"/a\\nrestartPolicy: Never\" has a : in it; write an absolute path without .. and : that is none of / /proc /sys /dev",
+            "403 Forbidden: annotation inject/log-shipper: item 2, \"restartPolicy: Never\", does not match its pattern; allowed: The directories in which the container writes its *.log files, at most four (a list of at most 64 items, each text matching ^/[^,:*?\\[\\]${}\\s]+$)",
         ),
         (
             "inject/log-shipper",
             "{{ object.spec }}",
-            "403 Forbidden: annotation inject/log-shipper: \"{{ object.spec }}\" does not match its pattern; allowed: The directory in which the container writes its *.log files (text matching ^/)",
+            "403 Forbidden: annotation inject/log-shipper: item 1, \"{{ object.spec }}\", does not match its pattern; allowed: The directories in which the container writes its *.log files, at most four (a list of at most 64 items, each text matching ^/[^,:*?\\[\\]${}\\s]+$)",
         ),
         (
             "inject/wait-for-db",

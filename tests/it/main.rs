@@ -9,6 +9,7 @@ mod cli;
 mod golden;
 mod http;
 mod image;
+mod image_mirror;
 mod layers;
 mod manifest;
 mod process;

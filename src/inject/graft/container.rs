@@ -53,8 +53,10 @@ impl<'a> Grafting<'_, 'a> {
             self.rendered(field, line, format!("{} is no image; write a name without blanks", quote(&image)));
             return Ok(());
         }
+        // A container that is there may have come when there was no mirror.
+        let mirrored = self.mirrored(&image, &template.image);
         let command = render(template.command.as_ref(), bindings, item, "command")?;
-        if self.is_there(&name, &image, command.as_deref()) {
+        if self.is_there(&name, [&image, &mirrored], command.as_deref()) {
             self.record.containers.push(name);
             return Ok(());
         }
@@ -65,7 +67,7 @@ impl<'a> Grafting<'_, 'a> {
 
         let mut json = MapWriter::with_capacity(4096);
         json.text("name", &name);
-        json.text("image", &image);
+        json.text("image", &mirrored);
         if let Some(command) = command {
             json.json("command", &command);
         }
@@ -95,7 +97,7 @@ impl<'a> Grafting<'_, 'a> {
 
     /// Whether a container of the pod is the one that would be added: a status claims it, or it is a copy of ours whose
     /// annotations were lost, as `kubectl debug --copy-to` makes them.
-    fn is_there(&self, name: &str, image: &str, command: Option<&str>) -> bool {
+    fn is_there(&self, name: &str, images: [&str; 2], command: Option<&str>) -> bool {
         let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == *name) else { return false };
         let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == *name));
         let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
@@ -104,7 +106,7 @@ impl<'a> Grafting<'_, 'a> {
             (Some(ours), Some(theirs)) => same(ours, theirs),
             (ours, theirs) => empty(ours) && empty(theirs),
         };
-        claimed || (there.image == *image && same_command)
+        claimed || (images.contains(&&*there.image) && same_command)
     }
 
     fn name_is_taken(&self, name: &str) -> Option<super::Clash> {
