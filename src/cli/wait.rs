@@ -27,12 +27,9 @@ const LONGEST_MESSAGE: usize = 4096;
 
 /// Options of `podgraft wait`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub struct Args {
-    /// What must be ready, all of it: tcp://HOST:PORT or HOST:PORT accepts connections; postgres://, mysql:// (or
-    /// mariadb://), redis:// (or rediss://) HOST[:PORT] accepts sessions; http:// or https:// HOST[:PORT][/PATH] answers
-    /// with a wanted status; dns://NAME has an address. A database's URL may be the application's: no user, password,
-    /// database or option of it is used or printed.
+    /// What must be ready, all of it: a URL or HOST:PORT, see below.
     #[arg(value_name = "TARGET", required = true)]
     targets: Vec<String>,
     /// How long to wait in all.
@@ -64,17 +61,27 @@ pub struct Args {
     termination_message_path: PathBuf,
 }
 
-const EXAMPLES: &str = "\
+const HELP: &str = "\
+Targets:
+  tcp://HOST:PORT, HOST:PORT   accepts connections
+  postgres://HOST[:PORT]       PostgreSQL accepts sessions; also postgresql://
+  mysql://HOST[:PORT]          MySQL or MariaDB accepts sessions; also mariadb://
+  redis://HOST[:PORT]          Redis answers and has loaded its data; rediss:// over TLS
+  http://HOST[:PORT][/PATH]    a GET is answered with a wanted status; https:// over TLS
+  dns://NAME                   the name has an address
+A database's URL may be the application's own: user, password, database and options are neither
+used nor printed. A database that asks for a password accepts sessions.
+
 Examples:
   Wait for a database and a cache, before the application starts:
     podgraft wait postgres://orders-db redis://cache:6379
-  The same with the application's own variable, whose password is never printed:
+  The same by the application's own variable:
     podgraft wait \"$DATABASE_URL\"
   Wait two minutes for a service that wants a login, and for a name:
     podgraft wait --timeout 2m --http-status 200,401 https://auth/healthz dns://broker.shop
 
-Every change is told in a line on standard output. Exit codes: 0 all targets are ready; 1 the time is up; 2 wrong usage;
-143 and 130 ended by SIGTERM and SIGINT.";
+Every change is a line on standard output. Exit codes: 0 all targets are ready; 1 the time is up;
+2 wrong usage; 143 and 130 ended by SIGTERM and SIGINT.";
 
 /// How waiting ended.
 enum End {

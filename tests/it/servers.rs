@@ -13,10 +13,11 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::{env, iter, thread};
 
 use tempfile::TempDir;
 
@@ -40,9 +41,14 @@ pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on: none of those that the system gives away by itself (from 32768 on), which it might
+/// give to somebody else before its server starts.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    // Other runs of these tests begin elsewhere.
+    let first = process::id() as u16;
+    let mut ports = iter::repeat_with(|| 10_000 + first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// A program of a Debian package; `None`, loudly, if it is not installed.

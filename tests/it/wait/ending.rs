@@ -79,6 +79,7 @@ fn a_signal_ends_it_at_once_and_it_says_what_it_was_waiting_for() {
             "dns://localhost",
         ]);
         waiting.until_it_says("connection refused");
+        waiting.until_it_says("dns://localhost: ready");
         waiting.signal(signal);
         let (ended, output) = waiting.end();
         assert_eq!(ended, Some(code), "{output}");

@@ -154,15 +154,6 @@ fn redis_in_protected_mode_tells_why() {
         .until_it_says("not yet: DENIED Redis is running in protected mode because protected mode is enabled and no");
 }
 
-/// A service that has two addresses, of which one swallows what is sent to it, is ready by the other.
-#[test]
-fn every_address_of_a_name_is_asked() {
-    // localhost is 127.0.0.1 and, on most machines, ::1: whichever comes first, nobody listens on the other.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    Waiting::start(&[&format!("localhost:{port}")]).ready();
-}
-
 /// Asks a peer that sends these bytes in pieces as large as this, and hangs up.
 fn asked(target: &Target, bytes: &[u8], piece: usize) -> Result<(), NotYet> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
