@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::builder::BoolishValueParser;
 
 use crate::shutdown::{Signals, Stop};
-use crate::wait::{Options, State, StatusSet, Target, Trust, Wait};
+use crate::wait::{Options, State, StatusSet, TargetError, Trust, Wait};
 
 use super::{options, report};
 
@@ -69,8 +69,9 @@ Targets:
   redis://HOST[:PORT]          Redis answers and has loaded its data; rediss:// over TLS
   http://HOST[:PORT][/PATH]    a GET is answered with a wanted status; https:// over TLS
   dns://NAME                   the name has an address
-A database's URL may be the application's own: user, password, database and options are neither
-used nor printed. A database that asks for a password accepts sessions.
+A name with several addresses is ready when one of them is. A database that asks for a password
+accepts sessions. Its URL may be the application's own: user, password, database and options are
+neither used nor printed.
 
 Examples:
   Wait for a database and a cache, before the application starts:
@@ -140,12 +141,9 @@ async fn wait(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Reads targets and certificates. All that is wrong at once.
 fn prepare(args: &Args) -> Result<Wait, Vec<String>> {
-    let (targets, problems): (Vec<_>, Vec<_>) =
-        args.targets.iter().map(|text| text.parse::<Target>()).partition(Result::is_ok);
-    let problems: Vec<_> = problems.into_iter().filter_map(|it| it.err().map(|error| error.to_string())).collect();
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let mut problems = Vec::new();
+    let mut target = |text: &String| text.parse().map_err(|error: TargetError| problems.push(error.to_string())).ok();
+    let targets = args.targets.iter().filter_map(&mut target).collect();
     let options = Options {
         timeout: args.timeout,
         interval: args.interval,
@@ -153,7 +151,14 @@ fn prepare(args: &Args) -> Result<Wait, Vec<String>> {
         status: args.http_status.clone(),
         trust: args.trust(),
     };
-    Wait::new(targets.into_iter().flatten().collect(), options).map_err(|error| vec![error.to_string()])
+    match Wait::new(targets, options) {
+        Ok(wait) if problems.is_empty() => Ok(wait),
+        Ok(_) => Err(problems),
+        Err(error) => {
+            problems.push(error.to_string());
+            Err(problems)
+        }
+    }
 }
 
 impl Args {

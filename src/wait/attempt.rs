@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::not_yet::words;
@@ -84,51 +84,38 @@ impl Probe {
         // will.
         let mut lookup = JoinSet::new();
         lookup.spawn_blocking(move || (name, port).to_socket_addrs().map(Vec::from_iter));
-        let found = match lookup.join_next().await {
-            Some(Ok(found)) => found,
-            Some(Err(error)) => Err(io::Error::other(error)),
-            None => Ok(Vec::new()),
-        };
-        match found {
-            Ok(addresses) if addresses.is_empty() => Err(NotYet::Unknown("it has no address".to_owned())),
-            Ok(addresses) => Ok(addresses),
-            Err(error) => Err(NotYet::Unknown(words(&error))),
+        match lookup.join_next().await {
+            Some(Ok(Ok(addresses))) if !addresses.is_empty() => Ok(addresses),
+            Some(Ok(Err(error))) => Err(NotYet::Unknown(words(&error))),
+            _ => Err(NotYet::Unknown("it has no address".to_owned())),
         }
     }
 
     /// Connects to an address and asks.
     async fn ask_at(&self, address: SocketAddr, end: Instant) -> Result<(), NotYet> {
-        let mut tcp = timeout_at(end, TcpStream::connect(address)).await.map_err(|_| NotYet::ConnectTimeout)??;
-        let answer = async {
-            match &self.tls {
-                None => self.ask_over(&mut tcp).await,
-                Some((config, name)) => {
-                    let connector = TlsConnector::from(Arc::clone(config));
-                    let mut stream = Box::new(connector.connect(name.clone(), tcp).await?);
-                    self.ask_over(&mut stream).await
-                }
-            }
-        };
-        timeout_at(end, answer).await.map_err(|_| NotYet::Silent)?
+        let tcp = timeout_at(end, TcpStream::connect(address)).await.map_err(|_| NotYet::ConnectTimeout)??;
+        let Some((config, name)) = &self.tls else { return self.ask_over(tcp, end).await };
+        let handshake = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp);
+        let stream = timeout_at(end, handshake).await.map_err(|_| NotYet::Silent)??;
+        self.ask_over(Box::new(stream), end).await
     }
 
-    async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S) -> Result<(), NotYet> {
-        ask(&self.target, &self.status, stream).await?;
+    async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, end: Instant) -> Result<(), NotYet> {
+        timeout_at(end, ask(&self.target, &self.status, &mut stream)).await.map_err(|_| NotYet::Silent)??;
         if matches!(self.target.protocol(), Protocol::Postgres | Protocol::Mysql | Protocol::Redis) {
-            hang_up(stream).await;
+            // It is ready, whatever becomes of this.
+            let _ = timeout_at(end.min(Instant::now() + GOODBYE), hang_up(stream)).await;
         }
         Ok(())
     }
 }
 
 /// Says goodbye and hears the server out: to close a connection with something unread resets it, and servers log or count
-/// that. It is ready, whatever becomes of this.
-async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
-    let goodbye = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(LAST_WORDS), &mut tokio::io::sink()).await
-    };
-    let _ = timeout(GOODBYE, goodbye).await;
+/// that.
+async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LAST_WORDS), &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 #[cfg(test)]

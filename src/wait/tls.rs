@@ -19,7 +19,7 @@ use crate::tls::provider;
 pub enum Trust {
     /// Those signed by an authority of this PEM file.
     File(PathBuf),
-    /// All. A probe sends nothing that is worth to be kept from somebody else.
+    /// All: what is asked needs to be kept from nobody, and nothing is done with what is answered.
     Anyone,
 }
 
