@@ -15,7 +15,7 @@ use crate::template::{Action, FailurePolicy, Scope, Targets, Template, Validatio
 pub(super) fn write(templates: &[&Arc<Template>], prefix: &str) -> String {
     let rows = templates.iter().map(|template| {
         let heading = heading(template);
-        [format!("[{heading}](#{})", anchor(&heading)), prose(&template.description)]
+        [format!("[{heading}](#{})", anchor(&heading)), prose(template.summary())]
     });
     let index = table(["Template", "What it does"], rows);
     let sections: String = templates.iter().map(|template| section(template, prefix)).collect();
