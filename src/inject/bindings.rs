@@ -1,6 +1,6 @@
 //! What a graft's expressions see. The pod is read as a tree only if an expression names it, and once a request.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde_json::{Value as Json, json};
 
@@ -50,6 +50,8 @@ pub struct Bindings<'b, 'a> {
     asked: &'b Asked<'a>,
     targets: &'b [Target<'a>],
     instance: Json,
+    /// A sensitive parameter has been looked at.
+    secret: Cell<bool>,
     containers: OnceCell<Result<Json, String>>,
 }
 
@@ -58,7 +60,18 @@ impl<'b, 'a> Bindings<'b, 'a> {
     #[must_use]
     pub fn new(shared: &'b Shared<'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
         let instance = asked.name.instance.unwrap_or_default().into();
-        Self { shared, asked, targets, instance, containers: OnceCell::new() }
+        Self { shared, asked, targets, instance, secret: Cell::new(false), containers: OnceCell::new() }
+    }
+
+    /// Whether an expression has looked at a sensitive parameter since [`forget`](Self::forget): what it made may hold it.
+    #[must_use]
+    pub const fn may_show_secret(&self) -> bool {
+        self.secret.get()
+    }
+
+    /// Another part of the template is looked at.
+    pub fn forget(&self) {
+        self.secret.set(false);
     }
 
     /// The target containers as the pod has them.
@@ -73,6 +86,9 @@ impl<'b, 'a> Bindings<'b, 'a> {
 
 impl Variables for Bindings<'_, '_> {
     fn parameter(&self, index: usize) -> &Value {
+        if self.asked.template.parameters[index].sensitive {
+            self.secret.set(true);
+        }
         &self.asked.parameters[index].value
     }
 

@@ -173,13 +173,19 @@ impl<'a> Grafting<'_, 'a> {
     fn evaluation(&mut self, field: &str, line: Line, error: &EvaluationError) {
         let error = error.clone().within(field);
         let place = self.place(&error.place, error.line.unwrap_or(line));
-        let message = error.message;
+        let message = if error.quotes { self.shown(error.message) } else { error.message };
         self.refuse(Reason::Evaluation { graft: self.name(), place, message });
     }
 
     fn rendered(&mut self, field: &str, line: Line, problem: String) {
-        let place = self.place(field, line);
+        let (place, problem) = (self.place(field, line), self.shown(problem));
         self.refuse(Reason::Rendered { graft: self.name(), place, problem });
+    }
+
+    /// A message that quotes a value, unless that may show a sensitive parameter.
+    fn shown(&self, message: String) -> String {
+        const HIDDEN: &str = "what a sensitive parameter makes of it is not allowed here (not shown)";
+        if self.bindings.may_show_secret() { HIDDEN.to_owned() } else { message }
     }
 
     fn all_rendered(&mut self, field: &str, line: Line, problems: Vec<String>) {
@@ -230,6 +236,7 @@ impl<'a> Grafting<'_, 'a> {
     ) {
         let bindings = self.bindings;
         for entry in entries {
+            bindings.forget();
             if let Err(error) = entry.each(bindings, None, |value, item| visit(self, value, item, entry.line)) {
                 self.evaluation(field, entry.line, &error);
             }
@@ -255,7 +262,7 @@ fn text(
     let Some(json) = render(Some(node), bindings, item, field)? else { return Ok(None) };
     match serde_json::from_str::<Text<'_>>(&json) {
         Ok(text) => Ok(Some(text.to_string())),
-        Err(error) => Err(EvaluationError::new(error.to_string()).within(field)),
+        Err(error) => Err(EvaluationError::unreadable(&error).within(field)),
     }
 }
 
@@ -278,5 +285,5 @@ fn items<'j>(json: Option<&'j Cow<'_, str>>, field: &str) -> Result<Vec<&'j RawV
 
 /// Rendered JSON as what it has to be.
 fn read<'j, T: serde::Deserialize<'j>>(json: &'j str, field: &str) -> Result<T, EvaluationError> {
-    serde_json::from_str(json).map_err(|error| EvaluationError::new(error.to_string()).within(field))
+    serde_json::from_str(json).map_err(|error| EvaluationError::unreadable(&error).within(field))
 }

@@ -250,7 +250,7 @@ impl<'a> Grafting<'_, 'a> {
         if declare == Declare::Guaranteed {
             let of_template = written.as_deref().unwrap_or("{}");
             let (equal, stays) = hardening::guaranteed(of_template)
-                .map_err(|error| EvaluationError::new(error.to_string()).within("resources"))?;
+                .map_err(|error| EvaluationError::unreadable(&error).within("resources"))?;
             if !stays {
                 self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
             }
@@ -270,7 +270,7 @@ impl<'a> Grafting<'_, 'a> {
         let context = render(template.security_context.as_ref(), self.bindings, item, "securityContext")?;
         let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
         let context = hardening::with_user(context.as_deref().unwrap_or("{}"), user)
-            .map_err(|error| EvaluationError::new(error.to_string()).within("securityContext"))?;
+            .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
         json.json("securityContext", &context);
         Ok(())
     }

@@ -24,12 +24,14 @@ impl<'a> Grafting<'_, 'a> {
         ];
         for (place, field, part) in maps {
             let Some(part) = part else { continue };
+            self.bindings.forget();
             if let Err(error) = self.map(place, field, part) {
                 self.evaluation("pod", part.line, &error);
             }
         }
         for (place, field, part, key) in lists {
             let Some(part) = part else { continue };
+            self.bindings.forget();
             if let Err(error) = self.list(place, field, part, key) {
                 self.evaluation("pod", part.line, &error);
             }

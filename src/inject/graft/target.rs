@@ -43,6 +43,7 @@ impl<'a> Grafting<'_, 'a> {
         add: fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>,
     ) {
         let Some(Part { node, line, verify }) = part else { return };
+        self.bindings.forget();
         let added = render(Some(node), self.bindings, None, field).and_then(|json| {
             for item in items(json.as_ref(), field)? {
                 // One too many is enough to be refused.
