@@ -7,11 +7,11 @@ use crate::scene::{IDLE, Scene, pod};
 use crate::sidecar::{nginx, service};
 
 /// A server of pages for those who know the password.
-const SITE: &str = r#"
+const SITE: &str = r"
     mkdir -p /tmp/www/docs && cd /tmp/www
     echo hello >docs/index.html
     printf '/docs:reader:hunter2\n' >/tmp/httpd.conf
-    exec httpd -f -p 8080 -c /tmp/httpd.conf"#;
+    exec httpd -f -p 8080 -c /tmp/httpd.conf";
 
 /// `sha256sum` of the page.
 const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
