@@ -8,6 +8,7 @@ pub mod options;
 pub mod serve;
 mod table;
 pub mod template;
+pub mod wait;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -36,6 +37,8 @@ enum Command {
     Template(template::Args),
     /// Make a development certificate.
     Certs(certs::Args),
+    /// Wait until databases and services are ready.
+    Wait(wait::Args),
     /// Print a shell's completion script.
     Completions(completions::Args),
 }
@@ -48,6 +51,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Inject(args) => inject::run(&args),
         Command::Template(args) => template::run(&args),
         Command::Certs(args) => certs::run(&args),
+        Command::Wait(args) => wait::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     match done {

@@ -13,6 +13,7 @@
 //! - [`library`]: template directories and namespace files into snapshots, watched;
 //! - [`tls`]: certificates into a rustls configuration, watched;
 //! - [`server`]: HTTPS webhook and admin port;
+//! - [`wait`]: what the injected init containers run until a database or service is ready;
 //! - [`cli`]: the command line, one file a subcommand.
 
 pub mod admission;
@@ -28,4 +29,5 @@ pub mod snapshot;
 pub mod telemetry;
 pub mod template;
 pub mod tls;
+pub mod wait;
 pub mod watch;

@@ -1,12 +1,13 @@
 //! Options that several subcommands share, and the checked values they become.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::library::{self, Library};
 use crate::snapshot::{ImageMirror, OnUnknown, Policy};
-use crate::template::LoadOptions;
+use crate::template::{LoadOptions, parameter};
 
 /// Where templates and namespaces come from.
 #[derive(Debug, Clone, clap::Args)]
@@ -117,6 +118,13 @@ fn prefix(text: &str) -> Result<String, String> {
     }
 }
 
+/// A duration as Kubernetes writes it, and as templates' parameters are: `500ms`, `1m30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let nanoseconds = parameter::duration(text).and_then(|nanoseconds| u64::try_from(nanoseconds).ok());
+    let wanted = || "write a duration with its unit, such as 500ms, 10s or 1m30s".to_owned();
+    nanoseconds.map(Duration::from_nanos).ok_or_else(wanted)
+}
+
 impl SourceArgs {
     /// The library that these options name.
     #[must_use]
@@ -158,7 +166,19 @@ impl LoadArgs {
 
 #[cfg(test)]
 mod tests {
-    use super::{prefix, user};
+    use std::time::Duration;
+
+    use super::{duration, prefix, user};
+
+    #[test]
+    fn durations_are_written_as_in_templates() {
+        for (text, millis) in [("0", 0), ("500ms", 500), ("1m30s", 90_000), ("1.5s", 1500), (".5h", 1_800_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "-1s", "1 s", "1d", "9999999h"] {
+            duration(text).expect_err(text);
+        }
+    }
 
     #[test]
     fn prefixes_are_dns_subdomains() {

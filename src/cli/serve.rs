@@ -20,7 +20,7 @@ use crate::shutdown::Signals;
 use crate::telemetry::{self, LogFormat, LogLevel};
 use crate::tls::{self, Keeper};
 
-use super::options::{PolicyArgs, SourceArgs};
+use super::options::{PolicyArgs, SourceArgs, duration};
 use super::report;
 
 /// Options of `podgraft serve`.
@@ -69,11 +69,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a whole number from 1".to_owned())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    parsed.ok_or_else(|| "write a duration with its unit, such as 500ms, 10s or 1m30s".to_owned())
 }
 
 /// What is checked before a port is bound.

@@ -68,6 +68,7 @@ struct Grafting<'g, 'a> {
     context: &'g Context<'g, 'a>,
     index: GraftIndex,
     asked: &'g Asked<'a>,
+    bindings: &'g Bindings<'g, 'a>,
     targets: &'g [Target<'a>],
     recorded: Option<&'g Recorded<'a>>,
     draft: &'g mut Draft<'a>,
@@ -93,11 +94,12 @@ pub fn plan<'a>(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Record>, Vec<Clash>> {
     let template = asked.template;
-    let bindings = Bindings::new(context.shared, &asked.parameters, targets, asked.name.instance);
+    let bindings = Bindings::new(context.shared, asked, targets);
     let mut grafting = Grafting {
         context,
         index,
         asked,
+        bindings: &bindings,
         targets,
         recorded: context.status.graft(asked.name),
         draft,
@@ -117,17 +119,17 @@ pub fn plan<'a>(
             }
         }
     }
-    grafting.validations(&bindings);
+    grafting.validations();
     if !grafting.clashes.is_empty() {
         // What else is wrong would follow from it.
         return Err(grafting.clashes);
     }
     let planned = grafting.draft.len();
     grafting.operating_system();
-    grafting.volumes(&bindings);
-    grafting.target_additions(&bindings);
-    grafting.containers(&bindings);
-    grafting.pod_additions(&bindings);
+    grafting.volumes();
+    grafting.target_additions();
+    grafting.containers();
+    grafting.pod_additions();
     let found = grafting.draft.len();
     if found == planned {
         // All of it is there: who made the pod has been warned.
@@ -171,13 +173,19 @@ impl<'a> Grafting<'_, 'a> {
     fn evaluation(&mut self, field: &str, line: Line, error: &EvaluationError) {
         let error = error.clone().within(field);
         let place = self.place(&error.place, error.line.unwrap_or(line));
-        let message = error.message;
+        let message = if error.quotes { self.shown(error.message) } else { error.message };
         self.refuse(Reason::Evaluation { graft: self.name(), place, message });
     }
 
     fn rendered(&mut self, field: &str, line: Line, problem: String) {
-        let place = self.place(field, line);
+        let (place, problem) = (self.place(field, line), self.shown(problem));
         self.refuse(Reason::Rendered { graft: self.name(), place, problem });
+    }
+
+    /// A message that quotes a value, unless that may show a sensitive parameter.
+    fn shown(&self, message: String) -> String {
+        const HIDDEN: &str = "what a sensitive parameter makes of it is not allowed here (not shown)";
+        if self.bindings.may_show_secret() { HIDDEN.to_owned() } else { message }
     }
 
     fn all_rendered(&mut self, field: &str, line: Line, problems: Vec<String>) {
@@ -187,9 +195,9 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     /// What the template asks of the pod and the parameters: all that does not hold.
-    fn validations(&mut self, bindings: &Bindings<'_, 'a>) {
-        let template = self.template();
-        self.each(bindings, "validations", &template.validations, |this, validation, item, _| {
+    fn validations(&mut self) {
+        let (template, bindings) = (self.template(), self.bindings);
+        self.each("validations", &template.validations, |this, validation, item, _| {
             if validation.holds(bindings, item)? {
                 return Ok(());
             }
@@ -222,12 +230,13 @@ impl<'a> Grafting<'_, 'a> {
     /// Calls `visit` for each rendering of a list's entries; what has no value is noted with its line.
     fn each<T>(
         &mut self,
-        bindings: &Bindings<'_, 'a>,
         field: &str,
         entries: &'a [Entry<T>],
         mut visit: impl FnMut(&mut Self, &'a T, Option<&Item>, Line) -> Result<(), EvaluationError>,
     ) {
+        let bindings = self.bindings;
         for entry in entries {
+            bindings.forget();
             if let Err(error) = entry.each(bindings, None, |value, item| visit(self, value, item, entry.line)) {
                 self.evaluation(field, entry.line, &error);
             }
@@ -253,7 +262,7 @@ fn text(
     let Some(json) = render(Some(node), bindings, item, field)? else { return Ok(None) };
     match serde_json::from_str::<Text<'_>>(&json) {
         Ok(text) => Ok(Some(text.to_string())),
-        Err(error) => Err(EvaluationError::new(error.to_string()).within(field)),
+        Err(error) => Err(EvaluationError::unreadable(&error).within(field)),
     }
 }
 
@@ -276,5 +285,5 @@ fn items<'j>(json: Option<&'j Cow<'_, str>>, field: &str) -> Result<Vec<&'j RawV
 
 /// Rendered JSON as what it has to be.
 fn read<'j, T: serde::Deserialize<'j>>(json: &'j str, field: &str) -> Result<T, EvaluationError> {
-    serde_json::from_str(json).map_err(|error| EvaluationError::new(error.to_string()).within(field))
+    serde_json::from_str(json).map_err(|error| EvaluationError::unreadable(&error).within(field))
 }

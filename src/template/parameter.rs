@@ -17,6 +17,7 @@ pub use declare::{Declaration, DeclarationError};
 pub use pattern::Pattern;
 pub use value::Value;
 
+pub(crate) use notation::duration;
 pub(in crate::template) use notation::{quantity, seconds, units};
 pub(in crate::template) use value::quoted;
 

@@ -27,7 +27,7 @@ const IO: [&str; 18] = [
 ];
 
 /// Each layer, and the layers of this crate that it may use; every other one is forbidden.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("nearest", &[]),
     ("template", &["nearest", "template"]),
     ("snapshot", &["snapshot", "template"]),
@@ -40,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("library", &["library", "snapshot", "template"]),
     ("tls", &["tls", "watch"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template"]),
+    ("wait", &["nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls"]),
 ];
 

@@ -25,5 +25,6 @@ mod every_template;
 mod lifecycle;
 mod messages;
 mod security;
+mod sidecar;
 mod waiting;
 mod workloads;

@@ -25,7 +25,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// Columns: name, scope, source, first sentence of the description.
+    /// Columns: name, scope, source, description.
     Table,
     /// A list of objects with these fields.
     Json,
@@ -39,18 +39,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let templates = loaded.snapshot.templates.iter();
     let text = match args.output {
         Format::Table => {
-            let rows: Vec<_> = templates.map(|template| cells(template, template.summary())).collect();
+            let row = |template: &Template| {
+                let [name, scope, source] = cells(template);
+                [name, scope, source, template.summary().to_owned()]
+            };
+            let rows: Vec<_> = templates.map(|template| row(template)).collect();
             table::render(["NAME", "SCOPE", "SOURCE", "DESCRIPTION"], &rows)
         }
         Format::Json => {
             let object = |template: &Template| {
-                let [name, scope, source, description] = cells(template, &template.description);
+                let [name, scope, source] = cells(template);
                 let pod_security = template.pod_security.map(PodSecurity::name);
                 json!({
                     "name": name,
                     "scope": scope,
                     "source": source,
-                    "description": description,
+                    "description": template.description,
                     "podSecurity": pod_security,
                 })
             };
@@ -64,10 +68,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn cells(template: &Template, description: &str) -> [String; 4] {
+fn cells(template: &Template) -> [String; 3] {
     let scope = match &template.scope {
         Scope::Cluster => "cluster".to_owned(),
         Scope::Namespace(name) => format!("namespace {name}"),
     };
-    [template.name.clone(), scope, template.origin.0.to_string(), description.to_owned()]
+    [template.name.clone(), scope, template.origin.0.to_string()]
 }

@@ -37,7 +37,7 @@ const QUANTITY_SUFFIXES: [(&str, i128); 16] = [
 const FRACTION_DIGITS: usize = 15;
 
 /// A duration in nanoseconds: `1h30m`, `1.5s`, `-500ms`, `0`. `None` if it is none, or does not fit 64 bits, as in Go.
-pub(super) fn duration(text: &str) -> Option<i128> {
+pub(crate) fn duration(text: &str) -> Option<i128> {
     let (negative, mut rest) = sign(text);
     if rest == "0" {
         return Some(0);
