@@ -1,14 +1,35 @@
 //! What holds for every built-in template: for those of the future too, as nothing here names one.
 
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, Scene, pod};
+use crate::scene::{IDLE, PATIENCE, Scene, pod};
 use crate::security::TOKEN;
 
 /// The Pod Security Standards; what meets one meets those before it.
 const STANDARDS: [&str; 3] = ["privileged", "baseline", "restricted"];
+
+/// A web server, as http://content.
+const CONTENT: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: content, labels: {app: content}}
+spec:
+  containers:
+    - {name: nginx, image: \"nginx:1.27-alpine\"}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: content}
+spec:
+  selector: {app: content}
+  ports: [{port: 80}]
+";
 
 #[test]
 fn a_namespace_that_enforces_restricted_admits_every_template_that_claims_it() {
@@ -84,6 +105,52 @@ fn no_injected_container_mounts_the_service_accounts_token() {
             assert_eq!(has_it, container["name"] == "app", "{} of {pod:#}", container["name"]);
         }
     }
+}
+
+/// Native sidecars are told to end when the app has ended.
+#[test]
+fn a_sidecar_adds_less_than_two_seconds_to_a_pods_end() {
+    let Some(scene) = Scene::set("end") else { return };
+    let has_sidecars = |template: &&Value| template["spec"]["sidecars"].is_array();
+    let mut pods: Vec<_> = templates().iter().filter(has_sidecars).map(asking).collect();
+    pods.push(pod("without", &json!({}), IDLE));
+    for pod in &mut pods {
+        // The app's own time.
+        pod["spec"]["containers"][0]["command"][2] = IDLE.replace("exit 0", "sleep 2; exit 0").into();
+    }
+    // What examples download is served by a pod of this test.
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string();
+    scene.apply(CONTENT);
+    scene.apply(list.replace("https://example.com/site.tar.gz", "http://content/index.html"));
+    scene.kubectl(&["wait", "pods", "--all", "--for=condition=Ready", "--timeout=2m"]);
+
+    // All at the same time, so that the machine is as busy for one as for the other.
+    let ends: BTreeMap<_, _> = thread::scope(|scope| {
+        let ends = scope.spawn(|| ends(&scene.namespace, pods.len()));
+        scene.kubectl(&["delete", "pods", "--selector=app!=content", "--wait=false"]);
+        ends.join().expect("they end")
+    });
+    let limit = ends["without"] + Duration::from_secs(2);
+    assert!(ends.values().all(|end| *end < limit), "{ends:#?}");
+}
+
+/// How long it takes from now on until each of a namespace's pods is gone.
+fn ends(namespace: &str, pods: usize) -> BTreeMap<String, Duration> {
+    let start = Instant::now();
+    let events = r#"jsonpath={.type} {.object.metadata.name}{"\n"}"#;
+    let timeout = format!("--request-timeout={}s", PATIENCE.as_secs());
+    let mut watch = Command::new("kubectl")
+        .args(["get", "pods", "--watch", "--output-watch-events", "-o", events, "-n", namespace, &timeout])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("kubectl is installed");
+    let lines = BufReader::new(watch.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let gone = lines.filter_map(|line| Some((line.strip_prefix("DELETED ")?.to_owned(), start.elapsed())));
+    let ends: BTreeMap<_, _> = gone.take(pods).collect();
+    let _ = watch.kill();
+    let _ = watch.wait();
+    assert_eq!(ends.len(), pods, "of {pods} pods only these are gone in time: {ends:#?}");
+    ends
 }
 
 /// Pods as they are admitted, named as the template that each asks for; `change` is made to them before.

@@ -1,34 +1,8 @@
-//! A pod's life with grafts, beside one without.
-
-use std::thread;
-use std::time::{Duration, Instant};
+//! A pod's life with grafts.
 
 use serde_json::{Value, json};
 
 use crate::scene::{IDLE, Scene, pod};
-
-#[test]
-fn a_sidecar_adds_less_than_two_seconds_to_a_pods_end() {
-    let Some(scene) = Scene::set("end") else { return };
-    for (name, annotations) in [("without", json!({})), ("with", json!({"inject/log-shipper": "true"}))] {
-        scene.apply(pod(name, &annotations, "trap 'sleep 2; exit 0' TERM; while :; do sleep 1 & wait $!; done"));
-    }
-    for pod in ["pod/without", "pod/with"] {
-        scene.wait(pod, "condition=Ready");
-    }
-    // Both at the same time, so that the machine is as busy for one as for the other.
-    let [without, with] = thread::scope(|scope| {
-        ["without", "with"].map(|pod| scope.spawn(|| end(&scene, pod))).map(|thread| thread.join().expect("it ends"))
-    });
-    assert!(with < without + Duration::from_secs(2), "{with:?} with a sidecar, {without:?} without");
-}
-
-/// How long a pod takes to go.
-fn end(scene: &Scene, pod: &str) -> Duration {
-    let start = Instant::now();
-    scene.kubectl(&["delete", "pod", pod]);
-    start.elapsed()
-}
 
 #[test]
 fn two_grafts_of_one_template_work_side_by_side() {
