@@ -247,7 +247,7 @@ pub struct Template {
     pub line: Line,
     /// 16 hexadecimal digits over the template's document: changes when the text does.
     pub hash: String,
-    /// What it is for, in a sentence.
+    /// What it is for, in a sentence; then, in more lines, what else there is to know.
     pub description: String,
     /// The parameters, in the file's order.
     pub parameters: Vec<Parameter>,
@@ -322,6 +322,14 @@ pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded,
     let here = origin.clone();
     expression::with_deep_stack(|| file::load(here, text, options))
         .unwrap_or_else(|error| Err(file::no_thread(origin, text, &error)))
+}
+
+impl Template {
+    /// The first line of the description, which says in a sentence what it is for.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        self.description.lines().next().unwrap_or_default()
+    }
 }
 
 impl LoadError {

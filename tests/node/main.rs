@@ -22,6 +22,7 @@ mod process;
 
 mod availability;
 mod every_template;
+mod init;
 mod lifecycle;
 mod messages;
 mod security;

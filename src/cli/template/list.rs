@@ -39,21 +39,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let templates = loaded.snapshot.templates.iter();
     let text = match args.output {
         Format::Table => {
-            // The first line of a description is a summary.
-            let summary = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-            let row = |[name, scope, source, description]: [String; 4]| [name, scope, source, summary(&description)];
-            let rows: Vec<_> = templates.map(|template| row(cells(template))).collect();
+            let row = |template: &Template| {
+                let [name, scope, source] = cells(template);
+                [name, scope, source, template.summary().to_owned()]
+            };
+            let rows: Vec<_> = templates.map(|template| row(template)).collect();
             table::render(["NAME", "SCOPE", "SOURCE", "DESCRIPTION"], &rows)
         }
         Format::Json => {
             let object = |template: &Template| {
-                let [name, scope, source, description] = cells(template);
+                let [name, scope, source] = cells(template);
                 let pod_security = template.pod_security.map(PodSecurity::name);
                 json!({
                     "name": name,
                     "scope": scope,
                     "source": source,
-                    "description": description,
+                    "description": template.description,
                     "podSecurity": pod_security,
                 })
             };
@@ -67,10 +68,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn cells(template: &Template) -> [String; 4] {
+fn cells(template: &Template) -> [String; 3] {
     let scope = match &template.scope {
         Scope::Cluster => "cluster".to_owned(),
         Scope::Namespace(name) => format!("namespace {name}"),
     };
-    [template.name.clone(), scope, template.origin.0.to_string(), template.description.clone()]
+    [template.name.clone(), scope, template.origin.0.to_string()]
 }

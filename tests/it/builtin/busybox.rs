@@ -72,11 +72,11 @@ impl Busybox {
         // Nothing is mounted here, so the script gets other paths.
         let mounts = list("volumeMounts");
         let mount = mounts.iter().find(|mount| mount["name"] != "podgraft-no-token").map(|mount| &mount["mountPath"]);
-        let place = |word: String| {
-            let word = word.replace("/dev/termination-log", termination_log.to_str().unwrap());
+        let place = |text: String| {
+            let text = text.replace("/dev/termination-log", termination_log.to_str().unwrap());
             match mount.and_then(Value::as_str) {
-                Some(mount) => word.replace(mount, work.to_str().unwrap()),
-                None => word,
+                Some(mount) => text.replace(mount, work.to_str().unwrap()),
+                None => text,
             }
         };
         let words: Vec<_> = words.iter().map(|word| place(expand(word.as_str().unwrap(), &variables))).collect();

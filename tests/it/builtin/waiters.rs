@@ -1,7 +1,7 @@
 //! `wait-for-db` and `wait-for-service` by busybox, against real listeners.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
@@ -171,7 +171,7 @@ fn answer(listener: TcpListener, answers: &'static [&'static str]) {
     thread::spawn(move || {
         for status in answers {
             let (mut connection, _) = listener.accept().unwrap();
-            connection.read(&mut [0; 4096]).unwrap();
+            BufReader::new(&connection).lines().find(|line| line.as_ref().unwrap().is_empty());
             write!(connection, "HTTP/1.1 {status}\r\nConnection: close\r\n\r\n").unwrap();
         }
     });

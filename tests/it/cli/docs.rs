@@ -38,6 +38,39 @@ fn the_page_tells_of_every_part_of_a_template() {
     up_to_date("tests/fixtures/docs/page.md", &page);
 }
 
+#[test]
+fn every_example_of_the_page_is_grafted() {
+    let page = page(&[]);
+    let examples: Vec<_> = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), page.matches("\n## ").count());
+    for example in examples {
+        let run = super::run(["inject", "-o", "json"], &format!("{example}{POD}"));
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{example}");
+        assert!(run.out.contains("podgraft.dev/status"), "{example}");
+    }
+}
+
+/// The rest of a pod that has what templates look for.
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+spec:
+  containers:
+    - name: web
+      image: nginx:1.27
+      ports: [{containerPort: 8080}]
+      securityContext: {runAsUser: 101}
+      volumeMounts:
+        - {name: data, mountPath: /data}
+        - {name: data, mountPath: /var/lib/data}
+        - {name: backups, mountPath: /backups}
+        - {name: config, mountPath: /etc/prometheus}
+  volumes:
+    - {name: data, emptyDir: {}}
+    - {name: backups, emptyDir: {}}
+    - {name: config, configMap: {name: prometheus}}
+";
+
 /// What `podgraft template docs` prints.
 fn page(arguments: &[&str]) -> String {
     let run = super::run(["template", "docs"].iter().chain(arguments), "");

@@ -13,8 +13,19 @@ pub(super) fn prose(text: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    let markup = |c: char| if r"\`*_[<".contains(c) { format!("\\{c}") } else { c.to_string() };
-    text.chars().map(markup).collect()
+    let mut out = String::new();
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        // An underscore inside a word is one.
+        let inside = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
+        if r"\`*[<".contains(c) || c == '_' && !inside {
+            out.push('\\');
+        }
+        out.push(c);
+        before = c;
+    }
+    out
 }
 
 /// A code span, on one line.
@@ -51,7 +62,7 @@ mod tests {
     #[test]
     fn prose_keeps_its_code_and_nothing_else_is_markup() {
         assert_eq!(prose("its *.log\n  files, `*.log` of <HOST>"), r"its \*.log files, `*.log` of \<HOST>");
-        assert_eq!(prose("a ` alone, a_b"), r"a \` alone, a\_b");
+        assert_eq!(prose("a ` alone, a_b, _c_"), r"a \` alone, a_b, \_c\_");
     }
 
     #[test]

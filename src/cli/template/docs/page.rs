@@ -15,7 +15,7 @@ use crate::template::{Action, FailurePolicy, Scope, Targets, Template, Validatio
 pub(super) fn write(templates: &[&Arc<Template>], prefix: &str) -> String {
     let rows = templates.iter().map(|template| {
         let heading = heading(template);
-        [format!("[{heading}](#{})", anchor(&heading)), prose(&template.description)]
+        [format!("[{heading}](#{})", anchor(&heading)), prose(template.summary())]
     });
     let index = table(["Template", "What it does"], rows);
     let sections: String = templates.iter().map(|template| section(template, prefix)).collect();
@@ -42,9 +42,9 @@ fn anchor(heading: &str) -> String {
 
 fn section(template: &Template, prefix: &str) -> String {
     let example = Example::of(template, prefix);
-    let paragraphs = [
+    let blocks = [
         format!("## {}\n", heading(template)),
-        format!("{}\n", prose(&template.description)),
+        paragraphs(&template.description),
         format!("```yaml\n{}```\n", example.yaml()),
         parameters(template, &format!("{prefix}/{}", template.name)),
         match parts::write(template, &example) {
@@ -54,7 +54,13 @@ fn section(template: &Template, prefix: &str) -> String {
         checks(template),
         format!("{}\n", rules(template)),
     ];
-    paragraphs.iter().filter(|it| !it.trim().is_empty()).flat_map(|it| ["\n", it]).collect()
+    blocks.iter().filter(|it| !it.trim().is_empty()).flat_map(|it| ["\n", it]).collect()
+}
+
+/// Prose whose paragraphs are apart by blank lines, as in Markdown.
+fn paragraphs(text: &str) -> String {
+    let paragraphs: Vec<_> = text.split("\n\n").map(|paragraph| prose(paragraph) + "\n").collect();
+    paragraphs.join("\n")
 }
 
 /// What pods are told that don't meet its validations, with the expressions as they are written.
@@ -143,6 +149,9 @@ fn rules(template: &Template) -> String {
     let order: Vec<_> = order.map(|(side, others)| format!("{side} {}", names(others))).collect();
     if !order.is_empty() {
         sentences.push(format!("Its containers come {}, where these are there.", order.join(" and ")));
+    }
+    if let Some(standard) = template.pod_security {
+        sentences.push(format!("What it adds meets the Pod Security Standard *{}*.", standard.name()));
     }
     if template.host_network {
         sentences.push("It may listen in the node's network.".to_owned());

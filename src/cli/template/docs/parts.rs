@@ -7,7 +7,7 @@ use super::markdown::code;
 use crate::template::expression::{Budget, Item, Leaf, Variable, Variables};
 use crate::template::node::{Entry, Node};
 use crate::template::parameter::Value;
-use crate::template::{ContainerTemplate, RunAs, SharedVolume, Template, VolumeTemplate};
+use crate::template::{ContainerTemplate, Environment, RunAs, SharedVolume, Template, VolumeTemplate};
 
 /// What stands for podgraft's own image, whose name is the operator's choice.
 const OWN_IMAGE: &str = "podgraft's own image";
@@ -85,9 +85,13 @@ impl Parts {
             let list = self.list(list.as_ref()?, item, show);
             Some(format!("{what} {list}"))
         });
-        let run_as = (container.run_as == RunAs::Target).then(|| "run as the target's user".to_owned());
+        let like_target = [
+            (container.environment == Environment::Target).then_some("with the target's environment"),
+            (container.run_as == RunAs::Target).then_some("run as the target's user"),
+        ];
+        let like_target = like_target.into_iter().flatten().map(str::to_owned);
         let line = [format!("{kind} {} of {image}", code(&self.text(&container.name, item)))];
-        line.into_iter().chain(lists).chain(run_as).collect::<Vec<_>>().join(", ")
+        line.into_iter().chain(lists).chain(like_target).collect::<Vec<_>>().join(", ")
     }
 
     fn shared_volume(&self, volume: &SharedVolume, item: Option<&Item<'_>>) -> String {
@@ -202,11 +206,16 @@ fn name(value: &Json) -> String {
     code(&member(value, "name"))
 }
 
-fn variable(value: &Json) -> String {
-    match value.get("value") {
-        Some(text) => code(&format!("{}={}", member(value, "name"), plain(text))),
-        None => name(value),
+/// What a name stands for, unless it depends on the pod.
+fn assignment(name: &str, sign: &str, value: Option<&Json>) -> String {
+    match value.map(plain).filter(|value| !value.contains("{{")) {
+        Some(value) => code(&format!("{name}{sign}{value}")),
+        None => code(name),
     }
+}
+
+fn variable(value: &Json) -> String {
+    assignment(&member(value, "name"), "=", value.get("value"))
 }
 
 fn source(value: &Json) -> String {
@@ -229,7 +238,7 @@ fn mount(value: &Json) -> String {
 
 fn pair(value: &Json) -> String {
     let pair = value.as_object().and_then(|map| map.iter().next());
-    code(&pair.map_or_else(|| plain(value), |(key, value)| format!("{key}: {}", plain(value))))
+    pair.map_or_else(|| code(&plain(value)), |(key, value)| assignment(key, ": ", Some(value)))
 }
 
 fn host(value: &Json) -> String {
