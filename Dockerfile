@@ -1,7 +1,8 @@
-# podgraft alone: a static binary, no shell, no libc, no user names.
+# podgraft alone: a static binary and the authorities that it trusts; no shell, no libc, no user names.
+# deploy/image builds what the last stage says without a container engine.
 FROM rust:1.95-alpine AS build
 # Headers and a C compiler for aws-lc; the target of this image's Rust is musl, linked statically.
-RUN apk add --no-cache build-base linux-headers
+RUN apk add --no-cache build-base ca-certificates linux-headers
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -9,8 +10,13 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --locked --release --bin podgraft && cp target/release/podgraft /podgraft
 
 FROM scratch
-COPY LICENSE /LICENSE
-COPY --from=build /podgraft /podgraft
+LABEL org.opencontainers.image.title="podgraft"
+LABEL org.opencontainers.image.description="A mutating admission webhook for Kubernetes that grafts init containers and sidecars onto pods that ask by annotation"
+LABEL org.opencontainers.image.version="0.1.0"
+LABEL org.opencontainers.image.licenses="Apache-2.0"
+COPY --chmod=644 LICENSE /LICENSE
+COPY --chmod=644 --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --chmod=755 --from=build /podgraft /podgraft
 USER 65532:65532
 ENTRYPOINT ["/podgraft"]
 CMD ["serve"]

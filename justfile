@@ -16,6 +16,26 @@ apiserver *filter:
     KUBEBUILDER_ASSETS="${KUBEBUILDER_ASSETS:-$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 use 1.36 -p path)}" \
         cargo test --test apiserver {{ filter }}
 
+# The tests with real pods, on the node of ../shared/rig, which is brought up and down again (needs root; README there).
+node-test *filter:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    rig=../shared/rig
+    "$rig/build"
+    export PATH="${RIG_HOME:-$HOME/.cache/rig}/bin:$PATH" CARGO_TERM_COLOR=always
+    environment=$("$rig/up")
+    trap '"$rig/down"' EXIT
+    eval "$environment"
+    just image
+    "$rig/load" target/podgraft.tar
+    tests/node/images
+    just node-test-here {{ filter }}
+
+# The same on the cluster of $KUBECONFIG, which can pull the images or has them.
+node-test-here *filter:
+    # The scenarios mostly wait.
+    PODGRAFT_NODE_TESTS=1 RUST_TEST_THREADS=12 cargo test --test node {{ filter }}
+
 fmt:
     cargo fmt
 
@@ -33,6 +53,12 @@ bench *filter:
 # The release server over HTTPS: start-up, requests a second, processor time and memory.
 load:
     cargo bench --bench load
+
+# The container image, without a container engine, as target/podgraft.tar (needs rustup, musl-gcc and Python 3.11).
+image:
+    rustup target add x86_64-unknown-linux-musl
+    cargo build --locked --release --target x86_64-unknown-linux-musl --bin podgraft
+    deploy/image "${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release/podgraft" target/podgraft.tar
 
 # What must pass before a change is merged.
 ci:

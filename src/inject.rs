@@ -4,7 +4,7 @@
 //! annotations ── resolve ── targets ── graft (one template: volume, target, container, pod_fields)
 //!  keys, values   bound      wired onto    │ appends to the draft, or is rolled back
 //!                 parameters               ▼
-//!                                        plan ── order ── patch
+//!                                        plan ── environment ── order ── patch
 //! ```
 
 pub mod annotations;
@@ -17,6 +17,7 @@ pub mod status;
 
 mod bindings;
 mod draft;
+mod environment;
 mod graft;
 mod hardening;
 pub mod json;

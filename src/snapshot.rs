@@ -1,9 +1,13 @@
 //! The immutable set that a request sees: templates, namespaces and policy, built aside and swapped in whole.
 
+mod image_mirror;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::template::{LoadError, Scope, Template};
+
+pub use image_mirror::{ImageMirror, NoRegistry};
 
 /// Everything that a decision depends on beside the pod.
 #[derive(Debug, Default)]
@@ -164,6 +168,8 @@ pub struct Policy {
     pub default_run_as_user: Option<i64>,
     /// `--image`: podgraft's own image, `podgraft.image` in expressions.
     pub image: String,
+    /// `--image-mirror`: where the images of the built-in templates are.
+    pub image_mirror: Option<ImageMirror>,
 }
 
 impl Default for Policy {
@@ -175,6 +181,7 @@ impl Default for Policy {
             foreign_containers: Vec::new(),
             default_run_as_user: Some(65532),
             image: concat!("podgraft:", env!("CARGO_PKG_VERSION")).to_owned(),
+            image_mirror: None,
         }
     }
 }

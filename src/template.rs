@@ -21,9 +21,11 @@ pub(crate) mod names;
 pub mod node;
 pub mod parameter;
 pub(crate) mod paths;
+mod pod_security;
 mod shell;
 mod stand_in;
 mod trial;
+mod validation;
 pub(crate) mod verify;
 mod whole;
 mod yaml;
@@ -36,6 +38,7 @@ use parameter::Parameter;
 
 pub use builtin::builtin;
 pub use diagnostic::{Diagnostic, LoadError, render_warnings};
+pub use pod_security::PodSecurity;
 
 /// Which pods find a template.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +55,27 @@ pub struct Origin(pub Arc<str>);
 
 /// A line of the template's file, counted from 1: each planned change says which line asked for it.
 pub type Line = u32;
+
+/// What a pod that does not meet a validation gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Action {
+    /// Not the graft: `failurePolicy` decides about the pod.
+    #[default]
+    Deny,
+    /// The graft, and a warning.
+    Warn,
+}
+
+/// What has to hold for a pod and its parameters before anything is planned.
+#[derive(Debug)]
+pub struct Validation {
+    /// `expression`: CEL bool; true is right.
+    pub expression: Expression,
+    /// `message`: what is wrong and what to do, text.
+    pub message: Node,
+    /// `action`.
+    pub action: Action,
+}
 
 /// Which app containers a template is wired into when the pod does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,6 +116,16 @@ pub enum RunAs {
     Target,
 }
 
+/// What an injected container finds in its environment beside its own variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Environment {
+    /// Nothing (`environment: own`).
+    #[default]
+    Own,
+    /// What the first target finds there, with what all grafts add to that target (`environment: target`).
+    Target,
+}
+
 /// Whether an injected container sees the pod's service account token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ServiceAccountToken {
@@ -127,6 +161,8 @@ pub struct ContainerTemplate {
     pub fixed: Box<str>,
     /// Every other field that has a hole.
     pub rest: Vec<(Box<str>, Node)>,
+    /// `environment`.
+    pub environment: Environment,
     /// `runAs`.
     pub run_as: RunAs,
     /// `serviceAccountToken`.
@@ -205,11 +241,13 @@ pub struct Template {
     pub scope: Scope,
     /// Where it was written.
     pub origin: Origin,
+    /// It is part of the program.
+    pub built_in: bool,
     /// The line on which its document starts.
     pub line: Line,
     /// 16 hexadecimal digits over the template's document: changes when the text does.
     pub hash: String,
-    /// What it is for, in a sentence.
+    /// What it is for, in a sentence; then, in more lines, what else there is to know.
     pub description: String,
     /// The parameters, in the file's order.
     pub parameters: Vec<Parameter>,
@@ -217,6 +255,8 @@ pub struct Template {
     pub primary: Option<usize>,
     /// `when`: CEL bool; a pod for which it is false is skipped.
     pub when: Option<Expression>,
+    /// `validations`.
+    pub validations: Vec<Entry<Validation>>,
     /// `targets`.
     pub targets: Targets,
     /// `order`.
@@ -227,6 +267,8 @@ pub struct Template {
     pub os: String,
     /// `hostNetwork: allow`: the ports of its containers may lie in the node's network.
     pub host_network: bool,
+    /// `podSecurity`: the standard that what it injects meets, if it claims one.
+    pub pod_security: Option<PodSecurity>,
     /// `sharedVolumes`.
     pub shared_volumes: Vec<Entry<SharedVolume>>,
     /// `sidecars`.
@@ -280,6 +322,14 @@ pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded,
     let here = origin.clone();
     expression::with_deep_stack(|| file::load(here, text, options))
         .unwrap_or_else(|error| Err(file::no_thread(origin, text, &error)))
+}
+
+impl Template {
+    /// The first line of the description, which says in a sentence what it is for.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        self.description.lines().next().unwrap_or_default()
+    }
 }
 
 impl LoadError {

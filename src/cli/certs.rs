@@ -28,9 +28,21 @@ pub struct Args {
     #[arg(long, value_name = "N", env = "PODGRAFT_CERT_DAYS", default_value = "365",
           value_parser = clap::value_parser!(u64).range(1..=MOST_DAYS.cast_unsigned()))]
     days: u64,
+    /// The key's mode, octal: 0440 for a server that is in the group of whoever runs this.
+    #[arg(long, value_name = "MODE", env = "PODGRAFT_KEY_MODE", default_value = "0600", value_parser = mode)]
+    key_mode: u32,
     /// Replace what is there.
     #[arg(long)]
     force: bool,
+}
+
+/// Permissions that a key may have.
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        // Nobody runs a key.
+        Ok(mode) if mode & !0o666 == 0 => Ok(mode),
+        _ => Err("write an octal mode without rights to execute, such as 0440".to_owned()),
+    }
 }
 
 /// A name that a certificate can hold.
@@ -49,7 +61,7 @@ fn host(text: &str) -> Result<String, String> {
 ///
 /// There are files already, or they can't be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Args { dir, hosts, days, force } = args;
+    let Args { dir, hosts, days, key_mode, force } = args;
     if !force {
         let there = match directory::read(dir) {
             Ok(Contents::Empty) => None,
@@ -63,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let now = SystemTime::now();
     let files = authority::make(hosts.clone(), Duration::from_hours(24 * days), now).context("making a certificate")?;
-    directory::write(dir, &files)?;
+    directory::write_for(dir, &files, *key_mode)?;
     // What was written is read the way a server will read it.
     let bundle = Bundle::parse(&files.cert, &files.key, now).map_err(|flaws| anyhow::anyhow!("{flaws:?}"))?;
     let text = format!(

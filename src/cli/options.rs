@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::library::{self, Library};
-use crate::snapshot::{OnUnknown, Policy};
+use crate::snapshot::{ImageMirror, OnUnknown, Policy};
 use crate::template::{LoadOptions, parameter};
 
 /// Where templates and namespaces come from.
@@ -52,6 +52,9 @@ pub struct PolicyArgs {
     /// podgraft's own image, which templates name as podgraft.image.
     #[arg(long, value_name = "IMAGE", env = "PODGRAFT_IMAGE", default_value = concat!("podgraft:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
+    /// Registry that has the built-in templates' images: busybox becomes REGISTRY/library/busybox; what a pod names stays.
+    #[arg(long, value_name = "REGISTRY[/PATH]", env = "PODGRAFT_IMAGE_MIRROR")]
+    pub image_mirror: Option<ImageMirror>,
     /// How templates are compiled.
     #[command(flatten)]
     pub load: LoadArgs,
@@ -145,6 +148,7 @@ impl PolicyArgs {
             foreign_containers: self.foreign_containers.clone(),
             default_run_as_user: self.default_run_as_user.0,
             image: self.image.clone(),
+            image_mirror: self.image_mirror.clone(),
         }
     }
 }

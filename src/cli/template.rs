@@ -1,6 +1,7 @@
 //! `podgraft template`: what there is to ask for, and whether a template file is good.
 
 mod check;
+mod docs;
 mod list;
 mod show;
 
@@ -23,6 +24,8 @@ enum Command {
     Show(show::Args),
     /// Say what is wrong with template files.
     Check(check::Args),
+    /// Write a Markdown page about templates: how to ask for each, its parameters, what it adds.
+    Docs(docs::Args),
 }
 
 /// Runs the command.
@@ -35,5 +38,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(args),
         Command::Check(args) => check::run(args),
+        Command::Docs(args) => docs::run(args),
     }
 }

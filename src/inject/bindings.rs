@@ -1,11 +1,11 @@
 //! What a graft's expressions see. The pod is read as a tree only if an expression names it, and once a request.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde_json::{Value as Json, json};
 
-use super::outcome::Bound;
 use super::request::PodRequest;
+use super::resolve::Asked;
 use super::targets::Target;
 use crate::snapshot::Snapshot;
 use crate::template::expression::{Budget, Variable, Variables};
@@ -47,22 +47,31 @@ impl<'a> Shared<'a> {
 #[derive(Debug)]
 pub struct Bindings<'b, 'a> {
     shared: &'b Shared<'a>,
-    parameters: &'b [Bound<'a>],
+    asked: &'b Asked<'a>,
     targets: &'b [Target<'a>],
     instance: Json,
+    /// A sensitive parameter has been looked at.
+    secret: Cell<bool>,
     containers: OnceCell<Result<Json, String>>,
 }
 
 impl<'b, 'a> Bindings<'b, 'a> {
-    /// The view of the graft with these parameters and targets.
+    /// The view of the graft onto these targets.
     #[must_use]
-    pub fn new(
-        shared: &'b Shared<'a>,
-        parameters: &'b [Bound<'a>],
-        targets: &'b [Target<'a>],
-        instance: Option<&str>,
-    ) -> Self {
-        Self { shared, parameters, targets, instance: instance.unwrap_or_default().into(), containers: OnceCell::new() }
+    pub fn new(shared: &'b Shared<'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
+        let instance = asked.name.instance.unwrap_or_default().into();
+        Self { shared, asked, targets, instance, secret: Cell::new(false), containers: OnceCell::new() }
+    }
+
+    /// Whether an expression has looked at a sensitive parameter since [`forget`](Self::forget): what it made may hold it.
+    #[must_use]
+    pub const fn may_show_secret(&self) -> bool {
+        self.secret.get()
+    }
+
+    /// Another part of the template is looked at.
+    pub fn forget(&self) {
+        self.secret.set(false);
     }
 
     /// The target containers as the pod has them.
@@ -77,7 +86,10 @@ impl<'b, 'a> Bindings<'b, 'a> {
 
 impl Variables for Bindings<'_, '_> {
     fn parameter(&self, index: usize) -> &Value {
-        &self.parameters[index].value
+        if self.asked.template.parameters[index].sensitive {
+            self.secret.set(true);
+        }
+        &self.asked.parameters[index].value
     }
 
     fn budget(&self) -> &Budget {

@@ -63,7 +63,7 @@ impl PortUse {
 
 /// A container to add.
 #[derive(Debug)]
-pub struct NewContainer {
+pub struct NewContainer<'a> {
     /// Whose.
     pub graft: GraftIndex,
     /// Line of the template.
@@ -74,6 +74,8 @@ pub struct NewContainer {
     pub name: String,
     /// Its ports, as far as it runs together with others.
     pub ports: Vec<PortUse>,
+    /// Whose environment it gets, beside its own, when all is planned.
+    pub environment_of: Option<Target<'a>>,
     /// The container.
     pub json: String,
 }
@@ -174,7 +176,7 @@ impl Field {
 #[derive(Debug, Default)]
 pub struct Draft<'a> {
     /// Containers.
-    pub containers: Vec<NewContainer>,
+    pub containers: Vec<NewContainer<'a>>,
     /// Volumes.
     pub volumes: Vec<NewVolume>,
     /// Mounts of targets.

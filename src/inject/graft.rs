@@ -1,6 +1,7 @@
 //! One graft: a template rendered for a pod, each part checked against the pod and against what is planned already.
 
 mod container;
+mod image;
 mod names;
 mod pod_fields;
 mod target;
@@ -14,14 +15,14 @@ use super::bindings::{Bindings, Shared};
 use super::draft::{Draft, GraftIndex, MAX_ADDITIONS};
 use super::json::Text;
 use super::pod::{Container, Pod};
-use super::reason::{Reason, Warning};
+use super::reason::{Reason, Warning, said};
 use super::resolve::Asked;
 use super::status::{Record, Recorded, Status};
 use super::targets::Target;
 use crate::snapshot::Policy;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::{Entry, Node};
-use crate::template::{Line, Template};
+use crate::template::{Action, Line, Template};
 
 /// Why a graft can't be made, and which earlier graft has a part in it.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ struct Grafting<'g, 'a> {
     context: &'g Context<'g, 'a>,
     index: GraftIndex,
     asked: &'g Asked<'a>,
+    bindings: &'g Bindings<'g, 'a>,
     targets: &'g [Target<'a>],
     recorded: Option<&'g Recorded<'a>>,
     draft: &'g mut Draft<'a>,
@@ -92,11 +94,12 @@ pub fn plan<'a>(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Record>, Vec<Clash>> {
     let template = asked.template;
-    let bindings = Bindings::new(context.shared, &asked.parameters, targets, asked.name.instance);
+    let bindings = Bindings::new(context.shared, asked, targets);
     let mut grafting = Grafting {
         context,
         index,
         asked,
+        bindings: &bindings,
         targets,
         recorded: context.status.graft(asked.name),
         draft,
@@ -116,12 +119,22 @@ pub fn plan<'a>(
             }
         }
     }
+    grafting.validations();
+    if !grafting.clashes.is_empty() {
+        // What else is wrong would follow from it.
+        return Err(grafting.clashes);
+    }
+    let planned = grafting.draft.len();
     grafting.operating_system();
-    grafting.volumes(&bindings);
-    grafting.target_additions(&bindings);
-    grafting.containers(&bindings);
-    grafting.pod_additions(&bindings);
+    grafting.volumes();
+    grafting.target_additions();
+    grafting.containers();
+    grafting.pod_additions();
     let found = grafting.draft.len();
+    if found == planned {
+        // All of it is there: who made the pod has been warned.
+        grafting.warnings.retain(|warning| !matches!(warning, Warning::Validation { .. }));
+    }
     if found > MAX_ADDITIONS {
         let (graft, what) = (grafting.name(), "additions to the pod");
         grafting.refuse(Reason::TooMuch { graft, what, found, most: MAX_ADDITIONS });
@@ -160,19 +173,43 @@ impl<'a> Grafting<'_, 'a> {
     fn evaluation(&mut self, field: &str, line: Line, error: &EvaluationError) {
         let error = error.clone().within(field);
         let place = self.place(&error.place, error.line.unwrap_or(line));
-        let message = error.message;
+        let message = if error.quotes { self.shown(error.message) } else { error.message };
         self.refuse(Reason::Evaluation { graft: self.name(), place, message });
     }
 
     fn rendered(&mut self, field: &str, line: Line, problem: String) {
-        let place = self.place(field, line);
+        let (place, problem) = (self.place(field, line), self.shown(problem));
         self.refuse(Reason::Rendered { graft: self.name(), place, problem });
+    }
+
+    /// A message that quotes a value, unless that may show a sensitive parameter.
+    fn shown(&self, message: String) -> String {
+        const HIDDEN: &str = "what a sensitive parameter makes of it is not allowed here (not shown)";
+        if self.bindings.may_show_secret() { HIDDEN.to_owned() } else { message }
     }
 
     fn all_rendered(&mut self, field: &str, line: Line, problems: Vec<String>) {
         for problem in problems {
             self.rendered(field, line, problem);
         }
+    }
+
+    /// What the template asks of the pod and the parameters: all that does not hold.
+    fn validations(&mut self) {
+        let (template, bindings) = (self.template(), self.bindings);
+        self.each("validations", &template.validations, |this, validation, item, _| {
+            if validation.holds(bindings, item)? {
+                return Ok(());
+            }
+            let message = text(&validation.message, bindings, item, "message")?;
+            let message = message.unwrap_or_else(|| format!("{} is not true", validation.expression.source));
+            let (graft, message) = (this.name(), said(message.trim()));
+            match validation.action {
+                Action::Deny => this.refuse(Reason::Validation { graft, message }),
+                Action::Warn => this.warnings.push(Warning::Validation { graft, message }),
+            }
+            Ok(())
+        });
     }
 
     fn operating_system(&mut self) {
@@ -193,12 +230,13 @@ impl<'a> Grafting<'_, 'a> {
     /// Calls `visit` for each rendering of a list's entries; what has no value is noted with its line.
     fn each<T>(
         &mut self,
-        bindings: &Bindings<'_, 'a>,
         field: &str,
         entries: &'a [Entry<T>],
         mut visit: impl FnMut(&mut Self, &'a T, Option<&Item>, Line) -> Result<(), EvaluationError>,
     ) {
+        let bindings = self.bindings;
         for entry in entries {
+            bindings.forget();
             if let Err(error) = entry.each(bindings, None, |value, item| visit(self, value, item, entry.line)) {
                 self.evaluation(field, entry.line, &error);
             }
@@ -224,7 +262,7 @@ fn text(
     let Some(json) = render(Some(node), bindings, item, field)? else { return Ok(None) };
     match serde_json::from_str::<Text<'_>>(&json) {
         Ok(text) => Ok(Some(text.to_string())),
-        Err(error) => Err(EvaluationError::new(error.to_string()).within(field)),
+        Err(error) => Err(EvaluationError::unreadable(&error).within(field)),
     }
 }
 
@@ -247,5 +285,5 @@ fn items<'j>(json: Option<&'j Cow<'_, str>>, field: &str) -> Result<Vec<&'j RawV
 
 /// Rendered JSON as what it has to be.
 fn read<'j, T: serde::Deserialize<'j>>(json: &'j str, field: &str) -> Result<T, EvaluationError> {
-    serde_json::from_str(json).map_err(|error| EvaluationError::new(error.to_string()).within(field))
+    serde_json::from_str(json).map_err(|error| EvaluationError::unreadable(&error).within(field))
 }

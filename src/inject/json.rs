@@ -14,7 +14,7 @@ use crate::template::node::write_string;
 ///
 /// Numbers and booleans are taken as they are written: quantities may be numbers, and whatever else the pod got wrong
 /// is left to the API server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'a> Text<'a> {
@@ -204,6 +204,12 @@ impl<'a, T: Default + Deserialize<'a>> Lazy<'a, T> {
     #[must_use]
     pub fn text_len(&self) -> usize {
         self.raw.map_or(0, |raw| raw.get().len())
+    }
+
+    /// The items of a list as their text; none when it is absent, or can't be read.
+    #[must_use]
+    pub fn items(&self) -> Vec<Raw<'a>> {
+        self.raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
     /// The part; empty when it is absent.

@@ -50,7 +50,7 @@ pub struct Ordering<'o, 'a> {
     /// Names of the pod's other containers: nothing among the init containers comes after one of these.
     pub ordinary: &'o [&'o str],
     /// The planned containers.
-    pub new: &'o [NewContainer],
+    pub new: &'o [NewContainer<'a>],
     /// The grafts.
     pub asked: &'o [Asked<'a>],
     /// Containers that grafts made in an earlier call, by template name.
@@ -147,7 +147,7 @@ impl Ordering<'_, '_> {
     }
 
     fn asked_for(&self, nodes: &[Slot], graph: &mut Graph) -> Result<(), Impossible> {
-        let ordered = |it: &NewContainer| {
+        let ordered = |it: &NewContainer<'_>| {
             let order = &self.asked[it.graft].template.order;
             !order.before.is_empty() || !order.after.is_empty()
         };

@@ -3,6 +3,7 @@
 use super::annotations::Level;
 use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex};
+use super::environment;
 use super::graft::{self, Clash, Context};
 use super::json::Members;
 use super::order::{Impossible, Ordering, Slot};
@@ -179,6 +180,10 @@ impl<'a> Planner<'_, 'a> {
                     self.leave_out(index, clashes);
                 }
             }
+        }
+        if let Err((index, reason)) = environment::hand_on(&self.asked, &mut draft) {
+            self.leave_out(index, vec![Clash { reason, with: None }]);
+            return Round::WithoutIt;
         }
         match self.order(&draft, &records) {
             Ok(order) => Round::Planned { draft, records, order, warnings },

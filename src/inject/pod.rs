@@ -194,7 +194,7 @@ pub struct EnvVar<'a> {
 }
 
 /// An entry of `envFrom`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct EnvSource<'a> {
     /// `prefix`.
@@ -217,7 +217,7 @@ impl EnvSource<'_> {
 }
 
 /// What an entry of `envFrom` refers to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(remote = "Self", default)]
 pub struct SourceRef<'a> {
     /// `name`.

@@ -1,9 +1,13 @@
-//! Why a pod is denied, and what people are warned of: data here, a sentence by `Display`, a word for metrics by `label`.
+//! Why a pod is denied, and what people are warned of: data, a sentence by `Display`, a word for metrics by `label`.
+
+mod warning;
 
 use std::fmt;
 
 use super::annotations::Key;
 use crate::template::parameter::ParameterError;
+
+pub use warning::Warning;
 
 /// A graft's name in a message: `log-shipper`, `second.log-shipper`.
 pub type Name = String;
@@ -50,6 +54,13 @@ pub fn quote(value: &str) -> String {
 fn cut(text: &str) -> &str {
     const MOST: usize = 80;
     text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
+}
+
+/// A template's own words in a message: one line, and no longer than people read.
+#[must_use]
+pub fn said(words: &str) -> String {
+    const MOST: usize = 1024;
+    words.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// How a word that looks like a boolean is meant literally.
@@ -254,6 +265,14 @@ pub enum Reason {
         /// What was found and what is allowed.
         problem: String,
     },
+    /// A validation of the template that does not hold.
+    #[error("{graft}: {message}")]
+    Validation {
+        /// The graft.
+        graft: Name,
+        /// The template's own words.
+        message: String,
+    },
     /// The pod is for another operating system.
     #[error("{graft} is for {wanted} pods, and this is a {found} pod")]
     WrongOs {
@@ -435,6 +454,7 @@ impl Reason {
             | Self::TooMuch { .. }
             | Self::Annotations { .. } => "too_much",
             Self::Evaluation { .. } | Self::Rendered { .. } => "evaluation",
+            Self::Validation { .. } => "validation",
             Self::WrongOs { .. } | Self::HostNetwork { .. } | Self::ClassicSidecar { .. } => "impossible",
             Self::ContainerName { .. } => "container_name",
             Self::VolumeName { .. } => "volume_name",
@@ -450,7 +470,7 @@ impl Reason {
     }
 
     /// Every word that [`label`](Self::label) can give, for metrics that are set up ahead.
-    pub const LABELS: [&'static str; 18] = [
+    pub const LABELS: [&'static str; 19] = [
         "bad_key",
         "bad_value",
         "two_values",
@@ -461,6 +481,7 @@ impl Reason {
         "no_target",
         "too_much",
         "evaluation",
+        "validation",
         "impossible",
         "container_name",
         "volume_name",
@@ -470,55 +491,4 @@ impl Reason {
         "shared_volume",
         "order",
     ];
-}
-
-/// Something that the person who made the pod should know. `Display` is the sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// A graft was left out for a reason that would otherwise deny the pod.
-    LeftOut(Box<Reason>),
-    /// A graft was left out because a later one, which may not be, does not go together with it.
-    GaveWay {
-        /// The graft that was left out.
-        graft: Name,
-        /// What stood against the later one.
-        reason: Box<Reason>,
-    },
-    /// A target sets a variable itself, to another value than a graft would.
-    VariableKept {
-        /// The graft.
-        graft: Name,
-        /// The variable.
-        variable: String,
-        /// The target.
-        container: String,
-    },
-    /// A Guaranteed pod is no longer, as an injected container declares no cpu or memory.
-    QosLost {
-        /// The graft.
-        graft: Name,
-        /// The injected container.
-        container: String,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LeftOut(reason) => write!(f, "left out: {reason}"),
-            Self::GaveWay { graft, reason } => {
-                write!(f, "{graft} is left out, as it does not go with another: {reason}")
-            }
-            Self::VariableKept { graft, variable, container } => {
-                write!(
-                    f,
-                    "{graft}: container {container:?} keeps its own value of {variable}, which differs from the template's"
-                )
-            }
-            Self::QosLost { graft, container } => write!(
-                f,
-                "{graft}: container {container:?} declares no cpu or memory, so the pod is no longer Guaranteed"
-            ),
-        }
-    }
 }

@@ -5,8 +5,20 @@ use super::{LoadError, LoadOptions, Origin, Template, load};
 
 /// File name and text of each.
 const FILES: &[(&str, &str)] = &[
+    ("backup.yaml", include_str!("builtin/backup.yaml")),
+    ("cache.yaml", include_str!("builtin/cache.yaml")),
+    ("config-reloader.yaml", include_str!("builtin/config-reloader.yaml")),
+    ("content-sync.yaml", include_str!("builtin/content-sync.yaml")),
+    ("db-migrate.yaml", include_str!("builtin/db-migrate.yaml")),
+    ("fetch-config.yaml", include_str!("builtin/fetch-config.yaml")),
+    ("fix-permissions.yaml", include_str!("builtin/fix-permissions.yaml")),
+    ("generate-secret.yaml", include_str!("builtin/generate-secret.yaml")),
     ("log-shipper.yaml", include_str!("builtin/log-shipper.yaml")),
+    ("metrics-exporter.yaml", include_str!("builtin/metrics-exporter.yaml")),
+    ("proxy.yaml", include_str!("builtin/proxy.yaml")),
+    ("seed-volume.yaml", include_str!("builtin/seed-volume.yaml")),
     ("set-env.yaml", include_str!("builtin/set-env.yaml")),
+    ("validate-env.yaml", include_str!("builtin/validate-env.yaml")),
     ("wait-for-db.yaml", include_str!("builtin/wait-for-db.yaml")),
     ("wait-for-service.yaml", include_str!("builtin/wait-for-service.yaml")),
 ];
@@ -25,7 +37,7 @@ fn compile(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
     let (mut templates, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in FILES {
         match load(Origin(format!("built-in/{name}").into()), text, options) {
-            Ok(loaded) => templates.extend(loaded.templates),
+            Ok(loaded) => templates.extend(loaded.templates.into_iter().map(|it| Template { built_in: true, ..it })),
             Err(error) => errors.push(error),
         }
     }

@@ -141,7 +141,7 @@ impl fmt::Display for Broken<'_> {
 
 /// Checks a container, or what `target` adds to one.
 pub(super) fn container(container: &Rendered<'_>, role: Option<Role>, problems: &mut Problems<'_>) {
-    report(rules(container), problems);
+    report_all(rules(container), problems);
     if role == Some(Role::Init) {
         for (key, place, _) in container.members() {
             if PROBES.contains(&&**key) || key == "lifecycle" {
@@ -192,7 +192,7 @@ pub(super) fn volume_source(volume: &Rendered<'_>, place: &Place, problems: &mut
             problems.error(place, format!("a volume has one source, and `{second}` is another"));
         }
     }
-    report(volume_rules(volume), problems);
+    report_all(volume_rules(volume), problems);
 }
 
 /// What the rules for any volume have against one.
@@ -206,7 +206,7 @@ pub(super) fn volume_rules<'r>(volume: &'r Rendered<'r>) -> Vec<Broken<'r>> {
 pub(super) fn shared_volume(volume: &Rendered<'_>, problems: &mut Problems<'_>) {
     let mut broken = Vec::new();
     values(volume, "", &[("mountPath", mount_path)], &mut broken);
-    report(broken, problems);
+    report_all(broken, problems);
 }
 
 /// Checks `imagePullSecrets` and `hostAliases`.
@@ -221,7 +221,7 @@ pub(super) fn pod(pod: &Rendered<'_>, problems: &mut Problems<'_>) {
         &[("imagePullSecrets[]", Shape::All(&["name"])), ("hostAliases[]", Shape::All(&["ip", "hostnames"]))],
         &mut broken,
     );
-    report(broken, problems);
+    report_all(broken, problems);
 }
 
 /// What the rules for host aliases have against one.
@@ -260,12 +260,17 @@ fn is_made(value: &Rendered<'_>) -> bool {
 }
 
 /// Holds broken rules against the author.
-fn report(broken: Vec<Broken<'_>>, problems: &mut Problems<'_>) {
+fn report_all(broken: Vec<Broken<'_>>, problems: &mut Problems<'_>) {
     for Broken { value, place, problem, .. } in broken {
-        let by_parameters = value.basis != Basis::Constant && !matches!(value.content, Content::Map(_));
-        let source = if by_parameters { "with its parameters' own values: " } else { "" };
-        problems.error(place, format!("{source}{problem}"));
+        report(value, place, &problem, problems);
     }
+}
+
+/// Holds a value against the author.
+pub(super) fn report(value: &Rendered<'_>, place: &Place, problem: &str, problems: &mut Problems<'_>) {
+    let by_parameters = value.basis != Basis::Constant && !matches!(value.content, Content::Map(_));
+    let source = if by_parameters { "with its parameters' own values: " } else { "" };
+    problems.error(place, format!("{source}{problem}"));
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -299,7 +304,7 @@ fn values<'r>(root: &'r Rendered<'r>, at: &str, rules: &[(&str, Rule)], broken: 
 }
 
 /// Whether the author alone decides a value.
-fn decides(value: &Rendered<'_>) -> bool {
+pub(super) fn decides(value: &Rendered<'_>) -> bool {
     value.basis <= Basis::Declared && !value.refused.get()
 }
 

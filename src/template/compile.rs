@@ -156,7 +156,7 @@ impl<'t> Compiler<'_, '_, 't> {
         Some(Entry { when, for_each, value: value?, line: tree.place.line })
     }
 
-    /// Compiles a `when`: CEL, or a YAML boolean.
+    /// Compiles a `when` or the like: CEL, or a YAML boolean.
     pub(super) fn condition(&mut self, tree: &Tree<'_>) -> Option<Expression> {
         match tree.kind {
             Kind::Bool(value) => self.compile(if value { "true" } else { "false" }, &tree.place),
@@ -172,7 +172,7 @@ impl<'t> Compiler<'_, '_, 't> {
         if source.contains("{{") {
             let bare = source.replace("{{", "").replace("}}", "");
             self.problems
-                .error(&tree.place, "`when` and `forEach` are CEL already, without braces")
+                .error(&tree.place, "this is CEL already, without braces")
                 .help(format!("write \"{}\"", shorten(bare.trim())));
             return None;
         }

@@ -15,11 +15,12 @@ use super::shell;
 use super::trial::Rendered;
 use super::yaml::{Place, Tree};
 use super::{
-    ContainerTemplate, PodAdditions, RunAs, ServiceAccountToken, SharedVolume, TargetAdditions, VolumeTemplate, names,
+    ContainerTemplate, Environment, PodAdditions, RunAs, ServiceAccountToken, SharedVolume, TargetAdditions,
+    VolumeTemplate, names,
 };
 
 /// The fields of a container that are podgraft's own.
-const OURS: &[&str] = &["runAs", "serviceAccountToken", "when", "forEach"];
+const OURS: &[&str] = &["environment", "runAs", "serviceAccountToken", "when", "forEach"];
 
 /// Checks the keys and values of a map of labels or annotations.
 type MetadataCheck = fn(&Rendered<'_>, &str, &mut Problems<'_>);
@@ -42,6 +43,7 @@ pub(super) struct Parts<'t> {
     pub(super) shared_volumes: Vec<Rendered<'t>>,
     pub(super) volumes: Vec<Rendered<'t>>,
     pub(super) target: Option<Rendered<'t>>,
+    pub(super) pod: Option<Rendered<'t>>,
 }
 
 impl<'t> Compiler<'_, '_, 't> {
@@ -61,6 +63,8 @@ impl<'t> Compiler<'_, '_, 't> {
         if let Some((place, policy)) = fields.entry("restartPolicy") {
             self.restart_policy(place, policy, role);
         }
+        let environments = [("own", Environment::Own), ("target", Environment::Target)];
+        let environment = self.word(&fields, "environment", &environments);
         let run_as = self.word(&fields, "runAs", &[("own", RunAs::Own), ("target", RunAs::Target)]);
         let tokens = [("none", ServiceAccountToken::None), ("mount", ServiceAccountToken::Mount)];
         let service_account_token = self.word(&fields, "serviceAccountToken", &tokens);
@@ -84,6 +88,7 @@ impl<'t> Compiler<'_, '_, 't> {
             security_context,
             fixed,
             rest,
+            environment,
             run_as,
             service_account_token,
             verify,
@@ -218,6 +223,7 @@ impl<'t> Compiler<'_, '_, 't> {
             decode::strictly::<Vec<v1::HostAlias>>(aliases, &[], self.options, self.problems);
         }
         check::pod(&rendered, self.problems);
+        self.parts.pod = Some(rendered);
         let mut part = |name| nodes.part(name, &fields, self.untyped);
         Some(PodAdditions {
             labels: part("labels"),

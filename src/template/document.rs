@@ -9,6 +9,7 @@ use super::expression::{Expression, Names};
 use super::fields::{Fields, choice, expect_map, list, shorten, text, unknown_field};
 use super::node::Entry;
 use super::parameter::{Parameter, Type};
+use super::pod_security::{self, PodSecurity};
 use super::trial::{Basis, Trial};
 use super::yaml::Tree;
 use super::{FailurePolicy, LoadOptions, Order, Origin, Scope, Targets, Template, declaration, names, whole};
@@ -42,11 +43,13 @@ const SPEC: &[&str] = &[
     "parameters",
     "primaryParameter",
     "when",
+    "validations",
     "targets",
     "order",
     "failurePolicy",
     "os",
     "hostNetwork",
+    "podSecurity",
     "sharedVolumes",
     "sidecars",
     "initContainers",
@@ -100,6 +103,7 @@ pub(super) fn template(
         parts: Parts::default(),
     };
     let when = spec.get("when").and_then(|tree| compiler.template_condition(tree));
+    let validations = compiler.validations(&spec);
     let shared_volumes = compiler.entries(&spec, "sharedVolumes", Compiler::shared_volume);
     let volumes = compiler.entries(&spec, "volumes", Compiler::volume);
     let sidecars = compiler.entries(&spec, "sidecars", |c, tree| c.container(tree, Role::Sidecar));
@@ -112,12 +116,17 @@ pub(super) fn template(
     let failure_policy = compiler.word(&spec, "failurePolicy", &policies);
     let host_network = compiler.word(&spec, "hostNetwork", &[("allow", true), ("deny", false)]);
     let systems = [("linux", "linux"), ("windows", "windows")];
-    let os = spec.get("os").and_then(|tree| choice(tree, &systems, compiler.problems));
+    let os = spec.get("os").and_then(|tree| choice(tree, &systems, compiler.problems)).unwrap_or("linux");
+    let pod_security = spec.get("podSecurity").and_then(|tree| choice(tree, &PodSecurity::NAMES, compiler.problems));
+    if let Some(claim) = pod_security {
+        pod_security::check(claim, os, &compiler.parts, compiler.problems);
+    }
     let problems = compiler.problems;
     Some(Template {
         name,
         scope,
         origin: origin.clone(),
+        built_in: false,
         line: root.place.line,
         hash: super::hash(document),
         description: spec
@@ -128,11 +137,13 @@ pub(super) fn template(
             .to_owned(),
         primary: primary(&spec, &parameters, problems),
         when,
+        validations,
         targets,
         order: order(&spec, problems).unwrap_or_default(),
         failure_policy,
-        os: os.unwrap_or("linux").to_owned(),
+        os: os.to_owned(),
         host_network,
+        pod_security,
         shared_volumes,
         sidecars,
         init_containers,

@@ -201,13 +201,21 @@ pub struct EvaluationError {
     pub place: String,
     /// The line of the innermost list entry around the leaf.
     pub line: Option<Line>,
+    /// The message quotes what expressions made, whatever that was made from.
+    pub quotes: bool,
 }
 
 impl EvaluationError {
     /// An error of a leaf that its parents have yet to name.
     #[must_use]
     pub const fn new(message: String) -> Self {
-        Self { message, place: String::new(), line: None }
+        Self { message, place: String::new(), line: None, quotes: false }
+    }
+
+    /// What a part became can't be read as what it has to be.
+    #[must_use]
+    pub fn unreadable(error: &serde_json::Error) -> Self {
+        Self { quotes: true, ..Self::new(error.to_string()) }
     }
 
     /// The same error, seen from the map that has it under `key`.

@@ -18,7 +18,7 @@ pub use pattern::Pattern;
 pub use value::Value;
 
 pub(crate) use notation::duration;
-pub(in crate::template) use notation::{quantity, seconds};
+pub(in crate::template) use notation::{quantity, seconds, units};
 pub(in crate::template) use value::quoted;
 
 /// The type of a parameter.

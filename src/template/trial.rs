@@ -178,7 +178,7 @@ impl Variables for Trial {
 
 impl<'t> Compiler<'_, '_, 't> {
     /// Renders what was compiled from `tree`.
-    fn render(&mut self, tree: &'t Tree<'t>, node: &Node) -> Rendered<'t> {
+    pub(super) fn render(&mut self, tree: &'t Tree<'t>, node: &Node) -> Rendered<'t> {
         match node {
             Node::Json(_) => constant(tree),
             Node::Leaf(leaf) => self.render_leaf(tree, leaf),
@@ -272,13 +272,15 @@ impl<'t> Compiler<'_, '_, 't> {
 
     /// Evaluates a `when` for its mistakes; where it is not true, values say nothing from here on.
     pub(super) fn enter(&mut self, when: &Expression, place: &Place) {
-        let (outcome, basis) = self.observe(|trial, item| when.condition(trial, item));
-        if !matches!(outcome, Ok(true)) {
+        if self.attempt(when, place) != Some(true) {
             self.floor = self.floor.max(Basis::Placeholder);
         }
-        if let Err(error) = outcome {
-            self.failed(&error, basis, place);
-        }
+    }
+
+    /// Evaluates a condition for its mistakes.
+    pub(super) fn attempt(&mut self, condition: &Expression, place: &Place) -> Option<bool> {
+        let (outcome, basis) = self.observe(|trial, item| condition.condition(trial, item));
+        outcome.map_err(|error| self.failed(&error, basis, place)).ok()
     }
 
     /// Evaluates something, and says what it was made from.

@@ -12,6 +12,9 @@ pub const CERT: &str = "tls.crt";
 /// The leaf's private key.
 pub const KEY: &str = "tls.key";
 
+/// The mode of a key that nobody but its owner may read.
+pub const OWNER_ALONE: u32 = 0o600;
+
 /// The text of the three files.
 #[derive(Clone)]
 pub struct Files {
@@ -102,8 +105,17 @@ pub fn read(dir: &Path) -> Result<Contents, DirectoryError> {
 ///
 /// A file can't be written; those before it are.
 pub fn write(dir: &Path, files: &Files) -> Result<(), DirectoryError> {
+    write_for(dir, files, OWNER_ALONE)
+}
+
+/// The same with another mode for the key, as far as the umask allows it.
+///
+/// # Errors
+///
+/// A file can't be written; those before it are.
+pub fn write_for(dir: &Path, files: &Files, key_mode: u32) -> Result<(), DirectoryError> {
     fs::create_dir_all(dir).map_err(|error| DirectoryError::Write { path: dir.to_owned(), error })?;
-    for (name, bytes, mode) in [(CA, &files.ca, 0o644), (CERT, &files.cert, 0o644), (KEY, &files.key, 0o600)] {
+    for (name, bytes, mode) in [(CA, &files.ca, 0o644), (CERT, &files.cert, 0o644), (KEY, &files.key, key_mode)] {
         let path = dir.join(name);
         replace(&path, bytes, mode).map_err(|error| DirectoryError::Write { path, error })?;
     }

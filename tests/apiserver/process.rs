@@ -13,8 +13,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 /// Becomes the program `"$@"`, and leaves a watcher behind that kills it when the pipe ends.
 const WATCHED: &str = r#"exec 3<&0; (read -r _ <&3; kill -KILL $$) & exec "$@" </dev/null 3<&-"#;
 
-/// Removes the directory `$1` when the pipe ends, once nothing writes to it any more.
-const CLEANER: &str = r#"read -r _; until rm -rf "$1"; do sleep 0.1; done"#;
+/// Removes the directory `$1`, once nothing writes to it any more.
+const REMOVE: &str = r#"until rm -rf "$1"; do sleep 0.1; done"#;
 
 /// A process of the tests: killed when dropped, or when the tests end.
 pub struct Process {
@@ -56,11 +56,16 @@ impl Drop for Process {
 
 /// A new directory that is removed when the tests end.
 pub fn run_directory() -> PathBuf {
-    let directory = tempfile::Builder::new().prefix("podgraft-apiserver-").tempdir().expect("a directory").keep();
-    let cleaner = shell(CLEANER).arg(&directory).spawn().expect("a shell");
-    // Its end of the pipe stays open until this process ends; there is nothing to wait for.
-    std::mem::forget(cleaner);
+    let directory = tempfile::Builder::new().prefix("podgraft-tests-").tempdir().expect("a directory").keep();
+    at_the_end(REMOVE, &directory);
     directory
+}
+
+/// Has a shell run `script` when the tests end; `argument` is its `$1`.
+pub fn at_the_end(script: &str, argument: impl AsRef<OsStr>) {
+    let shell = shell(&format!("read -r _; {script}")).arg(argument).spawn().expect("a shell");
+    // Our end of its pipe stays open until this process ends; there is nothing to wait for.
+    std::mem::forget(shell);
 }
 
 /// A shell that runs `script` at the end of a pipe, out of reach of the terminal's Ctrl-C and of exported options.

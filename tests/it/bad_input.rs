@@ -193,17 +193,17 @@ fn annotations_that_are_wrong() {
         (
             "inject/log-shipper",
             "\"/var/log\"",
-            "403 Forbidden: annotation inject/log-shipper: \"\\\"/var/log\\\"\" does not match its pattern; allowed: The directory in which the container writes its *.log files (text matching ^/)",
+            "403 Forbidden: annotation inject/log-shipper: item 1, \"\\\"/var/log\\\"\", does not match its pattern; allowed: The directories in which the container writes its *.log files, at most four (a list of at most 64 items, each text matching ^/[^,:*?\\[\\]${}\\s]+$)",
         ),
         (
             "inject/log-shipper",
             "/a\nrestartPolicy: Never",
-            "403 Forbidden: log-shipper: sharedVolumes (built-in/log-shipper.yaml:24): mount path \"/a\\nrestartPolicy: Never\" has a : in it; write an absolute path without .. and : that is none of / /proc /sys /dev",
+            "403 Forbidden: annotation inject/log-shipper: item 2, \"restartPolicy: Never\", does not match its pattern; allowed: The directories in which the container writes its *.log files, at most four (a list of at most 64 items, each text matching ^/[^,:*?\\[\\]${}\\s]+$)",
         ),
         (
             "inject/log-shipper",
             "{{ object.spec }}",
-            "403 Forbidden: annotation inject/log-shipper: \"{{ object.spec }}\" does not match its pattern; allowed: The directory in which the container writes its *.log files (text matching ^/)",
+            "403 Forbidden: annotation inject/log-shipper: item 1, \"{{ object.spec }}\", does not match its pattern; allowed: The directories in which the container writes its *.log files, at most four (a list of at most 64 items, each text matching ^/[^,:*?\\[\\]${}\\s]+$)",
         ),
         (
             "inject/wait-for-db",
@@ -228,7 +228,7 @@ fn annotations_that_are_wrong() {
         (
             "inject/wait-for-service",
             "a, `reboot`",
-            "403 Forbidden: annotation inject/wait-for-service: item 2, \"`reboot`\", does not match its pattern; allowed: HOST:PORT must accept a connection; HOST alone must have an address. An IPv6 address stands in brackets, and its list is a JSON array (a list of at most 64 items, each text of at least 1 characters matching ^([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
+            "403 Forbidden: annotation inject/wait-for-service: item 2, \"`reboot`\", does not match its pattern; allowed: A DNS name must have an address; HOST:PORT must accept a connection; an http or https URL must answer with an expected status. Short names are those of the pod's namespace. What has a comma or starts with a bracket is written as a JSON array (a list of at most 64 items, each text of at least 1 characters matching ^([0-9A-Za-z][-.0-9A-Z_a-z]*(:[0-9]{1,5})?|\\[[.0-9:A-Fa-f]+\\]:[0-9]{1,5}|https?://([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?([/?][!-~]*)?)$)",
         ),
         (
             "inject/set-env",

@@ -3,7 +3,11 @@
 //! Without busybox on the machine these tests say so and pass; with `CI=true` they fail.
 
 mod busybox;
+mod fetch_config;
+mod generate_secret;
 mod log_shipper;
+mod validate_env;
+mod volumes;
 mod waiters;
 
 use std::sync::{Arc, LazyLock};
@@ -37,12 +41,23 @@ pub fn snapshot() -> Snapshot {
 
 /// The container of this name that a pod with these annotations gets.
 fn container(name: &str, annotations: &[(&str, &str)]) -> Value {
+    container_beside(json!({"name": "web", "image": "nginx:1.27"}), name, annotations)
+}
+
+/// The same for a pod with this app container.
+fn container_beside(app: Value, name: &str, annotations: &[(&str, &str)]) -> Value {
+    let containers = injected(app, annotations);
+    containers.into_iter().find(|container| container["name"] == name).expect("it is there")
+}
+
+/// The containers that a pod with these annotations gets.
+fn injected(app: Value, annotations: &[(&str, &str)]) -> Vec<Value> {
     let annotations: Value = annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "web", "annotations": annotations},
-        "spec": {"containers": [{"name": "web", "image": "nginx:1.27"}]},
+        "spec": {"containers": [app], "volumes": [{"name": "data", "emptyDir": {}}]},
     });
     let (text, snapshot) = (pod.to_string(), snapshot());
     let request = PodRequest::create(&text, "default").unwrap();
@@ -50,35 +65,47 @@ fn container(name: &str, annotations: &[(&str, &str)]) -> Value {
         Outcome::Inject(plan) => promises::keep(&text, &plan.patch()),
         other => panic!("{other:?}"),
     };
-    let containers = promises::containers(&patched["spec"]);
-    let (_, container) = containers.into_iter().find(|(_, container)| container["name"] == name).expect("it is there");
-    container.clone()
+    let containers = promises::containers(&patched["spec"]).into_iter().map(|(_, container)| container.clone());
+    containers.filter(|container| container["name"] != "web").collect()
 }
 
-/// The Pod Security Standard "restricted" (Kubernetes documentation), as far as a container can break it.
-#[test]
-fn every_container_is_restricted_and_declares_resources() {
-    for (name, key, value) in [
-        ("wait-for-db", "inject/wait-for-db", "true"),
-        ("wait-for-service", "inject/wait-for-service", "myservice"),
-        ("log-shipper", "inject/log-shipper", "true"),
-    ] {
-        let container = container(name, &[(key, value)]);
-        let security = &container["securityContext"];
-        assert_eq!(security["allowPrivilegeEscalation"], false, "{name}");
-        assert_eq!(security["capabilities"], json!({"drop": ["ALL"]}), "{name}");
-        assert_eq!(security["runAsNonRoot"], true, "{name}");
-        assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault", "{name}");
-        assert_eq!(security["readOnlyRootFilesystem"], true, "{name}");
-        assert!(security["runAsUser"].as_i64().is_some_and(|user| user > 0), "{name}");
-        for resource in ["cpu", "memory"] {
-            for kind in ["requests", "limits"] {
-                assert!(container["resources"][kind][resource].is_string(), "{name}: {kind}.{resource}");
-            }
+/// The containers of a template, for a pod that gives its parameters the values that are their examples, and mounts
+/// something wherever one of them may ask for it.
+fn example(template: &Template) -> Vec<Value> {
+    let mut annotations = vec![(format!("inject/{}", template.name), "true".to_owned())];
+    let mut mounts = Vec::new();
+    for parameter in &template.parameters {
+        if let Some(example) = &parameter.example {
+            annotations.push((format!("inject/{}.{}", template.name, parameter.name), example.to_string()));
         }
-        let image = container["image"].as_str().unwrap();
-        assert!(image.contains(':') && !image.ends_with(":latest"), "{name}: {image} is pinned");
-        assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{name}");
+        let path = parameter.example.as_ref().or(parameter.default.as_ref()).map(ToString::to_string);
+        mounts.extend(path.filter(|path| path.starts_with('/')).map(|path| json!({"name": "data", "mountPath": path})));
+    }
+    let annotations: Vec<_> = annotations.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let app = json!({
+        "name": "web",
+        "image": "nginx:1.27",
+        "ports": [{"containerPort": 80}],
+        "securityContext": {"runAsUser": 101},
+        "volumeMounts": mounts,
+    });
+    injected(app, &annotations)
+}
+
+#[test]
+fn every_container_is_pinned_and_bounded() {
+    for template in templates() {
+        for container in example(&template) {
+            let name = &template.name;
+            for resource in ["cpu", "memory"] {
+                for kind in ["requests", "limits"] {
+                    assert!(container["resources"][kind][resource].is_string(), "{name}: {kind}.{resource}");
+                }
+            }
+            let image = container["image"].as_str().unwrap();
+            assert!(image.contains(':') && !image.ends_with(":latest"), "{name}: {image} is pinned");
+            assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{name}");
+        }
     }
 }
 

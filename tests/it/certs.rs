@@ -1,6 +1,7 @@
 //! `podgraft certs`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::process::{podgraft, run};
 
@@ -30,12 +31,25 @@ fn certs_are_made_for_any_names_and_never_overwritten_by_accident() {
 }
 
 #[test]
-fn names_and_days_that_no_client_accepts_are_wrong_usage() {
+fn the_key_has_the_mode_that_is_asked_for() {
+    for (options, wanted) in [(&[][..], 0o600), (&["--key-mode", "0440"], 0o440), (&["--key-mode=0444"], 0o444)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (code, ..) = run(podgraft().args(["certs", "--dir", "."]).args(options).current_dir(dir.path()));
+        assert_eq!(code, Some(0));
+        let mode = |name| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode("tls.key"), mode("tls.crt")), (wanted, 0o644));
+    }
+}
+
+#[test]
+fn what_no_client_accepts_is_wrong_usage() {
     for (options, said) in [
         (["--host", "no spaces"], "write a DNS name"),
         (["--host", ""], "write a DNS name"),
         (["--days", "826"], "1..=825"),
         (["--days", "0"], "1..=825"),
+        (["--key-mode", "0700"], "without rights to execute"),
+        (["--key-mode", "rw"], "without rights to execute"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let (code, _, errors) = run(podgraft().arg("certs").args(options).current_dir(dir.path()));

@@ -354,6 +354,21 @@ fn templates_are_listed_and_shown() {
 }
 
 #[test]
+fn the_pod_security_standard_of_a_template_is_told() {
+    let head = "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\n";
+    let claims = format!("{head}metadata: {{name: claims}}\nspec: {{podSecurity: baseline}}\n");
+    let claims_none = format!("{head}metadata: {{name: claims-none}}\nspec: {{}}\n");
+    let files = directory(&[("t/claims.yaml", &claims), ("t/none.yaml", &claims_none)]);
+    let list = run_in(files.path(), ["template", "list", "-ojson", "--templates=t"], "").out;
+    let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+    let claim_of = |name: &str| list.iter().find(|template| template["name"] == name).unwrap()["podSecurity"].clone();
+    assert_eq!((claim_of("claims"), claim_of("claims-none")), (Value::from("baseline"), Value::Null));
+    let shown = |name: &str| run_in(files.path(), ["template", "show", "--parameters", "--templates=t", name], "").out;
+    assert!(shown("claims").contains("\nPod Security Standard: baseline\n"), "{}", shown("claims"));
+    assert!(!shown("claims-none").contains("Pod Security"), "{}", shown("claims-none"));
+}
+
+#[test]
 fn a_bad_template_is_shown_with_its_mistake() {
     let good = run(["template", "show", "set-env"], "").out;
     let files = directory(&[

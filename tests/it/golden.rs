@@ -15,6 +15,7 @@ use std::{env, fs};
 
 use case::Case;
 use doors::{Answer, Verdict};
+use podgraft::snapshot::Policy;
 use podgraft::template::Template;
 use serde_json::Value;
 
@@ -119,7 +120,7 @@ fn to_yaml(mut pod: Value) -> String {
 }
 
 /// Writes `<script of log-shipper>` for that script and `<hash of log-shipper>` for that template's hash, so that a
-/// built-in can be improved without a change to every pod that has it.
+/// built-in can be improved without a change to every pod that has it; and `podgraft:VERSION` for this version's image.
 fn abbreviate(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(abbreviate),
@@ -144,7 +145,8 @@ static ABBREVIATIONS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
         let hash = (template.hash.clone(), format!("<hash of {}>", template.name));
         scripts.chain([hash]).collect::<Vec<_>>()
     };
-    crate::builtin::templates().flat_map(of_template).collect()
+    let image = (Policy::default().image, "podgraft:VERSION".to_owned());
+    crate::builtin::templates().flat_map(of_template).chain([image]).collect()
 });
 
 fn compare(case: &Case, found: &BTreeMap<&'static str, String>) {

@@ -8,6 +8,8 @@ mod certs;
 mod cli;
 mod golden;
 mod http;
+mod image;
+mod image_mirror;
 mod layers;
 mod manifest;
 mod process;

@@ -1,5 +1,6 @@
 //! The engine's promises on made-up pods, annotations and sets of templates.
 
+mod environment;
 pub mod make;
 
 use std::panic::catch_unwind;

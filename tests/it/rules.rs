@@ -11,8 +11,10 @@ use serde_json::json;
 
 use crate::promises;
 
-fn snapshot() -> Snapshot {
-    let loaded = template::load(Origin("rules.yaml".into()), include_str!("rules.yaml"), &LoadOptions::default());
+const RULES: &str = include_str!("rules.yaml");
+
+fn snapshot(templates: &str) -> Snapshot {
+    let loaded = template::load(Origin("rules.yaml".into()), templates, &LoadOptions::default());
     let mut snapshot = Snapshot::default();
     for template in loaded.unwrap_or_else(|error| panic!("{error}")).templates {
         snapshot.templates.insert(Arc::new(template));
@@ -39,7 +41,7 @@ fn answer(snapshot: &Snapshot, parameter: &str, value: &str) -> String {
 
 #[test]
 fn what_core_v1_refuses_is_a_rejection_of_ours() {
-    let snapshot = snapshot();
+    let snapshot = snapshot(RULES);
     let table = [
         ("policy", "Always", "injected"),
         (
@@ -122,4 +124,23 @@ fn what_core_v1_refuses_is_a_rejection_of_ours() {
     });
     let differ: String = differ.collect();
     assert!(differ.is_empty(), "{differ}");
+}
+
+#[test]
+fn what_a_sensitive_parameter_made_is_not_shown() {
+    let snapshot = snapshot(&RULES.replace("{type: string,", "{type: string, sensitive: true,"));
+    let value = "Hunter2:/..";
+    for parameter in ["policy", "a", "b", "sub", "dir", "req", "lim", "proto", "ip", "cap", "field", "hostname"] {
+        let answer = answer(&snapshot, parameter, value);
+        assert!(answer.contains("(not shown)") && !answer.contains("unter2"), "{parameter}: {answer}");
+    }
+}
+
+#[test]
+fn a_sensitive_parameter_hides_nothing_elsewhere() {
+    let snapshot = snapshot(&RULES.replace("cap: {type: string,", "cap: {type: string, sensitive: true,"));
+    assert_eq!(
+        answer(&snapshot, "mode", "512"),
+        "dyn: volume priv (rules.yaml:28): configMap.defaultMode: 512 is no mode: 0 to 511, which is 0777"
+    );
 }

@@ -37,7 +37,7 @@ fn row(template: &Template) -> [String; 2] {
         Scope::Cluster => template.name.clone(),
         Scope::Namespace(namespace) => format!("{namespace}/{}", template.name),
     };
-    [name, template.description.clone()]
+    [name, template.summary().to_owned()]
 }
 
 /// A `curl` line for a POSIX shell that sends a pod asking for a template, and is answered with its patch.

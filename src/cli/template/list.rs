@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::options::{LoadArgs, SourceArgs};
 use crate::cli::{load, print, table};
 use crate::snapshot::Policy;
-use crate::template::{Scope, Template};
+use crate::template::{PodSecurity, Scope, Template};
 
 /// Options of `podgraft template list`.
 #[derive(Debug, clap::Args)]
@@ -39,12 +39,26 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let templates = loaded.snapshot.templates.iter();
     let text = match args.output {
         Format::Table => {
-            let rows: Vec<_> = templates.map(|template| cells(template)).collect();
+            let row = |template: &Template| {
+                let [name, scope, source] = cells(template);
+                [name, scope, source, template.summary().to_owned()]
+            };
+            let rows: Vec<_> = templates.map(|template| row(template)).collect();
             table::render(["NAME", "SCOPE", "SOURCE", "DESCRIPTION"], &rows)
         }
         Format::Json => {
-            let object = |[name, scope, source, description]: [String; 4]| json!({"name": name, "scope": scope, "source": source, "description": description});
-            let list: Vec<_> = templates.map(|template| object(cells(template))).collect();
+            let object = |template: &Template| {
+                let [name, scope, source] = cells(template);
+                let pod_security = template.pod_security.map(PodSecurity::name);
+                json!({
+                    "name": name,
+                    "scope": scope,
+                    "source": source,
+                    "description": template.description,
+                    "podSecurity": pod_security,
+                })
+            };
+            let list: Vec<_> = templates.map(|template| object(template)).collect();
             serde_json::to_string_pretty(&list)? + "\n"
         }
         Format::Name => templates.map(|template| template.name.clone() + "\n").collect(),
@@ -54,10 +68,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn cells(template: &Template) -> [String; 4] {
+fn cells(template: &Template) -> [String; 3] {
     let scope = match &template.scope {
         Scope::Cluster => "cluster".to_owned(),
         Scope::Namespace(name) => format!("namespace {name}"),
     };
-    [template.name.clone(), scope, template.origin.0.to_string(), template.description.clone()]
+    [template.name.clone(), scope, template.origin.0.to_string()]
 }

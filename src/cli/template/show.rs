@@ -74,5 +74,6 @@ fn parameters(template: &Template, prefix: &str) -> String {
     };
     let entries: String = template.parameters.iter().enumerate().map(entry).collect();
     let entries = if entries.is_empty() { "\nIt has no parameters.\n".to_owned() } else { entries };
-    format!("{}: {}\n{entries}", template.name, template.description)
+    let security = template.pod_security.map(|standard| format!("Pod Security Standard: {}\n", standard.name()));
+    format!("{}: {}\n{}{entries}", template.name, template.description, security.unwrap_or_default())
 }

@@ -14,7 +14,7 @@ use crate::inject::reason::{Reason, Warning, quote};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::{Node, write_string};
-use crate::template::{ContainerTemplate, Line, RunAs, ServiceAccountToken};
+use crate::template::{ContainerTemplate, Environment, Line, RunAs, ServiceAccountToken};
 use crate::template::{names, verify};
 
 /// What a container is rendered from, and where its mistakes are noted.
@@ -23,38 +23,39 @@ struct Source<'s, 'a> {
     /// `sidecars` or `initContainers`.
     field: &'s str,
     template: &'a ContainerTemplate,
-    bindings: &'s Bindings<'s, 'a>,
     item: Option<&'s Item<'s>>,
     line: Line,
 }
 
 impl<'a> Grafting<'_, 'a> {
-    pub(super) fn containers(&mut self, bindings: &Bindings<'_, 'a>) {
+    pub(super) fn containers(&mut self) {
         let template = self.template();
         let sidecar = if self.context.policy.native_sidecars { Kind::NativeSidecar } else { Kind::ClassicSidecar };
-        self.each(bindings, "sidecars", &template.sidecars, |this, container, item, line| {
-            this.container(sidecar, &Source { field: "sidecars", template: container, bindings, item, line })
+        self.each("sidecars", &template.sidecars, |this, container, item, line| {
+            this.container(sidecar, &Source { field: "sidecars", template: container, item, line })
         });
-        self.each(bindings, "initContainers", &template.init_containers, |this, container, item, line| {
-            this.container(Kind::Init, &Source { field: "initContainers", template: container, bindings, item, line })
+        self.each("initContainers", &template.init_containers, |this, container, item, line| {
+            this.container(Kind::Init, &Source { field: "initContainers", template: container, item, line })
         });
     }
 
     fn container(&mut self, kind: Kind, from: &Source<'_, 'a>) -> Result<(), EvaluationError> {
-        let Source { field, template, bindings, item, line } = *from;
-        let name = text(&template.name, bindings, item, "name")?.unwrap_or_default();
+        let Source { field, template, item, line } = *from;
+        let name = text(&template.name, self.bindings, item, "name")?.unwrap_or_default();
         let name = joined([&*name, self.asked.name.instance.unwrap_or_default()]);
         if let Some(problem) = names::label(&name, names::MAX_LABEL) {
             self.rendered(field, line, problem);
             return Ok(());
         }
-        let image = text(&template.image, bindings, item, "image")?.unwrap_or_default();
+        let image = text(&template.image, self.bindings, item, "image")?.unwrap_or_default();
         if image.is_empty() || image.trim() != image {
             self.rendered(field, line, format!("{} is no image; write a name without blanks", quote(&image)));
             return Ok(());
         }
-        let command = render(template.command.as_ref(), bindings, item, "command")?;
-        if self.is_there(&name, &image, command.as_deref()) {
+        // A container that is there may have come when there was no mirror.
+        let mirrored = self.mirrored(&image, &template.image);
+        let command = render(template.command.as_ref(), self.bindings, item, "command")?;
+        if self.is_there(&name, [&image, &mirrored], command.as_deref()) {
             self.record.containers.push(name);
             return Ok(());
         }
@@ -65,13 +66,13 @@ impl<'a> Grafting<'_, 'a> {
 
         let mut json = MapWriter::with_capacity(4096);
         json.text("name", &name);
-        json.text("image", &image);
+        json.text("image", &mirrored);
         if let Some(command) = command {
             json.json("command", &command);
         }
         json.members(&template.fixed);
         for (key, node) in &template.rest {
-            put(&mut json, key, Some(node), bindings, item)?;
+            put(&mut json, key, Some(node), self.bindings, item)?;
         }
         self.environment(from, &mut json)?;
         let ports = self.ports(kind, &name, from, &mut json)?;
@@ -88,13 +89,14 @@ impl<'a> Grafting<'_, 'a> {
             self.all_rendered(field, line, verify::container(&json));
         }
         self.record.containers.push(name.clone());
-        self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, json });
+        let environment_of = self.targets.first().copied().filter(|_| template.environment == Environment::Target);
+        self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, environment_of, json });
         Ok(())
     }
 
     /// Whether a container of the pod is the one that would be added: a status claims it, or it is a copy of ours whose
     /// annotations were lost, as `kubectl debug --copy-to` makes them.
-    fn is_there(&self, name: &str, image: &str, command: Option<&str>) -> bool {
+    fn is_there(&self, name: &str, images: [&str; 2], command: Option<&str>) -> bool {
         let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == *name) else { return false };
         let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == *name));
         let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
@@ -103,7 +105,7 @@ impl<'a> Grafting<'_, 'a> {
             (Some(ours), Some(theirs)) => same(ours, theirs),
             (ours, theirs) => empty(ours) && empty(theirs),
         };
-        claimed || (there.image == *image && same_command)
+        claimed || (images.contains(&&*there.image) && same_command)
     }
 
     fn name_is_taken(&self, name: &str) -> Option<super::Clash> {
@@ -121,10 +123,10 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     fn environment(&mut self, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
-        let Source { field, template, bindings, item, line } = *from;
+        let Source { field, template, item, line } = *from;
         match &template.env {
             Some(env) if !env.has_fixed("name") => {
-                let Some(env) = render(Some(env), bindings, item, "env")? else { return Ok(()) };
+                let Some(env) = render(Some(env), self.bindings, item, "env")? else { return Ok(()) };
                 for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
                     if let Some(problem) = names::variable(&variable.name) {
                         self.rendered(field, line, problem);
@@ -132,9 +134,9 @@ impl<'a> Grafting<'_, 'a> {
                 }
                 json.json("env", &env);
             }
-            env => put(json, "env", env.as_ref(), bindings, item)?,
+            env => put(json, "env", env.as_ref(), self.bindings, item)?,
         }
-        put(json, "envFrom", template.env_from.as_ref(), bindings, item)?;
+        put(json, "envFrom", template.env_from.as_ref(), self.bindings, item)?;
         Ok(())
     }
 
@@ -145,8 +147,8 @@ impl<'a> Grafting<'_, 'a> {
         from: &Source<'_, 'a>,
         json: &mut MapWriter,
     ) -> Result<Vec<PortUse>, EvaluationError> {
-        let Source { field, template, bindings, item, line } = *from;
-        let Some(ports) = render(template.ports.as_ref(), bindings, item, "ports")? else { return Ok(Vec::new()) };
+        let Source { field, template, item, line } = *from;
+        let Some(ports) = render(template.ports.as_ref(), self.bindings, item, "ports")? else { return Ok(Vec::new()) };
         let uses: Vec<PortUse> = read::<Vec<Port<'_>>>(&ports, "ports")?.iter().map(PortUse::of).collect();
         for port in &uses {
             let host_port = port.host_port != 0 && !is_port(port.host_port);
@@ -201,8 +203,8 @@ impl<'a> Grafting<'_, 'a> {
         from: &Source<'_, 'a>,
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
-        let Source { field, template, bindings, item, line } = *from;
-        let rendered = render(template.volume_mounts.as_ref(), bindings, item, "volumeMounts")?;
+        let Source { field, template, item, line } = *from;
+        let rendered = render(template.volume_mounts.as_ref(), self.bindings, item, "volumeMounts")?;
         let mut written = String::with_capacity(512);
         written.push('[');
         let mut paths: Vec<Cow<'_, str>> = Vec::new();
@@ -239,16 +241,16 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     fn resources(&mut self, name: &str, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
-        let Source { template, bindings, item, .. } = *from;
+        let Source { template, item, .. } = *from;
         let declare = self.context.pod.spec.as_ref().map_or(Declare::AsWritten, hardening::declare);
         if declare == Declare::Nothing {
             return Ok(());
         }
-        let mut written = render(template.resources.as_ref(), bindings, item, "resources")?;
+        let mut written = render(template.resources.as_ref(), self.bindings, item, "resources")?;
         if declare == Declare::Guaranteed {
             let of_template = written.as_deref().unwrap_or("{}");
             let (equal, stays) = hardening::guaranteed(of_template)
-                .map_err(|error| EvaluationError::new(error.to_string()).within("resources"))?;
+                .map_err(|error| EvaluationError::unreadable(&error).within("resources"))?;
             if !stays {
                 self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
             }
@@ -261,14 +263,14 @@ impl<'a> Grafting<'_, 'a> {
     }
 
     fn security_context(&self, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
-        let Source { template, bindings, item, .. } = *from;
+        let Source { template, item, .. } = *from;
         let Some(target) = self.targets.first().filter(|_| template.run_as == RunAs::Target) else {
-            return put(json, "securityContext", template.security_context.as_ref(), bindings, item);
+            return put(json, "securityContext", template.security_context.as_ref(), self.bindings, item);
         };
-        let context = render(template.security_context.as_ref(), bindings, item, "securityContext")?;
+        let context = render(template.security_context.as_ref(), self.bindings, item, "securityContext")?;
         let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
         let context = hardening::with_user(context.as_deref().unwrap_or("{}"), user)
-            .map_err(|error| EvaluationError::new(error.to_string()).within("securityContext"))?;
+            .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
         json.json("securityContext", &context);
         Ok(())
     }

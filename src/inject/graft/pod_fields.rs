@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::target::key_of;
 use super::{Grafting, items, read, render};
-use crate::inject::bindings::Bindings;
 use crate::inject::draft::{Field, NewField};
 use crate::inject::json::{Members, Text, same};
 use crate::inject::reason::Reason;
@@ -13,7 +12,7 @@ use crate::template::node::write_string;
 use crate::template::{Line, Part, names, verify};
 
 impl<'a> Grafting<'_, 'a> {
-    pub(super) fn pod_additions(&mut self, bindings: &Bindings<'_, 'a>) {
+    pub(super) fn pod_additions(&mut self) {
         let additions = &self.template().pod;
         let maps = [
             ("labels", Field::Label, additions.labels.as_ref()),
@@ -25,26 +24,22 @@ impl<'a> Grafting<'_, 'a> {
         ];
         for (place, field, part) in maps {
             let Some(part) = part else { continue };
-            if let Err(error) = self.map(bindings, place, field, part) {
+            self.bindings.forget();
+            if let Err(error) = self.map(place, field, part) {
                 self.evaluation("pod", part.line, &error);
             }
         }
         for (place, field, part, key) in lists {
             let Some(part) = part else { continue };
-            if let Err(error) = self.list(bindings, place, field, part, key) {
+            self.bindings.forget();
+            if let Err(error) = self.list(place, field, part, key) {
                 self.evaluation("pod", part.line, &error);
             }
         }
     }
 
-    fn map(
-        &mut self,
-        bindings: &Bindings<'_, 'a>,
-        place: &str,
-        field: Field,
-        part: &'a Part,
-    ) -> Result<(), EvaluationError> {
-        let Some(json) = render(Some(&part.node), bindings, None, place)? else { return Ok(()) };
+    fn map(&mut self, place: &str, field: Field, part: &'a Part) -> Result<(), EvaluationError> {
+        let Some(json) = render(Some(&part.node), self.bindings, None, place)? else { return Ok(()) };
         for (key, value) in read::<Members<'_, Text<'_>>>(&json, place)?.iter() {
             if field == Field::Label
                 && let Some(problem) = names::label_value(value)
@@ -59,15 +54,8 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
-    fn list(
-        &mut self,
-        bindings: &Bindings<'_, 'a>,
-        place: &str,
-        field: Field,
-        part: &'a Part,
-        key: &str,
-    ) -> Result<(), EvaluationError> {
-        let json = render(Some(&part.node), bindings, None, place)?;
+    fn list(&mut self, place: &str, field: Field, part: &'a Part, key: &str) -> Result<(), EvaluationError> {
+        let json = render(Some(&part.node), self.bindings, None, place)?;
         for item in items(json.as_ref(), place)? {
             match field {
                 // Few templates have any: each is looked at.

@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Grafting, items, read, render};
-use crate::inject::bindings::Bindings;
 use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
 use crate::inject::json::{MapWriter, Members, Raw, Text, same};
 use crate::inject::paths;
@@ -28,29 +27,24 @@ fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
 }
 
 impl<'a> Grafting<'_, 'a> {
-    pub(super) fn target_additions(&mut self, bindings: &Bindings<'_, 'a>) {
+    pub(super) fn target_additions(&mut self) {
         let additions = &self.template().target;
-        self.target_list::<core::EnvVar>(bindings, "env", additions.env.as_ref(), Self::variable);
-        self.target_list::<core::EnvFromSource>(
-            bindings,
-            "envFrom",
-            additions.env_from.as_ref(),
-            Self::variable_source,
-        );
+        self.target_list::<core::EnvVar>("env", additions.env.as_ref(), Self::variable);
+        self.target_list::<core::EnvFromSource>("envFrom", additions.env_from.as_ref(), Self::variable_source);
         let mounts = additions.volume_mounts.as_ref();
-        self.target_list::<core::VolumeMount>(bindings, "volumeMounts", mounts, Self::target_mount);
+        self.target_list::<core::VolumeMount>("volumeMounts", mounts, Self::target_mount);
     }
 
     /// Adds each item, a core/v1 `T`, of a list that stands under `target`.
     fn target_list<T: DeserializeOwned>(
         &mut self,
-        bindings: &Bindings<'_, 'a>,
         field: &str,
         part: Option<&'a Part>,
         add: fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>,
     ) {
         let Some(Part { node, line, verify }) = part else { return };
-        let added = render(Some(node), bindings, None, field).and_then(|json| {
+        self.bindings.forget();
+        let added = render(Some(node), self.bindings, None, field).and_then(|json| {
             for item in items(json.as_ref(), field)? {
                 // One too many is enough to be refused.
                 if self.draft.len() > MAX_ADDITIONS {

@@ -1,7 +1,6 @@
 //! The graft's volumes: shared ones located or made and mounted into the targets, private ones made.
 
 use super::{Grafting, Site, names, read, render, text};
-use crate::inject::bindings::Bindings;
 use crate::inject::draft::{NewMount, NewVolume};
 use crate::inject::json::{MapWriter, Raw, says_all};
 use crate::inject::paths;
@@ -14,18 +13,18 @@ use crate::template::node::Node;
 use crate::template::{self, Line, SharedVolume};
 
 impl<'a> Grafting<'_, 'a> {
-    pub(super) fn volumes(&mut self, bindings: &Bindings<'_, 'a>) {
+    pub(super) fn volumes(&mut self) {
         let template = self.template();
-        self.each(bindings, "sharedVolumes", &template.shared_volumes, |this, shared, item, line| {
+        self.each("sharedVolumes", &template.shared_volumes, |this, shared, item, line| {
             let sites = this.sites.len();
-            let done = this.shared_volume(shared, bindings, item, line);
+            let done = this.shared_volume(shared, item, line);
             if this.sites.len() == sites {
                 this.missing.push(&shared.name);
             }
             done
         });
-        self.each(bindings, "volumes", &template.volumes, |this, private, item, line| {
-            let volume = this.make_volume(&private.name, &private.source, private.verify, bindings, item, line)?;
+        self.each("volumes", &template.volumes, |this, private, item, line| {
+            let volume = this.make_volume(&private.name, &private.source, private.verify, item, line)?;
             this.sites.push(Site {
                 name: private.name.clone(),
                 volume,
@@ -40,11 +39,10 @@ impl<'a> Grafting<'_, 'a> {
     fn shared_volume(
         &mut self,
         shared: &'a SharedVolume,
-        bindings: &Bindings<'_, 'a>,
         item: Option<&Item>,
         line: Line,
     ) -> Result<(), EvaluationError> {
-        let path = text(&shared.mount_path, bindings, item, "mountPath")?.unwrap_or_default();
+        let path = text(&shared.mount_path, self.bindings, item, "mountPath")?.unwrap_or_default();
         let path = match paths::check(&path) {
             Ok(path) => path,
             Err(problem) => {
@@ -72,7 +70,7 @@ impl<'a> Grafting<'_, 'a> {
                 (volume, sub_path, because)
             }
             (volumes::Site::New, Some(source)) => {
-                let volume = self.make_volume(&shared.name, source, shared.verify, bindings, item, line)?;
+                let volume = self.make_volume(&shared.name, source, shared.verify, item, line)?;
                 let read_only = self.is_read_only(&volume).then(|| format!("volume {volume} is read-only"));
                 (volume, String::new(), read_only)
             }
@@ -174,12 +172,11 @@ impl<'a> Grafting<'_, 'a> {
         name: &str,
         source: &'a Node,
         verify: bool,
-        bindings: &Bindings<'_, 'a>,
         item: Option<&Item>,
         line: Line,
     ) -> Result<String, EvaluationError> {
         let volume = names::joined([&*self.template().name, self.asked.name.instance.unwrap_or_default(), name]);
-        let Some(source) = render(Some(source), bindings, item, "volume")? else {
+        let Some(source) = render(Some(source), self.bindings, item, "volume")? else {
             return Err(EvaluationError::new(format!("volume {name} has no source")));
         };
         let Volume { source, read_only, .. } = read(&source, "volume")?;

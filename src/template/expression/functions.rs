@@ -1,5 +1,5 @@
 //! The functions that expressions may call: CEL's standard ones and its string and list extensions, as in Kubernetes,
-//! and `seconds`. What is not here: timestamps, bytes, unsigned integers, and the `duration()`, `quantity()` and `url()`
+//! `seconds` and `units`. What is not here: timestamps, bytes, unsigned integers, and the `duration()`, `quantity()` and `url()`
 //! families.
 
 mod format;
@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use super::EvaluationError;
 use super::data::Data;
 use super::evaluate::{Evaluated, Machine, fail};
-use crate::template::parameter::{Type, seconds};
+use crate::template::parameter::{Type, seconds, units};
 
 pub(super) use list::sort_by_keys;
 
@@ -31,7 +31,7 @@ impl Function {
         match self.name {
             "charAt" | "format" | "join" | "lowerAscii" | "replace" | "string" | "strings.quote" | "substring"
             | "trim" | "upperAscii" => Some(Type::String),
-            "indexOf" | "int" | "lastIndexOf" | "seconds" | "size" => Some(Type::Integer),
+            "indexOf" | "int" | "lastIndexOf" | "seconds" | "size" | "units" => Some(Type::Integer),
             "double" => Some(Type::Number),
             "bool" | "contains" | "endsWith" | "hasValue" | "startsWith" => Some(Type::Boolean),
             "split" => Some(Type::List),
@@ -70,6 +70,7 @@ static FUNCTIONS: &[Function] = &[
     global("string", 1..=1, to_string),
     global("strings.quote", 1..=1, text::quote),
     global("type", 1..=1, |_, arguments| Ok(Data::Type(arguments[0].kind()))),
+    global("units", 1..=1, to_units),
     method("charAt", 1..=1, text::char_at),
     method("contains", 1..=1, text::contains),
     method("distinct", 0..=0, list::distinct),
@@ -209,6 +210,20 @@ fn to_seconds<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluate
             }
         }
         _ => wrong("seconds", arguments),
+    }
+}
+
+/// A quantity's text as a whole number, rounded up: the bytes of `16Mi`.
+fn to_units<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v> {
+    match arguments {
+        [Data::Text(text)] => {
+            machine.spend_text(text.len())?;
+            match units(text) {
+                Some(units) => Ok(Data::Integer(units)),
+                None => fail(format!("units(): {} is no 64-bit quantity such as 16Mi", machine.quoted(text))),
+            }
+        }
+        _ => wrong("units", arguments),
     }
 }
 

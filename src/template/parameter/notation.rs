@@ -59,8 +59,17 @@ pub(crate) fn duration(text: &str) -> Option<i128> {
 
 /// Whole seconds of a duration, rounded up; `None` if the text is no duration.
 pub(in crate::template) fn seconds(text: &str) -> Option<i64> {
-    let nanoseconds = duration(text)?;
-    i64::try_from(nanoseconds.div_euclid(1_000_000_000) + i128::from(nanoseconds.rem_euclid(1_000_000_000) != 0)).ok()
+    billionths_rounded_up(duration(text)?)
+}
+
+/// A quantity as a whole number, rounded up; `None` if the text is no quantity, or one that does not fit 64 bits.
+pub(in crate::template) fn units(text: &str) -> Option<i64> {
+    billionths_rounded_up(quantity(text)?)
+}
+
+fn billionths_rounded_up(billionths: i128) -> Option<i64> {
+    const ONE: i128 = 1_000_000_000;
+    i64::try_from(billionths.div_euclid(ONE) + i128::from(billionths.rem_euclid(ONE) != 0)).ok()
 }
 
 /// A quantity in billionths: `128Mi`, `0.5`, `-1`, `2e3`. Beyond 128 bits it saturates, so that a comparison with any
@@ -176,6 +185,11 @@ mod tests {
         }
         for text in ["", "Mi", "1mi", "1KB", "1 Mi", "1e", "1e1.5", "--1", "1Mi2", "0x10", "∞"] {
             assert_eq!(quantity(text), None, "{text}");
+        }
+        for (text, whole) in
+            [("16Mi", Some(16 << 20)), ("1500m", Some(2)), ("-1500m", Some(-1)), ("1Mb", None), ("10Ei", None)]
+        {
+            assert_eq!(units(text), whole, "{text}");
         }
         assert!(quantity("1e999999999") > quantity("1000Ei"));
         assert!(quantity(&"9".repeat(4000)) > quantity("1000Ei"));

@@ -20,7 +20,7 @@ pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
-/// A directory with busybox's applets, which is all that a container finds on its path.
+/// A directory with busybox's applets, and the machine's curl, which is all that a container finds on its path.
 #[derive(Debug)]
 pub struct Busybox {
     applets: TempDir,
@@ -29,26 +29,38 @@ pub struct Busybox {
 impl Busybox {
     /// The machine's busybox; `None`, loudly, if there is none.
     pub fn find() -> Option<Self> {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let Some(busybox) = env::split_paths(&path).map(|dir| dir.join("busybox")).find(|file| file.is_file()) else {
-            assert!(env::var("CI").as_deref() != Ok("true"), "busybox is missing; apt-get install busybox");
-            skipped("there is no busybox on this machine; apt-get install busybox");
-            return None;
-        };
+        let busybox = program("busybox")?;
         let applets = TempDir::new().unwrap();
         let list = Command::new(&busybox).arg("--list").output().unwrap();
-        for applet in String::from_utf8(list.stdout).unwrap().lines() {
-            symlink(&busybox, applets.path().join(applet)).unwrap();
+        for applet in String::from_utf8(list.stdout).unwrap().lines().chain(["busybox"]) {
+            let link = applets.path().join(applet);
+            if !link.exists() {
+                symlink(&busybox, link).unwrap();
+            }
         }
         Some(Self { applets })
     }
 
+    /// The same with curl.
+    pub fn find_with_curl() -> Option<Self> {
+        let (busybox, curl) = (Self::find()?, program("curl")?);
+        symlink(curl, busybox.applets.path().join("curl")).unwrap();
+        Some(busybox)
+    }
+
     /// Starts a container: its command and arguments, expanded as the kubelet does, in an empty directory.
     pub fn start(&self, container: &Value) -> Running {
+        self.start_with(container, |_| {})
+    }
+
+    /// The same where `prepare` has put something into the directory, which is also where the container's volume is
+    /// mounted.
+    pub fn start_with(&self, container: &Value, prepare: impl FnOnce(&Path)) -> Running {
         let directory = TempDir::new().unwrap();
         let termination_log = directory.path().join("termination-log");
         let work = directory.path().join("work");
         fs::create_dir(&work).unwrap();
+        prepare(&work);
 
         let list = |field: &str| container[field].as_array().cloned().unwrap_or_default();
         let mut variables = Vec::new();
@@ -57,12 +69,21 @@ impl Busybox {
             variables.push((variable["name"].as_str().unwrap().to_owned(), value));
         }
         let words = [list("command"), list("args")].concat();
-        let words = words.iter().map(|word| expand(word.as_str().unwrap(), &variables));
-        let words: Vec<_> =
-            words.map(|word| word.replace("/dev/termination-log", termination_log.to_str().unwrap())).collect();
+        // Nothing is mounted here, so the script gets other paths.
+        let mounts = list("volumeMounts");
+        let mount = mounts.iter().find(|mount| mount["name"] != "podgraft-no-token").map(|mount| &mount["mountPath"]);
+        let place = |word: String| {
+            let word = word.replace("/dev/termination-log", termination_log.to_str().unwrap());
+            match mount.and_then(Value::as_str) {
+                Some(mount) => word.replace(mount, work.to_str().unwrap()),
+                None => word,
+            }
+        };
+        let words: Vec<_> = words.iter().map(|word| place(expand(word.as_str().unwrap(), &variables))).collect();
 
         let output = directory.path().join("output");
-        let child = Command::new(self.applets.path().join(&words[0]))
+        let program = Path::new(&words[0]).file_name().unwrap();
+        let child = Command::new(self.applets.path().join(program))
             .args(&words[1..])
             .env_clear()
             .env("PATH", self.applets.path())
@@ -76,6 +97,17 @@ impl Busybox {
             .unwrap();
         Running { child, kill: self.applets.path().join("kill"), work, output, termination_log, _directory: directory }
     }
+}
+
+/// Where a program is on this machine; `None`, loudly, if it isn't there.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let file = env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
+    if file.is_none() {
+        assert!(env::var("CI").as_deref() != Ok("true"), "{name} is missing; apt-get install {name}");
+        skipped(&format!("there is no {name} on this machine; apt-get install {name}"));
+    }
+    file
 }
 
 /// The kubelet's expansion: `$(NAME)` of a variable that is known is its value, `$$` a dollar sign, all else stays.

@@ -2,15 +2,22 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use super::busybox::{Busybox, Running};
 use super::container;
 
+/// Starts a shipper of /var/log/app, which is `logs` in the directory where it works.
 fn start(busybox: &Busybox) -> Running {
-    busybox.start(&container("log-shipper", &[("inject/log-shipper", "true")]))
+    let shipper = busybox.start(&container("log-shipper", &[("inject/log-shipper", "true")]));
+    fs::create_dir_all(logs(&shipper)).unwrap();
+    shipper
+}
+
+fn logs(shipper: &Running) -> PathBuf {
+    shipper.work.join("var/log/app")
 }
 
 fn append(file: &Path, text: &str) {
@@ -31,9 +38,9 @@ fn assert_lines(running: &Running, wanted: &[&str]) {
 fn files_are_read_from_their_first_line_on_and_as_they_grow() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    let (log, late) = (shipper.work.join("app.log"), shipper.work.join("late.log"));
+    let (log, late) = (logs(&shipper).join("app.log"), logs(&shipper).join("late.log"));
     append(&log, "first\nsecond\n");
-    append(&shipper.work.join("notes.txt"), "no log\n");
+    append(&logs(&shipper).join("notes.txt"), "no log\n");
     shipper.until_it_says("second\n");
     append(&log, "third\n");
     shipper.until_it_says("third\n");
@@ -50,13 +57,13 @@ fn files_are_read_from_their_first_line_on_and_as_they_grow() {
 fn the_last_words_are_shipped_before_the_end() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    let log = shipper.work.join("app.log");
+    let log = logs(&shipper).join("app.log");
     append(&log, "first\n");
     shipper.until_it_says("first\n");
     let lines = (0..20_000).map(|number| format!("line {number} of what was written in a hurry\n"));
     let many = lines.collect::<Vec<_>>().concat();
     append(&log, &many);
-    append(&shipper.work.join("crash.log"), "a file of the last moment\n");
+    append(&logs(&shipper).join("crash.log"), "a file of the last moment\n");
     append(&log, "no newline at the end");
     shipper.terminate();
     assert_eq!(shipper.end().code(), Some(0));
@@ -70,7 +77,7 @@ fn the_last_words_are_shipped_before_the_end() {
 fn rotation_by_renaming_loses_and_repeats_nothing() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    let (log, rotated) = (shipper.work.join("app.log"), shipper.work.join("app.log.1"));
+    let (log, rotated) = (logs(&shipper).join("app.log"), logs(&shipper).join("app.log.1"));
     append(&log, "one\n");
     shipper.until_it_says("one\n");
     // What is written just before, and by an app that still has the old file open, just after.
@@ -90,10 +97,10 @@ fn rotation_by_renaming_loses_and_repeats_nothing() {
 fn rotation_to_another_log_name_repeats_nothing() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    let log = shipper.work.join("app.log");
+    let log = logs(&shipper).join("app.log");
     append(&log, "one\n");
     shipper.until_it_says("one\n");
-    fs::rename(&log, shipper.work.join("app-2026-11-20.log")).unwrap();
+    fs::rename(&log, logs(&shipper).join("app-2026-11-20.log")).unwrap();
     append(&log, "two\n");
     shipper.until_it_says("two\n");
     shipper.terminate();
@@ -105,7 +112,7 @@ fn rotation_to_another_log_name_repeats_nothing() {
 fn a_truncated_file_is_read_from_its_start_again() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    let log = shipper.work.join("app.log");
+    let log = logs(&shipper).join("app.log");
     append(&log, "something long enough to be shorter afterwards\n");
     shipper.until_it_says("afterwards\n");
     File::create(&log).unwrap();
@@ -120,7 +127,7 @@ fn a_truncated_file_is_read_from_its_start_again() {
 fn a_deleted_file_is_read_to_its_end() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    let log = shipper.work.join("app.log");
+    let log = logs(&shipper).join("app.log");
     append(&log, "one\n");
     shipper.until_it_says("one\n");
     let mut open = OpenOptions::new().append(true).open(&log).unwrap();
@@ -146,25 +153,25 @@ fn names_are_only_names() {
         "ümläut \u{1f980}.log",
     ];
     for (number, name) in names.iter().enumerate() {
-        append(&shipper.work.join(name), &format!("file {number}\n"));
+        append(&logs(&shipper).join(name), &format!("file {number}\n"));
     }
     let lines: Vec<_> = (0..names.len()).map(|number| format!("file {number}")).collect();
     shipper.until(|shipper| shipper.output().lines().count() >= lines.len());
     shipper.terminate();
     assert!(shipper.end().success());
     assert_lines(&shipper, &lines.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(fs::read_dir(&shipper.work).unwrap().count(), names.len(), "no name is run");
+    assert_eq!(fs::read_dir(logs(&shipper)).unwrap().count(), names.len(), "no name is run");
 }
 
 #[test]
 fn what_is_no_file_is_left_alone() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    fs::create_dir(shipper.work.join("directory.log")).unwrap();
-    std::os::unix::fs::symlink("nowhere", shipper.work.join("dangling.log")).unwrap();
-    let fifo = shipper.work.join("fifo.log");
+    fs::create_dir(logs(&shipper).join("directory.log")).unwrap();
+    std::os::unix::fs::symlink("nowhere", logs(&shipper).join("dangling.log")).unwrap();
+    let fifo = logs(&shipper).join("fifo.log");
     assert!(Command::new("busybox").arg("mkfifo").arg(&fifo).status().unwrap().success());
-    append(&shipper.work.join("real.log"), "real\n");
+    append(&logs(&shipper).join("real.log"), "real\n");
     shipper.until_it_says("real\n");
     assert_lines(&shipper, &["real"]);
 }
@@ -173,7 +180,7 @@ fn what_is_no_file_is_left_alone() {
 fn a_rotated_file_is_let_go_once_it_is_quiet() {
     let Some(busybox) = Busybox::find() else { return };
     let mut shipper = start(&busybox);
-    let (log, rotated) = (shipper.work.join("app.log"), shipper.work.join("app.log.1"));
+    let (log, rotated) = (logs(&shipper).join("app.log"), logs(&shipper).join("app.log.1"));
     append(&log, "one\n");
     shipper.until_it_says("one\n");
     fs::rename(&log, &rotated).unwrap();

@@ -1,7 +1,9 @@
-//! `wait-for-db` and `wait-for-service` against real listeners.
+//! `wait-for-db` and `wait-for-service` by busybox, against real listeners.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -13,16 +15,21 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn wait_for_db(port: u16, timeout: &str, interval: &str) -> Value {
-    let address = format!("127.0.0.1:{port}");
-    let times = [("inject/wait-for-db.timeout", timeout), ("inject/wait-for-db.interval", interval)];
-    container("wait-for-db", &[&[("inject/wait-for-db", &*address)], &times[..]].concat())
+/// The container of a waiter whose probe is busybox.
+fn waiter(template: &str, address: &str, parameters: &[(&str, &str)]) -> Value {
+    let keys: Vec<_> = parameters.iter().map(|(name, _)| format!("inject/{template}.{name}")).collect();
+    let (main, probe) = (format!("inject/{template}"), format!("inject/{template}.probe"));
+    let parameters = keys.iter().zip(parameters).map(|(key, (_, value))| (&**key, *value));
+    let annotations: Vec<_> = [(&*main, address), (&*probe, "busybox")].into_iter().chain(parameters).collect();
+    container(template, &annotations)
 }
 
-fn set(container: &mut Value, name: &str, value: &str) {
-    let variables = container["env"].as_array_mut().unwrap();
-    let variable = variables.iter_mut().find(|variable| variable["name"] == name).unwrap();
-    variable["value"] = json!(value.replace('$', "$$"));
+fn wait_for_db(port: u16, timeout: &str, interval: &str) -> Value {
+    waiter("wait-for-db", &format!("127.0.0.1:{port}"), &[("timeout", timeout), ("interval", interval)])
+}
+
+fn wait_for_service(services: &str, parameters: &[(&str, &str)]) -> Value {
+    waiter("wait-for-service", services, parameters)
 }
 
 #[test]
@@ -30,12 +37,12 @@ fn the_database_is_waited_for_until_it_listens() {
     let Some(busybox) = Busybox::find() else { return };
     let port = free_port();
     let mut waiting = busybox.start(&wait_for_db(port, "5m", "1s"));
-    waiting.until_it_says(&format!("waiting for 127.0.0.1 port {port}: "));
+    waiting.until_it_says(&format!("waiting for tcp://127.0.0.1:{port}: "));
     assert!(waiting.output().contains(" s of 300 s"), "{}", waiting.output());
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     assert!(waiting.end().success());
     assert!(
-        waiting.output().ends_with(&format!("127.0.0.1 port {port} accepts connections\n")),
+        waiting.output().ends_with(&format!("tcp://127.0.0.1:{port} accepts connections\n")),
         "{}",
         waiting.output()
     );
@@ -49,7 +56,7 @@ fn a_database_that_is_there_is_not_waited_for() {
     let port = listener.local_addr().unwrap().port();
     let mut waiting = busybox.start(&wait_for_db(port, "5m", "1s"));
     assert!(waiting.end().success());
-    assert_eq!(waiting.output(), format!("127.0.0.1 port {port} accepts connections\n"));
+    assert_eq!(waiting.output(), format!("tcp://127.0.0.1:{port} accepts connections\n"));
 }
 
 #[test]
@@ -60,10 +67,10 @@ fn an_ipv6_address_is_reached() {
         return;
     };
     let address = format!("[::1]:{}", listener.local_addr().unwrap().port());
-    let mut waiting = busybox.start(&container("wait-for-db", &[("inject/wait-for-db", &address)]));
+    let mut waiting = busybox.start(&waiter("wait-for-db", &address, &[]));
     assert!(waiting.end().success(), "{}", waiting.output());
     let list = json!([address]).to_string();
-    let mut waiting = busybox.start(&container("wait-for-service", &[("inject/wait-for-service", &list)]));
+    let mut waiting = busybox.start(&wait_for_service(&list, &[]));
     assert!(waiting.end().success(), "{}", waiting.output());
 }
 
@@ -73,7 +80,7 @@ fn waiting_has_an_end() {
     let port = free_port();
     let mut waiting = busybox.start(&wait_for_db(port, "1s", "1s"));
     assert_eq!(waiting.end().code(), Some(1));
-    let message = format!("gave up: no connection to 127.0.0.1 port {port} within 1 s\n");
+    let message = format!("gave up: no connection to tcp://127.0.0.1:{port} within 1 s\n");
     assert!(waiting.output().ends_with(&message), "{}", waiting.output());
     assert_eq!(waiting.termination_message(), Some(message));
 }
@@ -88,8 +95,7 @@ fn sigterm_ends_the_wait_at_once() {
     assert_eq!(waiting.end().code(), Some(143));
 
     let service = format!("127.0.0.1:{}", free_port());
-    let annotations = [("inject/wait-for-service", &*service), ("inject/wait-for-service.interval", "10m")];
-    let mut waiting = busybox.start(&container("wait-for-service", &annotations));
+    let mut waiting = busybox.start(&wait_for_service(&service, &[("interval", "10m")]));
     waiting.until_it_says("waiting for");
     waiting.terminate();
     assert_eq!(waiting.end().code(), Some(143));
@@ -112,15 +118,19 @@ fn hostile_hosts_are_only_hosts() {
     ];
     let started = hosts.map(|host| {
         let mut database = wait_for_db(1, "1s", "1s");
-        set(&mut database, "HOST", host);
-        let mut service = container("wait-for-service", &[("inject/wait-for-service", "x")]);
-        set(&mut service, "TIMEOUT", "1");
-        service["args"] = json!([format!("{}:1", host.replace('$', "$$"))]);
+        let address = format!("{}:1", host.replace('$', "$$"));
+        *database["command"].as_array_mut().unwrap().last_mut().unwrap() = json!(format!("tcp://{address}"));
+        let mut service = wait_for_service("x", &[("timeout", "1s")]);
+        service["args"] = json!([address]);
         (host, busybox.start(&database), busybox.start(&service))
     });
     for (host, mut database, mut service) in started {
         assert_eq!((database.end().code(), service.end().code()), (Some(1), Some(1)), "{host}");
-        assert!(database.output().contains(&format!("no connection to {host} port 1 within")), "{}", database.output());
+        assert!(
+            database.output().contains(&format!("no connection to tcp://{host}:1 within")),
+            "{}",
+            database.output()
+        );
         assert!(service.output().contains(&format!("not ready within 1 s: {host}:1")), "{}", service.output());
         for work in [&database.work, &service.work] {
             assert_eq!(fs::read_dir(work).unwrap().count(), 0, "{host} is run");
@@ -134,8 +144,7 @@ fn every_service_is_waited_for() {
     let early = TcpListener::bind("127.0.0.1:0").unwrap();
     let late = free_port();
     let services = format!("localhost, 127.0.0.1:{}, localhost:{late}", early.local_addr().unwrap().port());
-    let annotations = [("inject/wait-for-service", &*services), ("inject/wait-for-service.interval", "1s")];
-    let mut waiting = busybox.start(&container("wait-for-service", &annotations));
+    let mut waiting = busybox.start(&wait_for_service(&services, &[("interval", "1s")]));
     waiting.until_it_says("waiting for");
     // Whoever was there once may go; only what is missing is named.
     drop(early);
@@ -149,14 +158,41 @@ fn every_service_is_waited_for() {
 #[test]
 fn a_name_without_address_is_missing() {
     let Some(busybox) = Busybox::find() else { return };
-    let annotations = [
-        ("inject/wait-for-service", "localhost, no-such-host.invalid"),
-        ("inject/wait-for-service.timeout", "1s"),
-        ("inject/wait-for-service.interval", "1s"),
-    ];
-    let mut waiting = busybox.start(&container("wait-for-service", &annotations));
+    let times = [("timeout", "1s"), ("interval", "1s")];
+    let mut waiting = busybox.start(&wait_for_service("localhost, no-such-host.invalid", &times));
     assert_eq!(waiting.end().code(), Some(1));
     let message = "gave up: not ready within 1 s: no-such-host.invalid\n";
     assert!(waiting.output().ends_with(message), "{}", waiting.output());
     assert_eq!(waiting.termination_message().as_deref(), Some(message));
+}
+
+/// Answers each request on this port with the next of these status lines.
+fn answer(listener: TcpListener, answers: &'static [&'static str]) {
+    thread::spawn(move || {
+        for status in answers {
+            let (mut connection, _) = listener.accept().unwrap();
+            connection.read(&mut [0; 4096]).unwrap();
+            write!(connection, "HTTP/1.1 {status}\r\nConnection: close\r\n\r\n").unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_url_is_waited_for_until_its_status_is_expected() {
+    let Some(busybox) = Busybox::find() else { return };
+    for (answers, expected) in [
+        (&["503 Service Unavailable", "200 OK"][..], "200-399"),
+        (&["404 Not Found", "204 No Content"], "100-199,200-299"),
+        (&["200 OK", "302 Found\r\nLocation: http://127.0.0.1:1/"], "302"),
+        (&["200 OK", "401 Unauthorized"], "401,403"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/ready?a=b&c", listener.local_addr().unwrap());
+        answer(listener, answers);
+        let mut waiting = busybox.start(&wait_for_service(&url, &[("status", expected), ("interval", "1s")]));
+        assert!(waiting.end().success(), "{expected}: {}", waiting.output());
+        let output = waiting.output();
+        assert!(output.starts_with(&format!("waiting for {url}: 0 s of 300 s\n")), "{expected}: {output}");
+        assert_eq!(output.lines().count(), 2, "{expected}: {output}");
+    }
 }

@@ -80,5 +80,6 @@ fn arguments(case: &Case) -> Vec<String> {
     option("foreign-containers", case.options.foreign_containers.as_ref().map(|names| names.join(",")));
     option("default-run-as-user", case.options.default_run_as_user.clone());
     option("image", case.options.image.clone());
+    option("image-mirror", case.options.image_mirror.clone());
     arguments
 }

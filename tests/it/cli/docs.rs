@@ -1,4 +1,5 @@
-//! `docs/cli.md` is written from the command line itself; `PODGRAFT_UPDATE=1` writes it anew.
+//! `docs/cli.md` is written from the command line itself, `docs/templates.md` from the built-in templates;
+//! `PODGRAFT_UPDATE=1` writes them anew.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,13 +8,13 @@ use std::{env, fs};
 use clap::{Arg, Command, CommandFactory};
 
 #[test]
-fn the_reference_is_up_to_date() {
+fn the_command_line_reference_is_up_to_date() {
     let mut cli = podgraft::cli::Cli::command();
     cli.build();
     let mut found = "\
 # Command line
 
-Written by `PODGRAFT_UPDATE=1 cargo test --test it the_reference_is_up_to_date`; edit the options' own descriptions.
+Written by `PODGRAFT_UPDATE=1 cargo test --test it up_to_date`; edit the options' own descriptions.
 
 Every option can also be given by the environment variable that is named with it; an option wins over its variable.
 Exit codes: 0 done, 1 the input was refused, 2 wrong usage.
@@ -22,13 +23,70 @@ Exit codes: 0 done, 1 the input was refused, 2 wrong usage.
     for command in cli.get_subcommands() {
         describe(command, "podgraft", &mut found);
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+    up_to_date("docs/cli.md", &found);
+}
+
+#[test]
+fn the_template_reference_is_up_to_date() {
+    up_to_date("docs/templates.md", &page(&[]));
+}
+
+#[test]
+fn the_page_tells_of_every_part_of_a_template() {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/docs/templates");
+    let page = page(&["--templates", templates.to_str().unwrap(), "gateway", "nothing"]);
+    up_to_date("tests/fixtures/docs/page.md", &page);
+}
+
+#[test]
+fn every_example_of_the_page_is_grafted() {
+    let page = page(&[]);
+    let examples: Vec<_> = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), page.matches("\n## ").count());
+    for example in examples {
+        let run = super::run(["inject", "-o", "json"], &format!("{example}{POD}"));
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{example}");
+        assert!(run.out.contains("podgraft.dev/status"), "{example}");
+    }
+}
+
+/// The rest of a pod that has what templates look for.
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+spec:
+  containers:
+    - name: web
+      image: nginx:1.27
+      ports: [{containerPort: 8080}]
+      securityContext: {runAsUser: 101}
+      volumeMounts:
+        - {name: data, mountPath: /data}
+        - {name: data, mountPath: /var/lib/data}
+        - {name: backups, mountPath: /backups}
+        - {name: config, mountPath: /etc/prometheus}
+  volumes:
+    - {name: data, emptyDir: {}}
+    - {name: backups, emptyDir: {}}
+    - {name: config, configMap: {name: prometheus}}
+";
+
+/// What `podgraft template docs` prints.
+fn page(arguments: &[&str]) -> String {
+    let run = super::run(["template", "docs"].iter().chain(arguments), "");
+    assert_eq!((run.code, run.err.as_str()), (0, ""), "{arguments:?}");
+    run.out
+}
+
+/// Compares a file with what it should hold; with `PODGRAFT_UPDATE=1`, writes it anew.
+fn up_to_date(file: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if env::var_os("PODGRAFT_UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &found).unwrap();
+        fs::write(&path, found).unwrap();
     }
     let wanted = fs::read_to_string(&path).unwrap_or_default();
-    assert!(wanted == found, "docs/cli.md is stale: run the command that it names");
+    assert!(wanted == found, "{file} is stale: PODGRAFT_UPDATE=1 cargo test --test it up_to_date");
 }
 
 fn describe(command: &Command, parent: &str, out: &mut String) {

@@ -23,6 +23,7 @@ pub struct Options {
     pub foreign_containers: Option<Vec<String>>,
     pub default_run_as_user: Option<String>,
     pub image: Option<String>,
+    pub image_mirror: Option<String>,
 }
 
 impl Options {
@@ -47,6 +48,7 @@ impl Options {
                 Some(id) => Some(id.parse().unwrap()),
             },
             image: self.image.clone().unwrap_or(default.image),
+            image_mirror: self.image_mirror.as_ref().map(|mirror| mirror.parse().unwrap()),
         }
     }
 }

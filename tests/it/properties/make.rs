@@ -143,9 +143,24 @@ fn spec() -> impl Strategy<Value = Value> {
 }
 
 fn container(name: &'static str) -> impl Strategy<Value = Value> {
-    let variable = (select(vec!["A", "B", "AGENT", "HOME"]), select(vec!["1", "2", "$(A)"]))
-        .prop_map(|(name, value)| json!({"name": name, "value": value}));
+    let value = select(vec![
+        json!({"value": "1"}),
+        json!({"value": "2"}),
+        json!({"value": "$(A)", "future": {"x": [null]}}),
+        json!({"valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}),
+        json!({"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}),
+    ]);
+    let variable = (select(vec!["A", "B", "AGENT", "HOME"]), value).prop_map(|(name, mut variable)| {
+        variable["name"] = name.into();
+        variable
+    });
     let env = prop_oneof![Just(Value::Null), vec(variable, 0..3).prop_map(Value::Array)];
+    let source = select(vec![
+        json!({"configMapRef": {"name": "agent", "optional": true}}),
+        json!({"prefix": "P_", "secretRef": {"name": "s"}}),
+        json!({"futureRef": {"name": "f"}}),
+    ]);
+    let env_from = prop_oneof![3 => Just(None), 1 => vec(source, 0..3).prop_map(|list| Some(Value::Array(list)))];
     let port = select(vec![80, 8080, 9000, 9001]).prop_map(|port| json!({"containerPort": port}));
     let resources = select(vec![
         json!({}),
@@ -154,12 +169,14 @@ fn container(name: &'static str) -> impl Strategy<Value = Value> {
         json!({"requests": {"memory": "1Gi"}}),
     ]);
     let security = select(vec![Value::Null, json!({"runAsUser": 101}), json!({"runAsUser": 0, "runAsGroup": 0})]);
-    (of(env), of(mounts()), of(vec(port, 0..2)), of(resources), of(security), unknown()).prop_map(
-        move |(env, mounts, ports, resources, security, unknown)| {
+    let environment = (of(env), env_from);
+    (environment, of(mounts()), of(vec(port, 0..2)), of(resources), of(security), unknown()).prop_map(
+        move |((env, env_from), mounts, ports, resources, security, unknown)| {
             let mut container = object([
                 ("name", Some(name.into())),
                 ("image", Some("image:1".into())),
                 ("env", env),
+                ("envFrom", env_from),
                 ("ports", ports.map(Value::Array)),
                 ("volumeMounts", mounts),
                 ("resources", resources),

@@ -1,0 +1,88 @@
+//! `spec.validations`: what has to hold for a pod and its parameters, in the words of Kubernetes' own
+//! ValidatingAdmissionPolicy.
+
+use super::compile::{Compiler, Field};
+use super::expression::{EvaluationError, Expression, Item, Style, Variables};
+use super::fields::{Fields, list, text};
+use super::node::{Entry, Node};
+use super::trial::Basis;
+use super::yaml::Tree;
+use super::{Action, Validation};
+
+impl Validation {
+    /// Whether it holds.
+    ///
+    /// # Errors
+    ///
+    /// The expression has no value.
+    pub fn holds(&self, variables: &dyn Variables, item: Option<&Item<'_>>) -> Result<bool, EvaluationError> {
+        self.expression.condition(variables, item).map_err(|error| error.within("expression"))
+    }
+}
+
+impl Entry<Validation> {
+    /// Whether nobody with these values gets the graft.
+    fn denies(&self, variables: &dyn Variables) -> bool {
+        let mut denies = false;
+        let visited = self.each(variables, None, |validation, item| {
+            denies |= validation.action == Action::Deny && !validation.holds(variables, item)?;
+            Ok::<_, EvaluationError>(())
+        });
+        denies || visited.is_err()
+    }
+}
+
+impl<'t> Compiler<'_, '_, 't> {
+    /// The validations of a template, in whose scope everything after them stands.
+    pub(super) fn validations(&mut self, spec: &Fields<'t>) -> Vec<Entry<Validation>> {
+        let items = spec.get("validations").and_then(|tree| list(tree, self.problems)).unwrap_or_default();
+        let entry = |item| {
+            self.entry(item, |compiler, when, for_each| {
+                compiler.within(item, when, for_each, |compiler| compiler.validation(item, for_each))
+            })
+        };
+        let validations: Vec<_> = items.iter().filter_map(entry).collect();
+        if validations.iter().any(|entry| entry.denies(self.trial)) {
+            // A pod that brings these values does not get to the rest.
+            self.floor = self.floor.max(Basis::Placeholder);
+        }
+        validations
+    }
+
+    fn validation(&mut self, tree: &'t Tree<'t>, for_each: Option<&Expression>) -> Option<Validation> {
+        let known = ["expression", "message", "action", "when", "forEach"];
+        let fields = Fields::read(tree, &tree.place, &known, self.problems)?;
+        let action = self.word(&fields, "action", &[("Deny", Action::Deny), ("Warn", Action::Warn)]);
+        let expression = fields.required("expression", self.problems).and_then(|tree| {
+            let expression = self.condition(tree)?;
+            if self.attempt(&expression, &tree.place) != Some(false) {
+                // Its message is for values that it refuses, and these say nothing about that.
+                self.floor = self.floor.max(Basis::Placeholder);
+            }
+            Some(expression)
+        });
+        let message = fields.required("message", self.problems).and_then(|tree| self.message(tree, for_each));
+        Some(Validation { expression: expression?, message: message?, action })
+    }
+
+    fn message(&mut self, tree: &'t Tree<'t>, for_each: Option<&Expression>) -> Option<Node> {
+        text(tree, self.problems)?;
+        let message = self.node(tree, Field::Scalar(Style::Text))?;
+        self.render(tree, &message);
+        let parameters = self.names.parameters;
+        let secret = |expression: &Expression| {
+            let found = expression.parameters().iter().map(|index| &parameters[*index]);
+            found.into_iter().find(|parameter| parameter.sensitive)
+        };
+        if let Node::Leaf(leaf) = &message
+            && let Some(parameter) = leaf.expressions().find_map(|expression| {
+                secret(expression).or_else(|| for_each.filter(|_| expression.names_item()).and_then(secret))
+            })
+        {
+            self.problems
+                .error(&tree.place, format!("a message can't show params.{}, which is sensitive", parameter.name))
+                .help("name the parameter and say what is allowed");
+        }
+        Some(message)
+    }
+}
