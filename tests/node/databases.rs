@@ -49,6 +49,9 @@ impl Database {
                 let datadir = format!("--datadir={data}");
                 let own = ["--auth-root-authentication-method=normal", "--skip-test-db"];
                 database.succeed(&[&["mariadb-install-db", "--no-defaults", &datadir], &own[..]].concat());
+                // Who has no account for a pod's address accepts no session of a pod.
+                fs::write(database.directory.join("init.sql"), "CREATE USER IF NOT EXISTS app;\n")
+                    .expect("our directory");
             }
             Kind::Redis => {}
         }
@@ -75,7 +78,7 @@ impl Database {
             ),
             Kind::MariaDb => format!(
                 "mariadbd --no-defaults --datadir={directory} --socket={directory}/socket --bind-address={host} \
-                 --port={port}"
+                 --port={port} --init-file={directory}/init.sql"
             ),
             Kind::Redis => format!("redis-server --dir {directory} --bind {host} --port {port} --protected-mode no"),
         };
