@@ -198,7 +198,7 @@ fn name(stop: Stop) -> &'static str {
     }
 }
 
-/// Writes a line to standard output. Whoever does not read it is waited for all the same.
+/// Writes a line to standard output. One that can't be written changes nothing about the waiting.
 fn say(line: &str) {
     let _ = super::print(format!("{line}\n").as_bytes());
 }
