@@ -115,6 +115,22 @@ fn every_container_is_pinned_and_bounded() {
     }
 }
 
+/// The kubelet halves `$$` and expands what it knows of `$(...)`.
+#[test]
+fn scripts_reach_their_shell_as_they_are_written() {
+    for template in templates() {
+        for container in example(&template) {
+            let words = container["command"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let variables = container["env"].as_array().into_iter().flatten();
+            let variables: Vec<_> = variables.map(|variable| variable["name"].as_str().unwrap()).collect();
+            for script in words.filter(|word| word.contains('\n')) {
+                let expanded = |name: &&str| script.contains(&format!("$({name})"));
+                assert!(!script.contains("$$") && !variables.iter().any(expanded), "{}: {script}", template.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn everything_is_described() {
     for template in templates() {
