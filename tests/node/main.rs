@@ -20,6 +20,12 @@ mod scene;
 #[path = "../apiserver/process.rs"]
 mod process;
 
+#[path = "../it"]
+mod it {
+    #[expect(dead_code, unused_imports, clippy::unwrap_used, reason = "tests/it uses more of it, and may unwrap")]
+    pub mod servers;
+}
+
 mod availability;
 mod every_template;
 mod init;
