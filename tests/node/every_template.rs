@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, PATIENCE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::{PATIENCE, Scene};
 use crate::security::TOKEN;
 
 /// The Pod Security Standards; what meets one meets those before it.
