@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{failure, once};
 use crate::databases::{Database, Kind};
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::service;
+use crate::manifests::{IDLE, pod, service};
+use crate::scene::Scene;
 
 /// A web server that is not well until there is a file `/tmp/well`.
 const MOODY: &str = r#"
