@@ -20,7 +20,7 @@ pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
-/// A directory with busybox's applets, and the machine's curl, which is all that a container finds on its path.
+/// A directory with busybox's applets, and curl where a test needs it: all that a container finds on its path.
 #[derive(Debug)]
 pub struct Busybox {
     applets: TempDir,
