@@ -136,7 +136,7 @@ fn list(written: &mut MapWriter, key: &str, entries: &[Cow<'_, str>]) {
 }
 
 /// A variable of the target as another container has to say it. A `resourceFieldRef` without a container's name means the
-/// container that it stands in (Kubernetes API reference, ResourceFieldSelector).
+/// container that it stands in (Kubernetes API reference, ResourceFieldSelector); a name may be any container's (tried).
 fn there<'j>(variable: &'j str, target: &Target<'_>) -> Cow<'j, str> {
     named(variable, target.name()).map_or(Cow::Borrowed(variable), Cow::Owned)
 }

@@ -11,7 +11,7 @@ use crate::nearest::did_you_mean;
 
 /// How a target is asked whether it is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub(super) enum Protocol {
     /// It accepts a connection.
     Tcp,
     /// It answers PostgreSQL's startup message.
@@ -57,7 +57,7 @@ const SCHEMES: [Scheme; 10] = [
 
 /// A DNS name or an IP address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
+pub(super) enum Host {
     /// A name, to be looked up.
     Name(String),
     /// An address.
@@ -141,20 +141,17 @@ fn schemes() -> String {
 
 impl Target {
     /// How it is asked.
-    #[must_use]
-    pub fn protocol(&self) -> Protocol {
+    pub(super) fn protocol(&self) -> Protocol {
         self.scheme.protocol
     }
 
     /// Where it is.
-    #[must_use]
-    pub fn host(&self) -> &Host {
+    pub(super) fn host(&self) -> &Host {
         &self.host
     }
 
     /// Its port; 0 where only a name is looked up.
-    #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.port
     }
 
@@ -172,8 +169,7 @@ impl Target {
     }
 
     /// Whether it is asked over TLS.
-    #[must_use]
-    pub fn tls(&self) -> bool {
+    pub(super) fn tls(&self) -> bool {
         self.scheme.tls
     }
 

@@ -1,0 +1,64 @@
+//! What people are warned of: data, and a sentence by `Display`.
+
+use std::fmt;
+
+use super::{Name, Reason};
+
+/// Something that the person who made the pod should know. `Display` is the sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A graft was left out for a reason that would otherwise deny the pod.
+    LeftOut(Box<Reason>),
+    /// A graft was left out because a later one, which may not be, does not go together with it.
+    GaveWay {
+        /// The graft that was left out.
+        graft: Name,
+        /// What stood against the later one.
+        reason: Box<Reason>,
+    },
+    /// A validation with `action: Warn` does not hold.
+    Validation {
+        /// The graft.
+        graft: Name,
+        /// The template's own words.
+        message: String,
+    },
+    /// A target sets a variable itself, to another value than a graft would.
+    VariableKept {
+        /// The graft.
+        graft: Name,
+        /// The variable.
+        variable: String,
+        /// The target.
+        container: String,
+    },
+    /// A Guaranteed pod is no longer, as an injected container declares no cpu or memory.
+    QosLost {
+        /// The graft.
+        graft: Name,
+        /// The injected container.
+        container: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LeftOut(reason) => write!(f, "left out: {reason}"),
+            Self::GaveWay { graft, reason } => {
+                write!(f, "{graft} is left out, as it does not go with another: {reason}")
+            }
+            Self::Validation { graft, message } => write!(f, "{graft}: {message}"),
+            Self::VariableKept { graft, variable, container } => {
+                write!(
+                    f,
+                    "{graft}: container {container:?} keeps its own value of {variable}, which differs from the template's"
+                )
+            }
+            Self::QosLost { graft, container } => write!(
+                f,
+                "{graft}: container {container:?} declares no cpu or memory, so the pod is no longer Guaranteed"
+            ),
+        }
+    }
+}
