@@ -2,10 +2,16 @@
 //!
 //! Without busybox on the machine these tests say so and pass; with `CI=true` they fail.
 
+mod backup;
 mod busybox;
+mod cache;
+mod config_reloader;
+mod content_sync;
 mod fetch_config;
 mod generate_secret;
 mod log_shipper;
+mod proxy;
+mod server;
 mod validate_env;
 mod volumes;
 mod waiters;

@@ -28,7 +28,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes an empty database, which does not listen yet. PostgreSQL lets everybody in.
+    /// Makes an empty database, which does not listen yet. PostgreSQL lets everybody in, MariaDB the user `app` with the
+    /// password `secret`.
     pub fn make(run: &Run, kind: Kind) -> Self {
         let listener = TcpListener::bind((run.host.as_str(), 0)).expect("an address of this machine");
         let port = listener.local_addr().expect("an address").port();
@@ -49,6 +50,9 @@ impl Database {
                 let datadir = format!("--datadir={data}");
                 let own = ["--auth-root-authentication-method=normal", "--skip-test-db"];
                 database.succeed(&[&["mariadb-install-db", "--no-defaults", &datadir], &own[..]].concat());
+                // Hosts of which no user may come are refused before they log in.
+                let user = "CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'secret';\n";
+                fs::write(database.directory.join("init.sql"), user).expect("a file");
             }
             Kind::Redis => {}
         }
@@ -75,7 +79,7 @@ impl Database {
             ),
             Kind::MariaDb => format!(
                 "mariadbd --no-defaults --datadir={directory} --socket={directory}/socket --bind-address={host} \
-                 --port={port}"
+                 --port={port} --init-file={directory}/init.sql"
             ),
             Kind::Redis => format!("redis-server --dir {directory} --bind {host} --port {port} --protected-mode no"),
         };
