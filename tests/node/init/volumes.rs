@@ -13,7 +13,7 @@ const LEAVE_BEHIND: &str = "
 #[test]
 fn the_files_of_somebody_else_become_the_apps() {
     let Some(scene) = Scene::set("fix-permissions") else { return };
-    // A volume that outlives a pod without a storage class; it goes at the end.
+    // A volume that outlives a pod without a storage class; an empty directory is left of it.
     let path = format!("/var/tmp/{}", scene.namespace);
     let volumes = json!([{"name": "data", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}]);
     let mounts = json!({"volumeMounts": [{"name": "data", "mountPath": "/var/lib/data"}]});
