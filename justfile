@@ -60,6 +60,10 @@ image:
     cargo build --locked --release --target x86_64-unknown-linux-musl --bin podgraft
     deploy/image "${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release/podgraft" target/podgraft.tar
 
+# What is written from elsewhere: manifests from the chart (needs Helm), the references of commands and templates.
+render:
+    PODGRAFT_UPDATE=1 cargo test --test it up_to_date
+
 # What must pass before a change is merged.
 ci:
     CI=true bash .ci/run

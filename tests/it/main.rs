@@ -5,7 +5,10 @@
 mod bad_input;
 mod builtin;
 mod certs;
+mod chart;
 mod cli;
+mod deploy;
+mod generated;
 mod golden;
 mod http;
 mod image;

@@ -3,9 +3,10 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::{env, fs};
 
 use clap::{Arg, Command, CommandFactory};
+
+use crate::generated::up_to_date;
 
 #[test]
 fn the_command_line_reference_is_up_to_date() {
@@ -76,17 +77,6 @@ fn page(arguments: &[&str]) -> String {
     let run = super::run(["template", "docs"].iter().chain(arguments), "");
     assert_eq!((run.code, run.err.as_str()), (0, ""), "{arguments:?}");
     run.out
-}
-
-/// Compares a file with what it should hold; with `PODGRAFT_UPDATE=1`, writes it anew.
-fn up_to_date(file: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    if env::var_os("PODGRAFT_UPDATE").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, found).unwrap();
-    }
-    let wanted = fs::read_to_string(&path).unwrap_or_default();
-    assert!(wanted == found, "{file} is stale: PODGRAFT_UPDATE=1 cargo test --test it up_to_date");
 }
 
 fn describe(command: &Command, parent: &str, out: &mut String) {
