@@ -18,8 +18,8 @@ pub use mutate::router;
 pub use patience::Patience;
 pub use state::State;
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +71,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both addresses. With port 0 the system chooses a port.
+    /// Binds both addresses. With port 0 the system chooses a port; `[::]` takes IPv4 as well, or alone where there is no
+    /// IPv6.
     ///
     /// # Errors
     ///
@@ -83,7 +84,6 @@ impl Server {
         state: Arc<State>,
         options: Options,
     ) -> Result<Self, BindError> {
-        let bind = async |address| TcpListener::bind(address).await.map_err(|error| BindError { address, error });
         Ok(Self { webhook: bind(webhook).await?, admin: bind(admin).await?, tls, state, options })
     }
 
@@ -145,5 +145,33 @@ impl Server {
         }
         closed.cancel();
         let _ = admin.await;
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let bound = match TcpListener::bind(address).await {
+        // A kernel without IPv6 (EAFNOSUPPORT, which has no kind): one manifest serves all clusters.
+        Err(error) if everywhere && !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|error| BindError { address, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_ipv4_as_well() {
+        let listener = bind("[::]:0".parse().unwrap()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let taken = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await.unwrap_err();
+        assert_eq!(taken.error.kind(), ErrorKind::AddrInUse);
     }
 }
