@@ -24,6 +24,14 @@ pub static PLAIN: LazyLock<Option<ApiServer>> =
 /// With all default admission plugins, ServiceAccount among them.
 pub static FULL: LazyLock<Option<ApiServer>> = LazyLock::new(|| ApiServer::start("full", &[]));
 
+/// For what `deploy/install.yaml` puts in force everywhere. It calls Services at their endpoints, of which there are none,
+/// and lets critical pods in only where a quota says so.
+pub static INSTALLED: LazyLock<Option<ApiServer>> = LazyLock::new(|| {
+    let config =
+        concat!("--admission-control-config-file=", env!("CARGO_MANIFEST_DIR"), "/tests/apiserver/admission.yaml");
+    ApiServer::start("installed", &["--enable-aggregator-routing", config])
+});
+
 static RUN: LazyLock<Option<Run>> = LazyLock::new(Run::start);
 
 /// What the API servers share: the directory of this run, and etcd.

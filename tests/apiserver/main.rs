@@ -31,6 +31,7 @@ mod accounts;
 mod availability;
 mod corpus;
 mod injection;
+mod install;
 mod made;
 mod neighbours;
 mod registration;
