@@ -27,7 +27,7 @@ use pace::Backoff;
 pub use attempt::ask;
 pub use http::{StatusSet, StatusSetError};
 pub use not_yet::NotYet;
-pub use target::{Host, Protocol, Target, TargetError};
+pub use target::{Target, TargetError};
 pub use tls::{Trust, TrustError};
 
 /// How to wait.

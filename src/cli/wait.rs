@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::builder::BoolishValueParser;
 
 use crate::shutdown::{Signals, Stop};
-use crate::wait::{Options, State, StatusSet, Target, Trust, Wait};
+use crate::wait::{Options, Rounded, State, StatusSet, TargetError, Trust, Wait};
 
 use super::{options, report};
 
@@ -27,12 +27,9 @@ const LONGEST_MESSAGE: usize = 4096;
 
 /// Options of `podgraft wait`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = HELP)]
 pub struct Args {
-    /// What must be ready, all of it: tcp://HOST:PORT or HOST:PORT accepts connections; postgres://, mysql:// (or
-    /// mariadb://), redis:// (or rediss://) HOST[:PORT] accepts sessions; http:// or https:// HOST[:PORT][/PATH] answers
-    /// with a wanted status; dns://NAME has an address. A database's URL may be the application's: no user, password,
-    /// database or option of it is used or printed.
+    /// What must be ready, all of it: a URL or HOST:PORT, see below.
     #[arg(value_name = "TARGET", required = true)]
     targets: Vec<String>,
     /// How long to wait in all.
@@ -64,17 +61,28 @@ pub struct Args {
     termination_message_path: PathBuf,
 }
 
-const EXAMPLES: &str = "\
+const HELP: &str = "\
+Targets:
+  tcp://HOST:PORT, HOST:PORT   accepts connections
+  postgres://HOST[:PORT]       PostgreSQL accepts sessions; also postgresql://
+  mysql://HOST[:PORT]          MySQL or MariaDB accepts sessions; also mariadb://
+  redis://HOST[:PORT]          Redis answers and has loaded its data; rediss:// over TLS
+  http://HOST[:PORT][/PATH]    a GET is answered with a wanted status; https:// over TLS
+  dns://NAME                   the name has an address
+A name with several addresses is ready when one of them is. A database that asks for a password
+accepts sessions. Its URL may be the application's own: user, password, database and options are
+neither used nor printed.
+
 Examples:
   Wait for a database and a cache, before the application starts:
     podgraft wait postgres://orders-db redis://cache:6379
-  The same with the application's own variable, whose password is never printed:
+  The same by the application's own variable:
     podgraft wait \"$DATABASE_URL\"
   Wait two minutes for a service that wants a login, and for a name:
     podgraft wait --timeout 2m --http-status 200,401 https://auth/healthz dns://broker.shop
 
-Every change is told in a line on standard output. Exit codes: 0 all targets are ready; 1 the time is up; 2 wrong usage;
-143 and 130 ended by SIGTERM and SIGINT.";
+Every change is a line on standard output. Exit codes: 0 all targets are ready; 1 the time is up;
+2 wrong usage; 143 and 130 ended by SIGTERM and SIGINT.";
 
 /// How waiting ended.
 enum End {
@@ -108,6 +116,8 @@ async fn wait(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(wait) => wait,
         Err(problems) => return Ok(super::usage("wait", &problems.join("\n       "))),
     };
+    let targets: Vec<_> = wait.missing().map(|(target, _)| target.to_string()).collect();
+    say(&format!("waiting up to {} for {}", Rounded(args.timeout), targets.join(", ")));
     let end = tokio::select! {
         biased;
         stop = signals.next() => End::Stopped(stop),
@@ -133,12 +143,9 @@ async fn wait(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Reads targets and certificates. All that is wrong at once.
 fn prepare(args: &Args) -> Result<Wait, Vec<String>> {
-    let (targets, problems): (Vec<_>, Vec<_>) =
-        args.targets.iter().map(|text| text.parse::<Target>()).partition(Result::is_ok);
-    let problems: Vec<_> = problems.into_iter().filter_map(|it| it.err().map(|error| error.to_string())).collect();
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let mut problems = Vec::new();
+    let mut target = |text: &String| text.parse().map_err(|error: TargetError| problems.push(error.to_string())).ok();
+    let targets = args.targets.iter().filter_map(&mut target).collect();
     let options = Options {
         timeout: args.timeout,
         interval: args.interval,
@@ -146,7 +153,14 @@ fn prepare(args: &Args) -> Result<Wait, Vec<String>> {
         status: args.http_status.clone(),
         trust: args.trust(),
     };
-    Wait::new(targets.into_iter().flatten().collect(), options).map_err(|error| vec![error.to_string()])
+    match Wait::new(targets, options) {
+        Ok(wait) if problems.is_empty() => Ok(wait),
+        Ok(_) => Err(problems),
+        Err(error) => {
+            problems.push(error.to_string());
+            Err(problems)
+        }
+    }
 }
 
 impl Args {
@@ -184,7 +198,7 @@ fn name(stop: Stop) -> &'static str {
     }
 }
 
-/// Writes a line to standard output. Whoever does not read it is waited for all the same.
+/// Writes a line to standard output. One that can't be written changes nothing about the waiting.
 fn say(line: &str) {
     let _ = super::print(format!("{line}\n").as_bytes());
 }

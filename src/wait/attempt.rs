@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::not_yet::words;
@@ -49,18 +49,20 @@ where
 }
 
 impl Probe {
-    /// Looks the name up and asks one address after the other, until one is ready. Each has an equal share of the time
-    /// that is left, so that one that swallows packets leaves some to the others.
+    /// Looks the name up, and asks at its addresses.
     pub(super) async fn attempt(&self, end: Instant) -> Result<(), NotYet> {
         let addresses = timeout_at(end, self.addresses()).await.map_err(|_| NotYet::LookupTimeout)??;
-        if self.target.protocol() == Protocol::Dns {
-            return Ok(());
-        }
+        if self.target.protocol() == Protocol::Dns { Ok(()) } else { self.ask_at_any(&addresses, end).await }
+    }
+
+    /// Asks at one address after the other, until one is ready. Each has an equal share of the time that is left, so that
+    /// one that swallows packets leaves some to the others. Not side by side: of MySQL's handshakes none is broken off.
+    async fn ask_at_any(&self, addresses: &[SocketAddr], end: Instant) -> Result<(), NotYet> {
         let mut reasons = Vec::new();
-        for (index, address) in addresses.iter().enumerate() {
-            let left = end.saturating_duration_since(Instant::now());
-            let share = left / (addresses.len() - index) as u32;
-            match self.ask_at(*address, Instant::now() + share).await {
+        for (address, remaining) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+            let now = Instant::now();
+            let share = end.saturating_duration_since(now) / remaining;
+            match self.ask_at(*address, now + share).await {
                 Ok(()) => return Ok(()),
                 Err(reason) => reasons.push(reason),
             }
@@ -82,49 +84,78 @@ impl Probe {
         // will.
         let mut lookup = JoinSet::new();
         lookup.spawn_blocking(move || (name, port).to_socket_addrs().map(Vec::from_iter));
-        let found = match lookup.join_next().await {
-            Some(Ok(found)) => found,
-            Some(Err(error)) => Err(io::Error::other(error)),
-            None => Ok(Vec::new()),
-        };
-        match found {
-            Ok(addresses) if addresses.is_empty() => Err(NotYet::Unknown("it has no address".to_owned())),
-            Ok(addresses) => Ok(addresses),
-            Err(error) => Err(NotYet::Unknown(words(&error))),
+        match lookup.join_next().await {
+            Some(Ok(Ok(addresses))) if !addresses.is_empty() => Ok(addresses),
+            Some(Ok(Err(error))) => Err(NotYet::Unknown(words(&error))),
+            _ => Err(NotYet::Unknown("it has no address".to_owned())),
         }
     }
 
     /// Connects to an address and asks.
     async fn ask_at(&self, address: SocketAddr, end: Instant) -> Result<(), NotYet> {
-        let mut tcp = timeout_at(end, TcpStream::connect(address)).await.map_err(|_| NotYet::ConnectTimeout)??;
-        let answer = async {
-            match &self.tls {
-                None => self.ask_over(&mut tcp).await,
-                Some((config, name)) => {
-                    let connector = TlsConnector::from(Arc::clone(config));
-                    let mut stream = Box::new(connector.connect(name.clone(), tcp).await?);
-                    self.ask_over(&mut stream).await
-                }
-            }
-        };
-        timeout_at(end, answer).await.map_err(|_| NotYet::Silent)?
+        let tcp = timeout_at(end, TcpStream::connect(address)).await.map_err(|_| NotYet::ConnectTimeout)??;
+        let Some((config, name)) = &self.tls else { return self.ask_over(tcp, end).await };
+        let handshake = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp);
+        let stream = timeout_at(end, handshake).await.map_err(|_| NotYet::Silent)??;
+        self.ask_over(Box::new(stream), end).await
     }
 
-    async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S) -> Result<(), NotYet> {
-        ask(&self.target, &self.status, stream).await?;
+    async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, end: Instant) -> Result<(), NotYet> {
+        timeout_at(end, ask(&self.target, &self.status, &mut stream)).await.map_err(|_| NotYet::Silent)??;
         if matches!(self.target.protocol(), Protocol::Postgres | Protocol::Mysql | Protocol::Redis) {
-            hang_up(stream).await;
+            // It is ready, whatever becomes of this.
+            let _ = timeout_at(end.min(Instant::now() + GOODBYE), hang_up(stream)).await;
         }
         Ok(())
     }
 }
 
 /// Says goodbye and hears the server out: to close a connection with something unread resets it, and servers log or count
-/// that. It is ready, whatever becomes of this.
-async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
-    let goodbye = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(LAST_WORDS), &mut tokio::io::sink()).await
-    };
-    let _ = timeout(GOODBYE, goodbye).await;
+/// that.
+async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LAST_WORDS), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn probe() -> Probe {
+        Probe { target: "redis://cache".parse().unwrap(), tls: None, status: StatusSet::default() }
+    }
+
+    #[tokio::test]
+    async fn every_address_has_its_share_of_an_attempt() {
+        let ((_silent, silent), (refusing, refuses), (cache, ready)) = (listen().await, listen().await, listen().await);
+        drop(refusing);
+        tokio::spawn(async move {
+            let (mut client, _) = cache.accept().await.unwrap();
+            client.write_all(b"+PONG\r\n").await.unwrap();
+            client.read_to_end(&mut Vec::new()).await.unwrap();
+        });
+        let end = Instant::now() + Duration::from_secs(3);
+        assert_eq!(probe().ask_at_any(&[silent, refuses, ready], end).await, Ok(()));
+        assert!(Instant::now() < end, "the silent one has left some time");
+    }
+
+    #[tokio::test]
+    async fn reasons_are_the_same_in_whatever_order_the_addresses_are() {
+        let ((_silent, silent), (refusing, refuses)) = (listen().await, listen().await);
+        drop(refusing);
+        for addresses in [[silent, refuses, refuses], [refuses, silent, refuses]] {
+            let end = Instant::now() + Duration::from_millis(300);
+            let reason = probe().ask_at_any(&addresses, end).await.unwrap_err();
+            assert_eq!(reason.to_string(), "connection refused; it accepts connections, but does not answer in time");
+        }
+    }
 }

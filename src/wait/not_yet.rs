@@ -72,9 +72,12 @@ impl NotYet {
     pub(super) fn says(words: &[u8]) -> Self {
         let words = String::from_utf8_lossy(words);
         let words = words.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
-        let words = words.collect::<Vec<_>>().join(" ");
-        let end = words.char_indices().nth(MOST_WORDS).map(|(end, _)| end);
-        Self::Says(end.map_or(words.clone(), |end| format!("{}...", &words[..end])))
+        let mut words = words.collect::<Vec<_>>().join(" ");
+        if let Some((end, _)) = words.char_indices().nth(MOST_WORDS) {
+            words.truncate(end);
+            words.push_str("...");
+        }
+        Self::Says(if words.is_empty() { "it is not, and does not say why".to_owned() } else { words })
     }
 }
 
@@ -132,7 +135,7 @@ mod tests {
             "the database system is [31mstarting\u{fffd}"
         );
         assert_eq!(said("é".repeat(5000).as_bytes()), "é".repeat(200) + "...");
-        assert_eq!(said(b""), "");
+        assert_eq!(said(b" \r"), "it is not, and does not say why");
     }
 
     #[test]

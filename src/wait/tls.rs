@@ -19,7 +19,7 @@ use crate::tls::provider;
 pub enum Trust {
     /// Those signed by an authority of this PEM file.
     File(PathBuf),
-    /// All. A probe sends nothing that is worth to be kept from somebody else.
+    /// All: what is asked needs to be kept from nobody, and nothing is done with what is answered.
     Anyone,
 }
 
@@ -68,7 +68,8 @@ fn authorities(path: &Path) -> Result<RootCertStore, TrustError> {
 pub(super) fn words(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::UnknownIssuer => {
+            // The second where an authority of the same name is trusted.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is signed by no authority that is trusted here (--ca-file names them)".to_owned()
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

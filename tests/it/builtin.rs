@@ -47,17 +47,17 @@ pub fn snapshot() -> Snapshot {
 
 /// The container of this name that a pod with these annotations gets.
 fn container(name: &str, annotations: &[(&str, &str)]) -> Value {
-    container_beside(json!({"name": "web", "image": "nginx:1.27"}), name, annotations)
+    container_beside(&json!({"name": "web", "image": "nginx:1.27"}), name, annotations)
 }
 
 /// The same for a pod with this app container.
-fn container_beside(app: Value, name: &str, annotations: &[(&str, &str)]) -> Value {
+fn container_beside(app: &Value, name: &str, annotations: &[(&str, &str)]) -> Value {
     let containers = injected(app, annotations);
     containers.into_iter().find(|container| container["name"] == name).expect("it is there")
 }
 
 /// The containers that a pod with these annotations gets.
-fn injected(app: Value, annotations: &[(&str, &str)]) -> Vec<Value> {
+fn injected(app: &Value, annotations: &[(&str, &str)]) -> Vec<Value> {
     let annotations: Value = annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
     let pod = json!({
         "apiVersion": "v1",
@@ -95,7 +95,7 @@ fn example(template: &Template) -> Vec<Value> {
         "securityContext": {"runAsUser": 101},
         "volumeMounts": mounts,
     });
-    injected(app, &annotations)
+    injected(&app, &annotations)
 }
 
 #[test]

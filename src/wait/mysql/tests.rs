@@ -91,7 +91,7 @@ fn a_server_that_is_closed_for_now_is_not_ready() {
         assert_eq!(answer(URL, &bytes), Err(NotYet::Says("Too many connections".to_owned())));
     }
     for code in CLOSED_FOR_NOW {
-        assert_eq!(answer(URL, &after(&[error(2, code, "")])), Err(NotYet::Says(String::new())), "{code}");
+        assert_eq!(answer(URL, &after(&[error(2, code, "#HY000no")])), Err(NotYet::Says("no".to_owned())), "{code}");
     }
 }
 

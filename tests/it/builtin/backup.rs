@@ -17,7 +17,7 @@ fn container(destination: &str, parameters: &[(&str, &str)]) -> Value {
     let app = json!({"name": "web", "image": "web:1", "volumeMounts": mounts});
     let annotations =
         [("inject/backup", "/data"), ("inject/backup.destination", destination), ("inject/backup.name", "web")];
-    container_beside(app, "backup", &[&annotations, parameters].concat())
+    container_beside(&app, "backup", &[&annotations, parameters].concat())
 }
 
 /// Starts it where something is worth a copy.

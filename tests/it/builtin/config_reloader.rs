@@ -22,7 +22,7 @@ fn start(busybox: &Busybox, url: &str, method: &str, text: &str) -> Running {
         ("inject/config-reloader.method", method),
         ("inject/config-reloader.interval", "1s"),
     ];
-    let container = container_beside(app, "config-reloader", &annotations);
+    let container = container_beside(&app, "config-reloader", &annotations);
     let mut running = busybox.start_with(&container, |config| {
         publish(config, 1, text);
         symlink("..data/app.yaml", config.join("app.yaml")).unwrap();

@@ -8,7 +8,7 @@ use super::container_beside;
 /// The container for these variables, beside an app with this environment.
 fn validator(variables: &[&str], environment: &Value) -> Value {
     let app = json!({"name": "web", "image": "nginx:1.27", "env": environment});
-    container_beside(app, "validate-env", &[("inject/validate-env", &json!(variables).to_string())])
+    container_beside(&app, "validate-env", &[("inject/validate-env", &json!(variables).to_string())])
 }
 
 /// What it says, and whether it is content.

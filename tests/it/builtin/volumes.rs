@@ -16,7 +16,7 @@ fn fixer(parameters: &[(&str, &str)]) -> Value {
         "securityContext": {"runAsUser": 1000, "runAsGroup": 2000},
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/data"}],
     });
-    container_beside(app, "fix-permissions", &[&[("inject/fix-permissions", "/var/lib/data")], parameters].concat())
+    container_beside(&app, "fix-permissions", &[&[("inject/fix-permissions", "/var/lib/data")], parameters].concat())
 }
 
 /// Owner, group and mode of a file, or of a link itself.

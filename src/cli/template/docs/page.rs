@@ -1,6 +1,7 @@
 //! The page: what there is, then for each template how to ask for it, what it takes and what it adds.
 
 use std::fmt::Write;
+use std::iter;
 use std::sync::Arc;
 
 use super::example::{Example, notation};
@@ -44,7 +45,7 @@ fn section(template: &Template, prefix: &str) -> String {
     let example = Example::of(template, prefix);
     let blocks = [
         format!("## {}\n", heading(template)),
-        paragraphs(&template.description),
+        description(template),
         format!("```yaml\n{}```\n", example.yaml()),
         parameters(template, &format!("{prefix}/{}", template.name)),
         match parts::write(template, &example) {
@@ -57,9 +58,11 @@ fn section(template: &Template, prefix: &str) -> String {
     blocks.iter().filter(|it| !it.trim().is_empty()).flat_map(|it| ["\n", it]).collect()
 }
 
-/// Prose whose paragraphs are apart by blank lines, as in Markdown.
-fn paragraphs(text: &str) -> String {
-    let paragraphs: Vec<_> = text.split("\n\n").map(|paragraph| prose(paragraph) + "\n").collect();
+/// What it is for, then what else there is to know, in paragraphs that are apart by blank lines as in Markdown.
+fn description(template: &Template) -> String {
+    let more =
+        template.description[template.summary().len()..].split("\n\n").map(str::trim).filter(|it| !it.is_empty());
+    let paragraphs: Vec<_> = iter::once(template.summary()).chain(more).map(|it| prose(it) + "\n").collect();
     paragraphs.join("\n")
 }
 
