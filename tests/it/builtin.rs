@@ -2,10 +2,16 @@
 //!
 //! Without busybox on the machine these tests say so and pass; with `CI=true` they fail.
 
+mod backup;
 mod busybox;
+mod cache;
+mod config_reloader;
+mod content_sync;
 mod fetch_config;
 mod generate_secret;
 mod log_shipper;
+mod proxy;
+mod server;
 mod validate_env;
 mod volumes;
 mod waiters;
@@ -105,6 +111,22 @@ fn every_container_is_pinned_and_bounded() {
             let image = container["image"].as_str().unwrap();
             assert!(image.contains(':') && !image.ends_with(":latest"), "{name}: {image} is pinned");
             assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{name}");
+        }
+    }
+}
+
+/// The kubelet halves `$$` and expands what it knows of `$(...)`.
+#[test]
+fn scripts_reach_their_shell_as_they_are_written() {
+    for template in templates() {
+        for container in example(&template) {
+            let words = container["command"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let variables = container["env"].as_array().into_iter().flatten();
+            let variables: Vec<_> = variables.map(|variable| variable["name"].as_str().unwrap()).collect();
+            for script in words.filter(|word| word.contains('\n')) {
+                let expanded = |name: &&str| script.contains(&format!("$({name})"));
+                assert!(!script.contains("$$") && !variables.iter().any(expanded), "{}: {script}", template.name);
+            }
         }
     }
 }

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::cluster::skipped;
+use crate::manifests::{IDLE, pod};
 use crate::podgraft::NOT_IN_CLUSTER;
-use crate::scene::{IDLE, Scene, pod};
+use crate::scene::Scene;
 
 /// Where a pod's service account has its token.
 pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -12,7 +13,12 @@ pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 #[test]
 fn no_injected_container_holds_the_service_accounts_token() {
     let Some(scene) = Scene::set("token") else { return };
-    let annotations = json!({"inject/log-shipper": "true", "inject/wait-for-service": "awaited"});
+    let annotations = json!({
+        "inject/log-shipper": "true",
+        "inject/wait-for-service": "awaited",
+        // podgraft's own image has nothing to look with.
+        "inject/wait-for-service.probe": "busybox",
+    });
     scene.apply(pod("web", &annotations, IDLE));
 
     // Init containers can be looked into while they wait.

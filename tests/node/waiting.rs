@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::databases::{Database, Kind};
-use crate::scene::{IDLE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::Scene;
 
 #[test]
 fn an_app_starts_when_postgresql_accepts_sessions() {
@@ -24,7 +25,7 @@ fn an_app_starts_when_it_accepts_sessions(name: &str, kind: Kind) {
     let Some(scene) = Scene::set(name) else { return };
     let mut database = Database::make(scene.run, kind);
     scene.apply(pod("web", &json!({"inject/wait-for-db": database.url()}), IDLE));
-    scene.until_logged("web", "wait-for-db", "waiting");
+    scene.until_logged("web", "wait-for-db", "not yet");
     assert_eq!(scene.status("web"), "Init:0/1");
     database.start();
     scene.wait("pod/web", "condition=Ready");

@@ -20,7 +20,8 @@ pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
-/// A directory with busybox's applets, and the machine's curl, which is all that a container finds on its path.
+/// A directory with busybox's applets, and other programs of the machine that a test names, which is all that a
+/// container finds on its path.
 #[derive(Debug)]
 pub struct Busybox {
     applets: TempDir,
@@ -43,8 +44,13 @@ impl Busybox {
 
     /// The same with curl.
     pub fn find_with_curl() -> Option<Self> {
-        let (busybox, curl) = (Self::find()?, program("curl")?);
-        symlink(curl, busybox.applets.path().join("curl")).unwrap();
+        Self::find_with("curl")
+    }
+
+    /// The same with another program.
+    pub fn find_with(name: &str) -> Option<Self> {
+        let (busybox, program) = (Self::find()?, program(name)?);
+        symlink(program, busybox.applets.path().join(name)).unwrap();
         Some(busybox)
     }
 
@@ -53,8 +59,8 @@ impl Busybox {
         self.start_with(container, |_| {})
     }
 
-    /// The same where `prepare` has put something into the directory, which is also where the container's volume is
-    /// mounted.
+    /// The same where `prepare` has put something into the directory, which is also where the container's first volume
+    /// is mounted; other volumes are directories beside it.
     pub fn start_with(&self, container: &Value, prepare: impl FnOnce(&Path)) -> Running {
         let directory = TempDir::new().unwrap();
         let termination_log = directory.path().join("termination-log");
@@ -71,15 +77,19 @@ impl Busybox {
         let words = [list("command"), list("args")].concat();
         // Nothing is mounted here, so the script gets other paths.
         let mounts = list("volumeMounts");
-        let mount = mounts.iter().find(|mount| mount["name"] != "podgraft-no-token").map(|mount| &mount["mountPath"]);
-        let place = |text: String| {
-            let text = text.replace("/dev/termination-log", termination_log.to_str().unwrap());
-            match mount.and_then(Value::as_str) {
-                Some(mount) => text.replace(mount, work.to_str().unwrap()),
-                None => text,
-            }
-        };
-        let words: Vec<_> = words.iter().map(|word| place(expand(word.as_str().unwrap(), &variables))).collect();
+        let mounts = mounts.iter().filter(|mount| mount["name"] != "podgraft-no-token").enumerate();
+        let mounts: Vec<_> = mounts
+            .map(|(index, mount)| {
+                let place = if index == 0 { work.clone() } else { directory.path().join(index.to_string()) };
+                fs::create_dir_all(&place).unwrap();
+                (mount["mountPath"].as_str().unwrap().to_owned(), place)
+            })
+            .collect();
+        let places = [(String::from("/dev/termination-log"), termination_log.clone())];
+        let places: Vec<_> = places.iter().chain(&mounts).collect();
+        let words: Vec<_> =
+            words.iter().map(|word| move_paths(&expand(word.as_str().unwrap(), &variables), &places)).collect();
+        let here = mounts.iter().find(|(path, _)| container["workingDir"] == **path).map_or(&work, |(_, place)| place);
 
         let output = directory.path().join("output");
         let program = Path::new(&words[0]).file_name().unwrap();
@@ -88,14 +98,27 @@ impl Busybox {
             .env_clear()
             .env("PATH", self.applets.path())
             .envs(variables)
-            .current_dir(&work)
+            .current_dir(here)
             .stdin(Stdio::null())
             .stdout(File::create(&output).unwrap())
             .stderr(File::create(directory.path().join("errors")).unwrap())
             .process_group(0)
             .spawn()
             .unwrap();
-        Running { child, kill: self.applets.path().join("kill"), work, output, termination_log, _directory: directory }
+        let kill = self.applets.path().join("kill");
+        Running { child, kill, work, mounts, output, termination_log, _directory: directory }
+    }
+}
+
+/// The text with each of these paths replaced by where it is here.
+fn move_paths(text: &str, places: &[&(String, PathBuf)]) -> String {
+    let found = places.iter().filter_map(|(path, place)| Some((text.find(&**path)?, path, place)));
+    // What stands in the place of one path is not looked at again.
+    match found.min_by_key(|(at, ..)| *at) {
+        Some((at, path, place)) => {
+            format!("{}{}{}", &text[..at], place.display(), move_paths(&text[at + path.len()..], places))
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -154,12 +177,18 @@ pub struct Running {
     child: Child,
     kill: PathBuf,
     pub work: PathBuf,
+    mounts: Vec<(String, PathBuf)>,
     output: PathBuf,
     termination_log: PathBuf,
     _directory: TempDir,
 }
 
 impl Running {
+    /// Where the volume is that the container has at a path.
+    pub fn mounted(&self, path: &str) -> &Path {
+        &self.mounts.iter().find(|(mounted, _)| mounted == path).expect("a mount").1
+    }
+
     /// What it has written to standard output.
     pub fn output(&self) -> String {
         fs::read_to_string(&self.output).unwrap()
@@ -183,6 +212,16 @@ impl Running {
     /// Waits until it has written `text`.
     pub fn until_it_says(&mut self, text: &str) {
         self.until(|it| it.output().contains(text));
+    }
+
+    /// Waits until it has nothing to do: a `sleep` is its child.
+    pub fn until_it_sleeps(&mut self) {
+        let id = self.child.id();
+        self.until(|_| {
+            let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+            let mut commands = children.split_whitespace().map(|child| fs::read(format!("/proc/{child}/cmdline")));
+            commands.any(|command| command.is_ok_and(|command| command.starts_with(b"sleep\0")))
+        });
     }
 
     /// Waits until it ends.

@@ -1,69 +1,20 @@
 //! `fetch-config` against a real HTTP server.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde_json::{Value, json};
 
 use super::busybox::{Busybox, Running};
 use super::container;
+use super::server::Server;
 
 /// `sha256sum` of "page\n".
 const PAGE_SHA256: &str = "362a07bbb5c74b982bed644b9f7e298837d7a3a232c964d039bb7e49ebea825f";
 
 /// `sha256sum` of the longer text.
 const OTHER_SHA256: &str = "6c6b4cf2194f35263f6b57b0b80115a28cc9b5083c46cc3139b9ef00fd9d441d";
-
-/// A server that answers each path with its texts in turn, the last one for good: a whole answer, headers and all.
-struct Server {
-    address: SocketAddr,
-    /// The head of each request so far.
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn start(answers: &[(&'static str, &'static [&'static str])]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        let mut answers: HashMap<&str, &[&str]> = answers.iter().copied().collect();
-        thread::spawn(move || {
-            for connection in listener.incoming() {
-                let connection = connection.unwrap();
-                let head = head(&connection);
-                let path = head.split(' ').nth(1).unwrap_or_default();
-                let answer = match answers.get_mut(path) {
-                    Some(rest) => {
-                        let answer = rest[0];
-                        *rest = if rest.len() > 1 { &rest[1..] } else { rest };
-                        answer
-                    }
-                    None => "404 Not Found\r\nContent-Length: 0\r\n\r\n",
-                };
-                seen.lock().unwrap().push(head);
-                // A client that has seen enough hangs up.
-                let _ = (&connection).write_all(format!("HTTP/1.1 {answer}").as_bytes());
-            }
-        });
-        Self { address, requests }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-}
-
-/// The lines of a request up to the empty one.
-fn head(connection: &TcpStream) -> String {
-    let lines = BufReader::new(connection).lines().map_while(Result::ok);
-    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
-}
 
 const PAGE: &str = "200 OK\r\nContent-Length: 5\r\n\r\npage\n";
 const OTHER: &str = "200 OK\r\nConnection: close\r\n\r\nother, and longer\n";
@@ -170,8 +121,8 @@ fn the_secret_is_sent_and_not_shown() {
     *variable = json!({"name": "AUTHORIZATION", "value": "Bearer hunter2"});
     let mut running = busybox.start(&container);
     assert!(running.end().success(), "{}", running.output());
-    let requests = server.requests.lock().unwrap();
-    assert!(requests[0].lines().any(|line| line == "Authorization: Bearer hunter2"), "{requests:?}");
+    let requests = server.requests();
+    assert_eq!(requests[0].header("Authorization"), Some("Bearer hunter2"), "{requests:?}");
     assert!(!running.output().contains("hunter2"));
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::busybox::{Busybox, skipped};
 use super::container;
+use crate::process::{podgraft, run};
 
 /// A port of this machine's that nobody listens on.
 fn free_port() -> u16 {
@@ -194,5 +195,41 @@ fn a_url_is_waited_for_until_its_status_is_expected() {
         let output = waiting.output();
         assert!(output.starts_with(&format!("waiting for {url}: 0 s of 300 s\n")), "{expected}: {output}");
         assert_eq!(output.lines().count(), 2, "{expected}: {output}");
+    }
+}
+
+/// `podgraft wait` with the command line that a template gives it.
+fn wait_by_podgraft(template: &str, annotations: &[(&str, &str)]) -> (Option<i32>, String) {
+    let container = container(template, annotations);
+    let words = ["command", "args"].map(|list| container[list].as_array().cloned().unwrap_or_default()).concat();
+    let mut words = words.iter().map(|word| word.as_str().unwrap());
+    assert_eq!(words.next(), Some("/podgraft"));
+    let (code, output, errors) = run(podgraft().args(words));
+    (code, output + &errors)
+}
+
+#[test]
+fn podgraft_understands_what_templates_have_it_wait_for() {
+    let database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = database.local_addr().unwrap().to_string();
+    let (code, output) = wait_by_podgraft("wait-for-db", &[("inject/wait-for-db", &address)]);
+    assert_eq!(code, Some(0), "{output}");
+
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let services = format!("localhost, {address}, http://{}/ready?a=b", server.local_addr().unwrap());
+    answer(server, &["401 Unauthorized"]);
+    let annotations = [("inject/wait-for-service", &*services), ("inject/wait-for-service.status", "200,401-403")];
+    let (code, output) = wait_by_podgraft("wait-for-service", &annotations);
+    assert_eq!(code, Some(0), "{output}");
+
+    for protocol in ["postgres", "mysql", "redis"] {
+        let annotations = [
+            ("inject/wait-for-db", "[::1]:1"),
+            ("inject/wait-for-db.protocol", protocol),
+            ("inject/wait-for-db.timeout", "1s"),
+        ];
+        let (code, output) = wait_by_podgraft("wait-for-db", &annotations);
+        assert_eq!(code, Some(1), "{output}");
+        assert!(output.contains(&format!("{protocol}://[::1]:1")), "{output}");
     }
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::{config_map, service, with};
+use crate::manifests::{IDLE, config_map, pod, service, with};
+use crate::scene::Scene;
 
 /// A pod, `web`, that has something to lose in /data, and a volume at /backups.
 fn app(annotations: &Value, script: &str) -> Value {
     let volumes = json!([{"name": "data", "emptyDir": {}}, {"name": "backups", "emptyDir": {}}]);
     let mounts = json!([{"name": "data", "mountPath": "/data"}, {"name": "backups", "mountPath": "/backups"}]);
-    with(pod("web", annotations, script), json!({"volumeMounts": mounts}), volumes)
+    with(pod("web", annotations, script), &json!({"volumeMounts": mounts}), volumes)
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, pod};
-use crate::sidecar::{config_map, with};
+use crate::manifests::{config_map, pod, with};
+use crate::scene::Scene;
 
 /// The app: its URL /cgi-bin/reload copies what is configured, once it may.
 const APP: &str = r#"
@@ -12,14 +12,14 @@ const APP: &str = r#"
         printf "Content-Type: text/plain\\r\\n\\r\\n"' >cgi-bin/reload
     chmod +x cgi-bin/reload && exec httpd -f -p 8080"#;
 
-fn app(mount: Value) -> Value {
+fn app(mount: &Value) -> Value {
     let annotations = json!({
         "inject/config-reloader": "/etc/app",
         "inject/config-reloader.url": "http://localhost:8080/cgi-bin/reload",
         "inject/config-reloader.interval": "1s",
     });
     let volumes = json!([{"name": "config", "configMap": {"name": "greeting"}}]);
-    with(pod("web", &annotations, APP), json!({"volumeMounts": [mount]}), volumes)
+    with(pod("web", &annotations, APP), &json!({"volumeMounts": [mount]}), volumes)
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_changed_config_map_is_in_force_as_soon_as_the_app_takes_it() {
     let Some(scene) = Scene::set("reload") else { return };
     let greet = |greeting: &str| scene.apply(config_map("greeting", &json!({"greeting": greeting})));
     greet("hello");
-    scene.apply(app(json!({"name": "config", "mountPath": "/etc/app"})));
+    scene.apply(app(&json!({"name": "config", "mountPath": "/etc/app"})));
     scene.wait("pod/web", "condition=Ready");
     scene.until_logged("web", "config-reloader", "watching /etc/app");
     greet("good evening");
@@ -43,6 +43,6 @@ fn a_changed_config_map_is_in_force_as_soon_as_the_app_takes_it() {
 #[test]
 fn what_never_updates_is_refused_with_the_reason() {
     let Some(scene) = Scene::set("sub-path") else { return };
-    let why = scene.refused(app(json!({"name": "config", "mountPath": "/etc/app/greeting", "subPath": "greeting"})));
+    let why = scene.refused(app(&json!({"name": "config", "mountPath": "/etc/app/greeting", "subPath": "greeting"})));
     assert!(why.contains("/etc/app is mounted by subPath") && why.contains("never updates"), "{why}");
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::nginx;
+use crate::manifests::{IDLE, nginx, pod};
+use crate::scene::Scene;
 
 #[test]
 fn access_lines_of_nginx_are_read_by_kubectl_logs_also_after_rotation() {
