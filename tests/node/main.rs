@@ -31,6 +31,7 @@ mod it {
 mod availability;
 mod every_template;
 mod init;
+mod install;
 mod lifecycle;
 mod messages;
 mod security;

@@ -73,6 +73,12 @@ impl Podgraft {
         podgraft
     }
 
+    /// One that somebody else has put in force, in this namespace.
+    pub fn installed(run: &Run, namespace: &str) -> Self {
+        let place = Place::Cluster { namespace: namespace.to_owned(), image: run.image.clone() };
+        Self { name: format!("{}-{namespace}", run.name), place }
+    }
+
     /// Starts the program that was just built, on this machine.
     fn start(run: &Run, name: &str, options: &[&str]) -> Self {
         let name = format!("{}-{name}", run.name);
@@ -113,7 +119,7 @@ impl Podgraft {
             Place::Cluster { namespace, .. } => {
                 show(&["get", "pods", "-o", "wide", "-n", namespace])
                     + &show(&["get", "events", "-n", namespace])
-                    + &show(&["logs", "-l", "app=podgraft", "--prefix", "--tail=20", "-n", namespace])
+                    + &show(&["logs", "deployment/podgraft", "--all-pods", "--prefix", "--tail=20", "-n", namespace])
             }
             Place::Here { process, .. } => process.output(),
         }
@@ -166,7 +172,7 @@ impl Display for Podgraft {
 }
 
 /// Makes a server's certificate for one name: a directory with `ca.crt`, `tls.crt` and `tls.key`.
-fn certificates(run: &Run, name: &str, host: &str) -> PathBuf {
+pub fn certificates(run: &Run, name: &str, host: &str) -> PathBuf {
     let directory = run.directory.join(name);
     let made = Command::new(PROGRAM).arg("certs").arg("--dir").arg(&directory).args(["--host", host]).output();
     let made = made.expect("podgraft starts");

@@ -39,6 +39,12 @@ impl Scene {
         Some(Self::new(run, test, json!({}), Some(own)))
     }
 
+    /// A namespace for what the test itself puts in force.
+    pub fn set_for(test: &str, podgraft: impl FnOnce(&'static Run) -> Podgraft) -> Option<Self> {
+        let run = Run::get(test)?;
+        Some(Self::new(run, test, json!({}), Some(podgraft(run))))
+    }
+
     fn new(run: &'static Run, test: &str, mut metadata: Value, own: Option<Podgraft>) -> Self {
         metadata["labels"][SERVED_BY] = own.as_ref().unwrap_or_else(|| run.podgraft()).name.as_str().into();
         let namespace = namespace(run, &format!("{}-{test}", run.name), &metadata);
