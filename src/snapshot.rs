@@ -5,7 +5,7 @@ mod image_mirror;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::template::{LoadError, Scope, Template};
+use crate::template::{LoadError, LoadOptions, Scope, Template};
 
 pub use image_mirror::{ImageMirror, NoRegistry};
 
@@ -101,6 +101,11 @@ impl Namespaces {
         self.by_name.insert(namespace.name.clone(), namespace);
     }
 
+    /// Every namespace that is known, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Namespace> {
+        self.by_name.values()
+    }
+
     /// The namespace of this name, if it is known.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Namespace> {
@@ -153,6 +158,16 @@ pub enum OnUnknown {
     Warn,
 }
 
+/// What comes of a mistake that need not stop anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// It is warned of.
+    #[default]
+    Warn,
+    /// Whatever has it is denied.
+    Deny,
+}
+
 /// What the operator chose: the options of DESIGN that decide about pods.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -170,6 +185,23 @@ pub struct Policy {
     pub image: String,
     /// `--image-mirror`: where the images of the built-in templates are.
     pub image_mirror: Option<ImageMirror>,
+    /// `--workload-errors`: workloads whose pods would be denied.
+    pub workload_errors: OnError,
+    /// `--psa-errors`: grafts that break the Pod Security Standard which the namespace enforces.
+    pub psa_errors: OnError,
+    /// `--unknown-fields warn`: templates may have fields that core/v1 of this build does not know.
+    pub allow_unknown_fields: bool,
+}
+
+impl Policy {
+    /// What loading a template depends on.
+    #[must_use]
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            allow_unknown_fields: self.allow_unknown_fields,
+            annotation_prefix: self.annotation_prefix.clone(),
+        }
+    }
 }
 
 impl Default for Policy {
@@ -182,6 +214,9 @@ impl Default for Policy {
             default_run_as_user: Some(65532),
             image: concat!("podgraft:", env!("CARGO_PKG_VERSION")).to_owned(),
             image_mirror: None,
+            workload_errors: OnError::Warn,
+            psa_errors: OnError::Warn,
+            allow_unknown_fields: false,
         }
     }
 }
