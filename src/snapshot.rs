@@ -5,7 +5,7 @@ mod image_mirror;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::template::{LoadError, LoadOptions, Scope, Template};
+use crate::template::{Enforced, LoadError, LoadOptions, Scope, Template};
 
 pub use image_mirror::{ImageMirror, NoRegistry};
 
@@ -120,6 +120,8 @@ pub struct Namespace {
     pub name: String,
     /// `metadata.annotations` if it is labelled `podgraft.dev/inject: enabled`, else empty: defaults for its pods.
     pub defaults: Vec<(String, String)>,
+    /// The Pod Security Standard that it enforces, if it restricts anything.
+    pub pod_security: Option<Enforced>,
     /// The object, for `namespaceObject`.
     pub object: serde_json::Value,
 }
@@ -133,10 +135,10 @@ impl Namespace {
     pub fn from_object(object: serde_json::Value) -> Option<Self> {
         let metadata = object.get("metadata")?;
         let name = metadata.get("name")?.as_str()?.to_owned();
-        let labelled = metadata
-            .get("labels")
-            .and_then(|labels| labels.get(NAMESPACE_LABEL.0))
-            .is_some_and(|value| value == NAMESPACE_LABEL.1);
+        let labels = metadata.get("labels").and_then(serde_json::Value::as_object);
+        let labelled =
+            labels.and_then(|labels| labels.get(NAMESPACE_LABEL.0)).is_some_and(|value| value == NAMESPACE_LABEL.1);
+        let pod_security = labels.and_then(Enforced::of_labels);
         let annotations = metadata.get("annotations").and_then(serde_json::Value::as_object);
         let defaults = annotations
             .filter(|_| labelled)
@@ -144,7 +146,7 @@ impl Namespace {
             .flatten()
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
             .collect();
-        Some(Self { name, defaults, object })
+        Some(Self { name, defaults, pod_security, object })
     }
 }
 

@@ -34,3 +34,4 @@ mod injection;
 mod made;
 mod neighbours;
 mod registration;
+mod validation;
