@@ -12,11 +12,11 @@ type Audit = [(&'static str, String); 3];
 pub(super) fn of_pod(outcome: &Outcome<'_>) -> Audit {
     match outcome {
         Outcome::Inject(plan) => {
-            let templates = plan.grafts.iter().map(|graft| graft.name.to_string()).collect();
-            audit("injected", templates, "")
+            let templates: Vec<_> = plan.grafts.iter().map(|graft| graft.name.to_string()).collect();
+            audit("injected", &templates, "")
         }
-        Outcome::Skip(reason, _) => audit("skipped", Vec::new(), reason.label()),
-        Outcome::Reject(reasons, _) => audit("rejected", Vec::new(), &labels(reasons)),
+        Outcome::Skip(reason, _) => audit("skipped", &[], reason.label()),
+        Outcome::Reject(reasons, _) => audit("rejected", &[], &labels(reasons)),
     }
 }
 
@@ -28,10 +28,10 @@ pub(super) fn of_verdict(verdict: &Verdict) -> Audit {
         Decision::Denied(Denial::Template(_) | Denial::Unreadable(_)) => "bad_template".to_owned(),
         Decision::Allowed => String::new(),
     };
-    audit(verdict.word(), verdict.templates.clone(), &reason)
+    audit(verdict.word(), &verdict.templates, &reason)
 }
 
-fn audit(decision: &str, templates: Vec<String>, reason: &str) -> Audit {
+fn audit(decision: &str, templates: &[String], reason: &str) -> Audit {
     [("decision", decision.to_owned()), ("templates", templates.join(",")), ("reason", reason.to_owned())]
 }
 

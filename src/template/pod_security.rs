@@ -277,7 +277,7 @@ impl Asked {
             let Control { path, allowed, .. } = *control;
             let found = select(container, path);
             let missing = found.is_empty() && control.required.is_some() && is_known(container, path);
-            let missing = missing.then(|| Broken { value: None, place: container.place, path, allowed });
+            let missing = missing.then_some(Broken { value: None, place: container.place, path, allowed });
             let wrong = found.into_iter().filter(|value| is_decided(value) && !(control.allows)(value));
             let wrong = wrong.map(move |value| Broken { value: Some(value), place: value.place, path, allowed });
             missing.into_iter().chain(wrong).collect::<Vec<_>>()

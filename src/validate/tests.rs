@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "objects are written where they are passed")]
+
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json, value::to_raw_value};

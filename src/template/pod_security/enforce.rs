@@ -115,6 +115,7 @@ fn complete(container: &mut Value, path: &str, written: Value) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "values are written where they are passed")]
 mod tests {
     use serde_json::json;
 
