@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::builder::BoolishValueParser;
 
 use crate::shutdown::{Signals, Stop};
-use crate::wait::{Options, State, StatusSet, TargetError, Trust, Wait};
+use crate::wait::{Options, Rounded, State, StatusSet, TargetError, Trust, Wait};
 
 use super::{options, report};
 
@@ -116,6 +116,8 @@ async fn wait(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(wait) => wait,
         Err(problems) => return Ok(super::usage("wait", &problems.join("\n       "))),
     };
+    let targets: Vec<_> = wait.missing().map(|(target, _)| target.to_string()).collect();
+    say(&format!("waiting up to {} for {}", Rounded(args.timeout), targets.join(", ")));
     let end = tokio::select! {
         biased;
         stop = signals.next() => End::Stopped(stop),
@@ -196,7 +198,7 @@ fn name(stop: Stop) -> &'static str {
     }
 }
 
-/// Writes a line to standard output. Whoever does not read it is waited for all the same.
+/// Writes a line to standard output. One that can't be written changes nothing about the waiting.
 fn say(line: &str) {
     let _ = super::print(format!("{line}\n").as_bytes());
 }

@@ -206,7 +206,7 @@ impl FromStr for Target {
 }
 
 fn parse(text: &str) -> Result<Target, Problem> {
-    let Some((name, rest)) = text.split_once("://") else { return parse_bare(text) };
+    let Some((name, rest)) = split_scheme(text) else { return parse_bare(text) };
     let scheme = find_scheme(name)?;
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
@@ -251,13 +251,22 @@ fn parse_bare(text: &str) -> Result<Target, Problem> {
     }
 }
 
-/// Schemes are of any letter case (RFC 3986, section 3.1), and applications' database URLs may name a driver after a
-/// plus: `postgresql+asyncpg://`.
+/// Takes the scheme off a URL: letters, digits and `+-.` (RFC 3986, section 3.1), and the colon of Java's `jdbc:`. What
+/// has other characters before `://` may be anything, a password too.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b"+-.:".contains(&b);
+    scheme.bytes().all(letter).then_some((scheme, rest))
+}
+
+/// Schemes are of any letter case. Applications' database URLs may name a driver after a plus,
+/// `postgresql+asyncpg://`, and Java's begin with `jdbc:`.
 fn find_scheme(name: &str) -> Result<Scheme, Problem> {
-    let word = name.split('+').next().unwrap_or_default().to_ascii_lowercase();
+    let word = name.to_ascii_lowercase();
+    let word = word.strip_prefix("jdbc:").unwrap_or(&word).split('+').next().unwrap_or_default();
     SCHEMES.into_iter().find(|scheme| scheme.name == word).ok_or_else(|| Problem::Scheme {
         name: printable(name),
-        near: did_you_mean(&word, SCHEMES.iter().map(|scheme| scheme.name)),
+        near: did_you_mean(word, SCHEMES.iter().map(|scheme| scheme.name)),
     })
 }
 
@@ -308,11 +317,10 @@ fn path(tail: &str) -> Result<PathAndQuery, Problem> {
 /// A text that is no target, as far as it may be printed: without what stands before the last `@`, and without path and
 /// query.
 fn without_secrets(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let (scheme, rest) = split_scheme(text).map_or(("", text), |(scheme, rest)| (&text[..scheme.len() + 3], rest));
     let (hidden, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("...@", rest));
     let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let slashes = if text.contains("://") { "://" } else { "" };
-    printable(&format!("{scheme}{slashes}{hidden}{place}"))
+    printable(&format!("{scheme}{hidden}{place}"))
 }
 
 fn printable(text: &str) -> String {

@@ -56,8 +56,19 @@ fn container_beside(app: &Value, name: &str, annotations: &[(&str, &str)]) -> Va
     containers.into_iter().find(|container| container["name"] == name).expect("it is there")
 }
 
+/// The container of this name that a pod with these annotations gets, if it is admitted.
+fn try_container(name: &str, annotations: &[(&str, &str)]) -> Option<Value> {
+    let containers = try_injected(&json!({"name": "web", "image": "nginx:1.27"}), annotations).ok()?;
+    containers.into_iter().find(|container| container["name"] == name)
+}
+
 /// The containers that a pod with these annotations gets.
 fn injected(app: &Value, annotations: &[(&str, &str)]) -> Vec<Value> {
+    try_injected(app, annotations).expect("the pod is admitted")
+}
+
+/// The same, or what the pod gets instead.
+fn try_injected(app: &Value, annotations: &[(&str, &str)]) -> Result<Vec<Value>, String> {
     let annotations: Value = annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
     let pod = json!({
         "apiVersion": "v1",
@@ -69,10 +80,10 @@ fn injected(app: &Value, annotations: &[(&str, &str)]) -> Vec<Value> {
     let request = PodRequest::create(&text, "default").unwrap();
     let patched = match inject(&request, &snapshot) {
         Outcome::Inject(plan) => promises::keep(&text, &plan.patch()),
-        other => panic!("{other:?}"),
+        other => return Err(format!("{other:?}")),
     };
     let containers = promises::containers(&patched["spec"]).into_iter().map(|(_, container)| container.clone());
-    containers.filter(|container| container["name"] != "web").collect()
+    Ok(containers.filter(|container| container["name"] != "web").collect())
 }
 
 /// The containers of a template, for a pod that gives its parameters the values that are their examples, and mounts
@@ -91,6 +102,8 @@ fn example(template: &Template) -> Vec<Value> {
     let app = json!({
         "name": "web",
         "image": "nginx:1.27",
+        // As the API server fills in.
+        "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": 80}],
         "securityContext": {"runAsUser": 101},
         "volumeMounts": mounts,
@@ -111,6 +124,22 @@ fn every_container_is_pinned_and_bounded() {
             let image = container["image"].as_str().unwrap();
             assert!(image.contains(':') && !image.ends_with(":latest"), "{name}: {image} is pinned");
             assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{name}");
+        }
+    }
+}
+
+/// The kubelet halves `$$` and expands what it knows of `$(...)`.
+#[test]
+fn scripts_reach_their_shell_as_they_are_written() {
+    for template in templates() {
+        for container in example(&template) {
+            let words = container["command"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let variables = container["env"].as_array().into_iter().flatten();
+            let variables: Vec<_> = variables.map(|variable| variable["name"].as_str().unwrap()).collect();
+            for script in words.filter(|word| word.contains('\n')) {
+                let expanded = |name: &&str| script.contains(&format!("$({name})"));
+                assert!(!script.contains("$$") && !variables.iter().any(expanded), "{}: {script}", template.name);
+            }
         }
     }
 }

@@ -93,7 +93,9 @@ fn authority(names: &[&str]) -> Files {
     authority::make(names, Duration::from_hours(24), SystemTime::now()).unwrap()
 }
 
-/// The lines without their times.
-fn without_times(output: &str) -> Vec<&str> {
-    output.lines().map(|line| line.split(" after ").next().unwrap()).collect()
+/// The lines that follow the first one, without their times.
+fn changes(output: &str) -> Vec<&str> {
+    let mut lines = output.lines();
+    assert!(lines.next().unwrap().starts_with("waiting up to "), "{output}");
+    lines.map(|line| line.split(" after ").next().unwrap()).collect()
 }

@@ -5,8 +5,9 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::cluster::skipped;
+use crate::manifests::{IDLE, pod};
 use crate::podgraft::NOT_IN_CLUSTER;
-use crate::scene::{IDLE, Scene, pod};
+use crate::scene::Scene;
 
 #[test]
 fn no_pod_is_lost_while_podgraft_is_restarted() {

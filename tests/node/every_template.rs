@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, PATIENCE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::{PATIENCE, Scene};
 use crate::security::TOKEN;
 
 /// The Pod Security Standards; what meets one meets those before it.
@@ -111,27 +112,39 @@ fn no_injected_container_mounts_the_service_accounts_token() {
 #[test]
 fn a_sidecar_adds_less_than_two_seconds_to_a_pods_end() {
     let Some(scene) = Scene::set("end") else { return };
+    scene.apply(CONTENT);
     let has_sidecars = |template: &&Value| template["spec"]["sidecars"].is_array();
-    let mut pods: Vec<_> = templates().iter().filter(has_sidecars).map(asking).collect();
-    pods.push(pod("without", &json!({}), IDLE));
+    let mut late: Vec<_> = templates().iter().filter(has_sidecars).map(asking).collect();
+    assert!(!late.is_empty(), "no template has a sidecar");
+    // A busy node may be late by itself, but hardly three times with the same pod.
+    for _ in 0..3 {
+        let ends = ends_beside_one_without(&scene, &late);
+        let limit = ends["without"] + Duration::from_secs(2);
+        late.retain(|pod| ends[text(&pod["metadata"]["name"]).as_str()] >= limit);
+        if late.is_empty() {
+            return;
+        }
+    }
+    panic!("these are late three times: {late:#?}");
+}
+
+/// Creates pods and one without grafts, `without`, and tells how long it takes to delete them, of which two seconds are
+/// the app's own.
+fn ends_beside_one_without(scene: &Scene, pods: &[Value]) -> BTreeMap<String, Duration> {
+    let mut pods = [pods, &[pod("without", &json!({}), IDLE)]].concat();
     for pod in &mut pods {
-        // The app's own time.
         pod["spec"]["containers"][0]["command"][2] = IDLE.replace("exit 0", "sleep 2; exit 0").into();
     }
-    // What examples download is served by a pod of this test.
     let list = json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string();
-    scene.apply(CONTENT);
+    // What examples download is served by a pod of this test.
     scene.apply(list.replace("https://example.com/site.tar.gz", "http://content/index.html"));
     scene.kubectl(&["wait", "pods", "--all", "--for=condition=Ready", "--timeout=2m"]);
-
-    // All at the same time, so that the machine is as busy for one as for the other.
-    let ends: BTreeMap<_, _> = thread::scope(|scope| {
+    // All at the same time, so that the node is as busy for one as for the other.
+    thread::scope(|scope| {
         let ends = scope.spawn(|| ends(&scene.namespace, pods.len()));
         scene.kubectl(&["delete", "pods", "--selector=app!=content", "--wait=false"]);
         ends.join().expect("they end")
-    });
-    let limit = ends["without"] + Duration::from_secs(2);
-    assert!(ends.values().all(|end| *end < limit), "{ends:#?}");
+    })
 }
 
 /// How long it takes from now on until each of a namespace's pods is gone.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::Scene;
 
 #[test]
 fn two_grafts_of_one_template_work_side_by_side() {

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::scene::{IDLE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::Scene;
 use crate::workloads::deployment;
 
 #[test]

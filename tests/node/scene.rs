@@ -214,29 +214,6 @@ impl Drop for Scene {
     }
 }
 
-/// A script for a container that has nothing to do, and ends when it is told to.
-pub const IDLE: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
-
-/// A pod with these annotations and one container, `app`, which runs a script with busybox, meets the restricted Pod
-/// Security Standard and declares resources.
-pub fn pod(name: &str, annotations: &Value, script: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}, "annotations": annotations},
-        "spec": {
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "app",
-                "image": "busybox:1.36",
-                "command": ["sh", "-c", script],
-                "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}},
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-            }],
-        },
-    })
-}
-
 /// Makes a namespace of this run with more metadata, ready to hold pods, and gives its name.
 pub fn namespace(run: &Run, name: &str, metadata: &Value) -> String {
     let name = format!("podgraft-{name}");

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::cluster::skipped;
+use crate::manifests::{IDLE, pod};
 use crate::podgraft::NOT_IN_CLUSTER;
-use crate::scene::{IDLE, Scene, pod};
+use crate::scene::Scene;
 
 /// Where a pod's service account has its token.
 pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

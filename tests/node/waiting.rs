@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::databases::{Database, Kind};
-use crate::scene::{IDLE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::Scene;
 
 #[test]
 fn an_app_starts_when_postgresql_accepts_sessions() {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::Scene;
 
 #[test]
 fn a_job_completes_and_its_last_line_is_shipped() {

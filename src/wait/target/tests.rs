@@ -24,6 +24,7 @@ fn targets_are_read_and_shown_without_secrets() {
             Protocol::Postgres,
         ),
         ("postgres://u:p%2F@h@db/x", "postgres://db:5432", Protocol::Postgres),
+        ("jdbc:mysql://db:3307/shop?user=u&password=p", "mysql://db:3307", Protocol::Mysql),
         ("mysql://root:secret@db", "mysql://db:3306", Protocol::Mysql),
         ("mariadb://db#x", "mariadb://db:3306", Protocol::Mysql),
         ("redis://:secret@[::1]:6380/0", "redis://[::1]:6380", Protocol::Redis),
@@ -103,6 +104,8 @@ fn no_secret_is_told_by_what_is_wrong() {
         "mongo://user:hunter2@db",
         "http://user:hunter2@web",
         "https://web:x/hunter2",
+        "postgres:user:hunter2@db/orders?next=http://web",
+        "user:hunter2@://",
     ] {
         let problem = problem(text);
         assert!(!problem.contains("hunt") && !problem.contains("er2") && !problem.contains("123"), "{problem}");

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::busybox::Busybox;
 use super::container;
+use crate::process::{podgraft, run};
 
 /// The only file that is made with these parameters, and its mode.
 fn made(busybox: &Busybox, name: &str, parameters: &[(&str, &str)]) -> (Vec<u8>, u32) {
@@ -38,4 +39,23 @@ fn random_bytes_have_the_length_the_form_and_the_mode_that_are_asked_for() {
     let (raw, _) = made(&busybox, "secret", &bytes("raw", "65536"));
     assert_eq!(raw.len(), 65536);
     assert!(raw.contains(&b'\n') && raw.contains(&0), "nothing is lost on the way");
+}
+
+#[test]
+fn podgraft_understands_which_certificate_a_template_has_it_make() {
+    let names = "orders.shop.svc, *.shop.svc, 10.0.0.1, fd00::5";
+    let annotations = [("inject/generate-secret", "certificate"), ("inject/generate-secret.names", names)];
+    let container = container("generate-secret", &annotations);
+    let directory = tempfile::tempdir().unwrap();
+    let words = ["command", "args"].map(|list| container[list].as_array().unwrap().clone()).concat();
+    let place = |word: &str| word.replace("/secret", directory.path().to_str().unwrap());
+    let words: Vec<_> = words.iter().map(|word| place(word.as_str().unwrap())).collect();
+    // Twice, as when the kubelet starts a pod's init containers again.
+    for _ in 0..2 {
+        let (code, output, errors) = run(podgraft().args(&words[1..]));
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(output.contains("for orders.shop.svc, *.shop.svc, 10.0.0.1, fd00::5, until"), "{output}");
+    }
+    let key = fs::metadata(directory.path().join("tls.key")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o7777, 0o444, "nobody knows who reads it");
 }

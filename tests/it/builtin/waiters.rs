@@ -5,10 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
+use podgraft::wait::Target;
 use serde_json::{Value, json};
 
 use super::busybox::{Busybox, skipped};
-use super::container;
+use super::{container, try_container};
+use crate::process::{podgraft, run};
 
 /// A port of this machine's that nobody listens on.
 fn free_port() -> u16 {
@@ -195,4 +197,73 @@ fn a_url_is_waited_for_until_its_status_is_expected() {
         assert!(output.starts_with(&format!("waiting for {url}: 0 s of 300 s\n")), "{expected}: {output}");
         assert_eq!(output.lines().count(), 2, "{expected}: {output}");
     }
+}
+
+/// `podgraft wait` with the command line that a template gives it.
+fn wait_by_podgraft(template: &str, annotations: &[(&str, &str)]) -> (Option<i32>, String) {
+    let container = container(template, annotations);
+    let words = ["command", "args"].map(|list| container[list].as_array().cloned().unwrap_or_default()).concat();
+    let mut words = words.iter().map(|word| word.as_str().unwrap());
+    assert_eq!(words.next(), Some("/podgraft"));
+    let (code, output, errors) = run(podgraft().args(words));
+    (code, output + &errors)
+}
+
+#[test]
+fn podgraft_understands_what_templates_have_it_wait_for() {
+    let database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = database.local_addr().unwrap().to_string();
+    let (code, output) = wait_by_podgraft("wait-for-db", &[("inject/wait-for-db", &address)]);
+    assert_eq!(code, Some(0), "{output}");
+
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let services = format!("localhost, {address}, http://{}/ready?a=b", server.local_addr().unwrap());
+    answer(server, &["401 Unauthorized"]);
+    let annotations = [("inject/wait-for-service", &*services), ("inject/wait-for-service.status", "200,401-403")];
+    let (code, output) = wait_by_podgraft("wait-for-service", &annotations);
+    assert_eq!(code, Some(0), "{output}");
+
+    for protocol in ["postgres", "mysql", "redis"] {
+        let annotations = [
+            ("inject/wait-for-db", "[::1]:1"),
+            ("inject/wait-for-db.protocol", protocol),
+            ("inject/wait-for-db.timeout", "1s"),
+        ];
+        let (code, output) = wait_by_podgraft("wait-for-db", &annotations);
+        assert_eq!(code, Some(1), "{output}");
+        assert!(output.contains(&format!("{protocol}://[::1]:1")), "{output}");
+    }
+}
+
+/// What would fail in the container is refused at admission. (Addresses that are none, 1.2.3 or [:::], are the exception:
+/// no pattern tells them.)
+#[test]
+fn what_is_admitted_can_be_waited_for() {
+    let label = "a".repeat(63);
+    let hosts = ["a", "a.b.c", "a.", "a..b", ".a", "-a", "a_b", "10.0.0.1", "[::1]", "::1", &label];
+    let ports = ["", ":", ":00", ":080", ":65535", ":65536", ":70000", ":100000", ":x"];
+    let schemes = ["", "tcp://", "postgres://", "http://", "https://", "ftp://"];
+    let tails = ["", "/ready?a=b:0", "?x", "#y"];
+    let (mut admitted, mut refused) = (0, 0);
+    for (((template, scheme), host), (port, tail)) in ["wait-for-db", "wait-for-service"]
+        .into_iter()
+        .flat_map(|template| schemes.map(|scheme| (template, scheme)))
+        .flat_map(|it| hosts.map(|host| (it, host)))
+        .flat_map(|it| ports.iter().flat_map(|port| tails.map(|tail| (*port, tail))).map(move |rest| (it, rest)))
+    {
+        let target = json!([format!("{scheme}{host}{port}{tail}")]);
+        let value = if template == "wait-for-db" { target[0].as_str().unwrap().to_owned() } else { target.to_string() };
+        let Some(container) = try_container(template, &[(&format!("inject/{template}"), &value)]) else {
+            refused += 1;
+            continue;
+        };
+        admitted += 1;
+        let words = [&container["command"], &container["args"]].into_iter().filter_map(Value::as_array).flatten();
+        let words = words.filter_map(Value::as_str).skip(2).filter(|word| !word.starts_with("--"));
+        for word in words {
+            let target = word.parse::<Target>();
+            assert!(target.is_ok(), "{template}: {value} is admitted, but {target:?}");
+        }
+    }
+    assert!(admitted > 200 && refused > 200, "{admitted} admitted, {refused} refused");
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::{Waiting, without_times};
+use super::{Waiting, changes};
 use crate::servers::free_port;
 
 /// A file for the termination message, as the kubelet makes it, with something in it that is to go.
@@ -31,7 +31,10 @@ fn targets_are_waited_for_side_by_side_and_names_may_be_all_that_is_wanted() {
     waiting.until_it_says(&format!("tcp://{address}: ready after "));
     waiting.until_it_says(&format!("tcp://127.0.0.1:{late}: not yet: connection refused"));
     let _listener = TcpListener::bind(("127.0.0.1", late)).unwrap();
-    assert_eq!(waiting.ready().lines().count(), 6);
+    let output = waiting.ready();
+    let all = format!("tcp://127.0.0.1:{late}, tcp://{named}, dns://localhost, tcp://{address}");
+    assert_eq!(output.lines().next().unwrap(), format!("waiting up to 5m for {all}"));
+    assert_eq!(changes(&output).len(), 6);
 }
 
 #[test]
@@ -127,6 +130,6 @@ fn nothing_is_said_twice() {
     let waiting = Waiting::start(&["--timeout", "1s", "--interval", "10ms", &format!("127.0.0.1:{port}")]);
     let (_, output) = waiting.end();
     let target = format!("tcp://127.0.0.1:{port}");
-    let [refused, gave_up] = without_times(&output)[..] else { panic!("{output}") };
+    let [refused, gave_up] = changes(&output)[..] else { panic!("{output}") };
     assert_eq!((refused, gave_up), (&*format!("{target}: not yet: connection refused"), "gave up"));
 }

@@ -1,6 +1,6 @@
 //! Before a real nginx.
 
-use super::{Waiting, authority, without_times};
+use super::{Waiting, authority, changes};
 use crate::servers::Nginx;
 
 #[test]
@@ -18,7 +18,7 @@ fn a_service_is_waited_for_until_it_answers_as_wanted() {
         &format!("{target}: ready"),
         "all targets are ready",
     ];
-    assert_eq!(without_times(&output), lines);
+    assert_eq!(changes(&output), lines);
     let log = nginx.access_log();
     assert!(log.contains("\"GET /healthz?token=secret HTTP/1.1\" 204"), "{log}");
     assert!(log.contains(concat!("podgraft/", env!("CARGO_PKG_VERSION"))), "{log}");

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use podgraft::wait::{NotYet, StatusSet, Target, ask};
@@ -23,6 +23,15 @@ fn peer(scene: impl Fn(TcpStream) -> std::io::Result<()> + Send + 'static) -> So
         }
     });
     address
+}
+
+/// A peer that plays a scene for one connection, and what it came to.
+fn peer_once<T: Send + 'static>(
+    scene: impl FnOnce(TcpStream) -> std::io::Result<T> + Send + 'static,
+) -> (SocketAddr, JoinHandle<std::io::Result<T>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, thread::spawn(move || scene(listener.accept()?.0)))
 }
 
 const PROTOCOLS: [&str; 4] = ["postgres", "mysql", "redis", "http"];
@@ -122,19 +131,39 @@ fn a_handshake_that_comes_byte_by_byte_is_one() {
 /// "Caching_sha2_password information", "Protocol::AuthSwitchRequest").
 #[test]
 fn mysqls_own_server_is_ready_when_it_denies_access() {
-    let address = peer(|mut stream| {
+    let (address, scene) = peer_once(|mut stream| {
         stream.write_all(&packet(0, GREETING))?;
-        let (number, login) = read_packet(&mut stream)?;
-        assert_eq!(number, 1, "the packet after the greeting");
-        assert!(login.ends_with(b"podgraft\0\0mysql_native_password\0"), "{}", login.escape_ascii());
+        let login = read_packet(&mut stream)?;
         stream.write_all(&packet(2, b"\xfecaching_sha2_password\0abcdefghijklmnopqrst\0"))?;
-        assert_eq!(read_packet(&mut stream)?, (3, vec![0]), "no password");
+        let proof = read_packet(&mut stream)?;
         stream.write_all(&packet(4, DENIED))?;
-        assert_eq!(stream.read(&mut [0; 1])?, 0, "it hangs up, and waits for the server to do so");
-        Ok(())
+        Ok((login, proof))
     });
     let output = Waiting::start(&[&format!("mysql://root:secret@{address}/shop")]).ready();
     assert!(!output.contains("not yet"), "{output}");
+    let ((number, login), proof) = scene.join().unwrap().unwrap();
+    assert_eq!(number, 1, "the packet after the greeting");
+    assert!(login.ends_with(b"podgraft\0\0mysql_native_password\0"), "{}", login.escape_ascii());
+    assert_eq!(proof, (3, vec![0]), "no password, in the packet after the switch");
+}
+
+/// What a server has still to say when its client hangs up would reset the connection, which servers log.
+#[test]
+fn a_server_is_heard_out() {
+    let (address, scene) = peer_once(|mut stream| {
+        stream.read_exact(&mut [0; 41])?;
+        stream.write_all(b"R\0\0\0\x08\0\0\0\0")?;
+        // A client that is gone resets the connection at the first of these, which fails the second.
+        for parameter in [b"S\0\0\0\x19client_encoding\0UTF8\0", b"S\0\0\0\x19server_encoding\0UTF8\0"] {
+            thread::sleep(Duration::from_millis(50));
+            stream.write_all(parameter)?;
+        }
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said)?;
+        Ok(said)
+    });
+    Waiting::start(&[&format!("postgres://{address}")]).ready();
+    assert_eq!(scene.join().unwrap().expect("no reset"), b"X\0\0\0\x04", "it says goodbye");
 }
 
 /// Protected mode refuses whoever is not on the same machine, before it has read anything (Redis documentation,

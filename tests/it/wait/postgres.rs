@@ -1,7 +1,7 @@
 //! Before a real PostgreSQL.
 
 use super::relay::Relay;
-use super::{Waiting, authority, without_times};
+use super::{Waiting, authority, changes};
 use crate::servers::Postgres;
 
 const TRUST: &str = "host all all 127.0.0.1/32 trust\n";
@@ -19,7 +19,7 @@ fn a_server_is_waited_for_until_it_listens_and_until_it_takes_sessions() {
     postgres.promote();
     let output = waiting.ready();
     let target = format!("postgres://{}", postgres.address());
-    let lines = without_times(&output);
+    let lines = changes(&output);
     assert_eq!(lines[0], format!("{target}: not yet: connection refused"));
     // It may have been caught while it was starting.
     assert_eq!(lines[lines.len() - 3], format!("{target}: not yet: the database system is not accepting connections"));

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{failure, once};
 use crate::databases::{Database, Kind};
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::with;
+use crate::manifests::{IDLE, pod, with};
+use crate::scene::Scene;
 
 /// Counts migrations, for whoever knows the password and the name of the counter.
 const MIGRATE: &str = r#"
@@ -37,7 +37,7 @@ fn a_migration_runs_once_between_wait_and_app_with_the_apps_environment() {
         "inject/set-env": "DB_NAME=shop",
         "inject/wait-for-db": url,
     });
-    scene.apply(with(pod("web", &annotations, APP), environment, json!([])));
+    scene.apply(with(pod("web", &annotations, APP), &environment, json!([])));
     scene.until_logged("web", "wait-for-db", "not yet");
     assert_eq!(scene.status("web"), "Init:0/2");
     database.start();

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{failure, once};
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::{config_map, with};
+use crate::manifests::{IDLE, config_map, pod, with};
+use crate::scene::Scene;
 
 #[test]
 fn an_app_has_the_variables_that_are_set() {
@@ -18,7 +18,7 @@ fn an_app_has_the_variables_that_are_set() {
         "env": [{"name": "OWN", "value": "mine"}, {"name": "GREETING", "value": "hello, $(FIRSTNAME)"}],
         "envFrom": [{"secretRef": {"name": "app"}}],
     });
-    scene.apply(with(pod("web", &annotations, IDLE), environment, json!([])));
+    scene.apply(with(pod("web", &annotations, IDLE), &environment, json!([])));
     scene.wait("pod/web", "condition=Ready");
     let environment = scene.exec("web", "app", &["env"]);
     for line in ["FIRSTNAME=Ada", "MOTTO=a, b and $(FIRSTNAME)", "OWN=mine", "GREETING=hello, Ada"] {
@@ -32,7 +32,7 @@ fn a_wrong_environment_fails_the_start_with_a_readable_message() {
     scene.apply(config_map("app", &json!({"DB_PORT": "hunter2", "DB_USER": ""})));
     let annotations = json!({"inject/validate-env": "DB_HOST,DB_PORT=[0-9]+,DB_USER,HOME"});
     let environment = json!({"envFrom": [{"configMapRef": {"name": "app"}}]});
-    scene.apply(once(with(pod("web", &annotations, IDLE), environment, json!([]))));
+    scene.apply(once(with(pod("web", &annotations, IDLE), &environment, json!([]))));
     let message = failure(&scene, "web", "validate-env");
     assert_eq!(message, "DB_HOST is not set, DB_PORT does not match [0-9]+, DB_USER is empty\n");
 }

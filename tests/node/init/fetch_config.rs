@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{failure, once};
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::{nginx, service};
+use crate::manifests::{IDLE, nginx, pod, service};
+use crate::scene::Scene;
 
 /// A server of pages for those who know the password.
 const SITE: &str = r"

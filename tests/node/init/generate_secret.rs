@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::nginx;
+use crate::manifests::{IDLE, nginx, pod};
+use crate::scene::Scene;
 
 #[test]
 fn a_web_server_speaks_tls_with_the_certificate_that_was_made() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::{nginx, with};
+use crate::manifests::{IDLE, nginx, pod, with};
+use crate::scene::Scene;
 
 /// What somebody else, user 2000, leaves behind: closed directories, and a link that leads out.
 const LEAVE_BEHIND: &str = "
@@ -13,11 +13,11 @@ const LEAVE_BEHIND: &str = "
 #[test]
 fn the_files_of_somebody_else_become_the_apps() {
     let Some(scene) = Scene::set("fix-permissions") else { return };
-    // A volume that outlives a pod without a storage class; it goes at the end.
+    // A volume that outlives a pod without a storage class; an empty directory is left of it.
     let path = format!("/var/tmp/{}", scene.namespace);
     let volumes = json!([{"name": "data", "hostPath": {"path": path, "type": "DirectoryOrCreate"}}]);
     let mounts = json!({"volumeMounts": [{"name": "data", "mountPath": "/var/lib/data"}]});
-    let with_volume = |pod: Value| with(pod, mounts.clone(), volumes.clone());
+    let with_volume = |pod: Value| with(pod, &mounts, volumes.clone());
 
     let mut somebody = with_volume(pod("somebody", &json!({}), LEAVE_BEHIND));
     somebody["spec"]["restartPolicy"] = "Never".into();

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{failure, once};
 use crate::databases::{Database, Kind};
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::service;
+use crate::manifests::{IDLE, pod, service};
+use crate::scene::Scene;
 
 /// A web server that is not well until there is a file `/tmp/well`.
 const MOODY: &str = r#"
@@ -83,4 +83,27 @@ fn kubectl_apply_warns_of_names_that_the_nodes_dns_does_not_know() {
     pod["spec"]["dnsPolicy"] = "Default".into();
     let warnings = scene.apply(pod);
     assert!(warnings.contains("orders-db looks like a Service's name"), "{warnings}");
+}
+
+#[test]
+fn a_pod_that_still_waits_is_deleted_without_a_delay() {
+    let Some(scene) = Scene::set("deleted") else { return };
+    let waits = [
+        ("podgraft", "wait-for-db", json!({"inject/wait-for-db": "missing"})),
+        ("busybox", "wait-for-db", json!({"inject/wait-for-db": "missing", "inject/wait-for-db.probe": "busybox"})),
+        ("fetch", "fetch-config", json!({"inject/fetch-config": "http://missing/file"})),
+    ];
+    for (name, _, annotations) in &waits {
+        let mut pod = pod(name, annotations, IDLE);
+        // Longer than this test waits.
+        pod["spec"]["terminationGracePeriodSeconds"] = 600.into();
+        scene.apply(pod);
+    }
+    for (name, container, _) in &waits {
+        scene.until_logged(name, container, "missing");
+        scene.kubectl(&["delete", "pod", name, "--wait=false"]);
+    }
+    for (name, ..) in &waits {
+        scene.wait(&format!("pod/{name}"), "delete");
+    }
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{IDLE, Scene, pod};
-use crate::sidecar::{config_map, service, with};
+use crate::manifests::{IDLE, config_map, pod, service, with};
+use crate::scene::Scene;
 
 /// A pod, `web`, that has something to lose in /data, and a volume at /backups.
 fn app(annotations: &Value, script: &str) -> Value {
     let volumes = json!([{"name": "data", "emptyDir": {}}, {"name": "backups", "emptyDir": {}}]);
     let mounts = json!([{"name": "data", "mountPath": "/data"}, {"name": "backups", "mountPath": "/backups"}]);
-    with(pod("web", annotations, script), json!({"volumeMounts": mounts}), volumes)
+    with(pod("web", annotations, script), &json!({"volumeMounts": mounts}), volumes)
 }
 
 #[test]
@@ -21,7 +21,9 @@ fn the_newest_copies_are_in_the_other_volume() {
         "inject/backup.every": "1s",
         "inject/backup.keep": "2",
     });
-    scene.apply(app(&annotations, &format!("mkdir /data/a; echo precious >/data/a/b; {IDLE}")));
+    // On a disk, lost+found is closed to all but root.
+    let script = format!("mkdir -m 0 /data/lost+found; mkdir /data/a; echo precious >/data/a/b; {IDLE}");
+    scene.apply(app(&annotations, &script));
     scene.until("four copies", || {
         let log = scene.try_kubectl(&["logs", "web", "-c", "backup"]).ok()?;
         (log.matches("copied to /backups/web-").count() >= 4).then_some(())

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::scene::{IDLE, Scene, pod};
+use crate::manifests::{IDLE, pod};
+use crate::scene::Scene;
 
 #[test]
 fn the_app_reaches_its_cache_from_its_first_moment() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, pod};
-use crate::sidecar::{config_map, with};
+use crate::manifests::{config_map, pod, with};
+use crate::scene::Scene;
 
 /// The app: its URL /cgi-bin/reload copies what is configured, once it may.
 const APP: &str = r#"
@@ -19,7 +19,7 @@ fn app(mount: &Value) -> Value {
         "inject/config-reloader.interval": "1s",
     });
     let volumes = json!([{"name": "config", "configMap": {"name": "greeting"}}]);
-    with(pod("web", &annotations, APP), json!({"volumeMounts": [mount]}), volumes)
+    with(pod("web", &annotations, APP), &json!({"volumeMounts": [mount]}), volumes)
 }
 
 #[test]

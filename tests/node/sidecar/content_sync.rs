@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::scene::{Scene, pod};
-use crate::sidecar::{nginx, service};
+use crate::manifests::{nginx, pod, service};
+use crate::scene::Scene;
 
 #[test]
 fn a_page_writer_and_a_web_server_share_a_volume() {

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use crate::manifests::{config_map, nginx};
 use crate::scene::Scene;
-use crate::sidecar::{config_map, nginx};
 
 #[test]
 fn nginx_is_scraped() {

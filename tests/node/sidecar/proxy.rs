@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::scene::{Scene, pod};
-use crate::sidecar::with;
+use crate::manifests::{pod, with};
+use crate::scene::Scene;
 
 #[test]
 fn requests_reach_the_app_with_what_a_proxy_says_of_them() {
@@ -14,7 +14,7 @@ fn requests_reach_the_app_with_what_a_proxy_says_of_them() {
         printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"; env; cat' >cgi-bin/env
         chmod +x cgi-bin/env && exec httpd -f -p 3000"#;
     let annotations = json!({"inject/proxy": "true"});
-    scene.apply(with(pod("web", &annotations, script), json!({"ports": [{"containerPort": 3000}]}), json!([])));
+    scene.apply(with(pod("web", &annotations, script), &json!({"ports": [{"containerPort": 3000}]}), json!([])));
     scene.wait("pod/web", "condition=Ready");
     let address = scene.get("pod/web", "{.status.podIP}");
     let url = format!("http://{address}:8000/cgi-bin/env?a=1");
