@@ -5,7 +5,10 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::inject::json::MapWriter;
 use crate::template::node::write_string;
+
+use super::audit::Audit;
 
 /// The longest warning in characters; the API server cuts longer ones.
 const LONGEST_WARNING: usize = 256;
@@ -51,7 +54,7 @@ impl Answer {
 
     /// The answer with its warnings, and with what the API server is to write into its audit log: there, each key has
     /// the webhook's name before it.
-    pub(super) fn finish<W: ToString>(self, warned: &[W], audit: &[(&str, String)]) -> Vec<u8> {
+    pub(super) fn finish<W: ToString>(self, warned: &[W], audit: Audit) -> Vec<u8> {
         let Self(mut out) = self;
         if !warned.is_empty() {
             out.push_str(r#","warnings":["#);
@@ -63,16 +66,12 @@ impl Answer {
             }
             out.push(']');
         }
-        let said = audit.iter().filter(|(_, value)| !value.is_empty());
-        for (index, (key, value)) in said.clone().enumerate() {
-            out.push_str(if index == 0 { r#","auditAnnotations":{"# } else { "," });
-            write_string(key, &mut out);
-            out.push(':');
-            write_string(&cut(value.clone(), LONGEST_AUDIT), &mut out);
+        let mut annotations = MapWriter::with_capacity(128);
+        for (key, value) in audit.0.into_iter().filter(|(_, value)| !value.is_empty()) {
+            annotations.text(key, &cut(value, LONGEST_AUDIT));
         }
-        if said.count() > 0 {
-            out.push('}');
-        }
+        out.push_str(r#","auditAnnotations":"#);
+        out.push_str(&annotations.finish());
         out.push_str("}}");
         out.into_bytes()
     }
@@ -123,12 +122,9 @@ mod tests {
 
     #[test]
     fn what_there_is_nothing_to_say_of_is_not_written_down() {
-        let finish = |audit: &[(&str, String)]| {
-            let body = Answer::new("u", true, 0).finish::<String>(&[], audit);
-            serde_json::from_slice::<serde_json::Value>(&body).unwrap()["response"]["auditAnnotations"].clone()
-        };
-        assert!(finish(&[]).is_null() && finish(&[("reason", String::new())]).is_null());
-        let said = finish(&[("a", "x".to_owned()), ("b", String::new()), ("c", "y".repeat(1000))]);
-        assert_eq!(said, serde_json::json!({"a": "x", "c": format!("{}…", "y".repeat(LONGEST_AUDIT - 1))}));
+        let audit = Audit([("a", "x".to_owned()), ("b", String::new()), ("c", "y".repeat(1000))]);
+        let body = Answer::new("u", true, 0).finish::<String>(&[], audit);
+        let said = &serde_json::from_slice::<serde_json::Value>(&body).unwrap()["response"]["auditAnnotations"];
+        assert_eq!(*said, serde_json::json!({"a": "x", "c": format!("{}…", "y".repeat(LONGEST_AUDIT - 1))}));
     }
 }

@@ -6,7 +6,7 @@ use crate::inject::outcome::{Outcome, Reason};
 use crate::validate::{Decision, Denial, Verdict};
 
 /// Keys and values; the empty ones are not written.
-type Audit = [(&'static str, String); 3];
+pub(super) struct Audit(pub(super) [(&'static str, String); 3]);
 
 /// The decision about a pod.
 pub(super) fn of_pod(outcome: &Outcome<'_>) -> Audit {
@@ -31,8 +31,13 @@ pub(super) fn of_verdict(verdict: &Verdict) -> Audit {
     audit(verdict.word(), &verdict.templates, &reason)
 }
 
+/// The decision about what can't be read.
+pub(super) fn of_nothing() -> Audit {
+    audit("rejected", &[], "bad_object")
+}
+
 fn audit(decision: &str, templates: &[String], reason: &str) -> Audit {
-    [("decision", decision.to_owned()), ("templates", templates.join(",")), ("reason", reason.to_owned())]
+    Audit([("decision", decision.to_owned()), ("templates", templates.join(",")), ("reason", reason.to_owned())])
 }
 
 fn labels(reasons: &[Reason]) -> String {

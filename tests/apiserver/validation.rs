@@ -127,7 +127,15 @@ async fn a_namespace_is_told_what_nobody_will_read() {
 #[tokio::test]
 async fn a_template_that_can_not_be_used_is_denied_with_the_place() {
     let Some(scene) = Scene::set(&PLAIN, "validated-templates").await else { return };
-    let podgraft = Podgraft::serve(&scene, &[]).await;
+    let name = format!("in-{}", scene.namespace);
+    let asking = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": "shop",
+        "labels": {"podgraft.dev/inject": "enabled"},
+        "annotations": {(format!("inject/{name}")): "true"},
+    }});
+    let namespaces = scene.directory.join("namespaces.yaml");
+    fs::write(&namespaces, asking.to_string()).expect("a file");
+    let podgraft = Podgraft::serve(&scene, &["--namespaces", namespaces.to_str().expect("text")]).await;
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -150,7 +158,7 @@ async fn a_template_that_can_not_be_used_is_denied_with_the_place() {
         json!({
             "apiVersion": "podgraft.dev/v1alpha1",
             "kind": "ClusterInjectionTemplate",
-            "metadata": {"name": format!("in-{}", scene.namespace)},
+            "metadata": {"name": name},
             "spec": {"sidecars": [{"name": "ours", "image": "busybox:1.36", (field): "Always"}]},
         })
     };
@@ -161,4 +169,9 @@ async fn a_template_that_can_not_be_used_is_denied_with_the_place() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(applied(&scene, &template("imagePullPolicy")), "");
+
+    let delete = ["delete", "clusterinjectiontemplates.podgraft.dev", &name];
+    let output = scene.api.kubectl().args(delete).output().expect("kubectl starts");
+    let said = errors(&output);
+    assert!(output.status.success() && said.contains("namespace shop still asks for"), "{said}");
 }
