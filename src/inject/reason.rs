@@ -423,6 +423,16 @@ pub enum Reason {
         /// What they mount.
         mounts: String,
     },
+    /// Something that the namespace's Pod Security Standard does not allow.
+    #[error("{graft}: {what} breaks the Pod Security Standard that the namespace enforces: {rule}")]
+    PodSecurity {
+        /// The graft.
+        graft: Name,
+        /// What breaks it: `container "web"`.
+        what: String,
+        /// The standard, and what it allows where.
+        rule: String,
+    },
     /// An order that can't be.
     #[error("{graft}: the order can't be kept: {chain}")]
     Order {
@@ -465,12 +475,13 @@ impl Reason {
             | Self::SharedReadOnly { .. }
             | Self::SharedSubPathExpr { .. }
             | Self::NothingMounted { .. } => "shared_volume",
+            Self::PodSecurity { .. } => "pod_security",
             Self::Order { .. } => "order",
         }
     }
 
     /// Every word that [`label`](Self::label) can give, for metrics that are set up ahead.
-    pub const LABELS: [&'static str; 19] = [
+    pub const LABELS: [&'static str; 20] = [
         "bad_key",
         "bad_value",
         "two_values",
@@ -489,6 +500,7 @@ impl Reason {
         "mount_path",
         "different_values",
         "shared_volume",
+        "pod_security",
         "order",
     ];
 }

@@ -34,4 +34,6 @@ mod injection;
 mod install;
 mod made;
 mod neighbours;
+mod pod_security;
 mod registration;
+mod validation;

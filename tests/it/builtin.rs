@@ -102,6 +102,8 @@ fn example(template: &Template) -> Vec<Value> {
     let app = json!({
         "name": "web",
         "image": "nginx:1.27",
+        // As the API server fills in.
+        "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": 80}],
         "securityContext": {"runAsUser": 101},
         "volumeMounts": mounts,
