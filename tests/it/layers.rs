@@ -40,7 +40,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("telemetry", &["telemetry"]),
     ("library", &["library", "snapshot", "template"]),
     ("tls", &["tls", "watch"]),
-    ("cluster", &["cluster", "snapshot", "template", "tls"]),
+    ("cluster", &["cluster", "manifest", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template"]),
     ("wait", &["nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls"]),
