@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, ValidationRule};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+};
 use kube::{CustomResource, CustomResourceExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -53,26 +55,32 @@ struct InjectionTemplateSpec {
     primary_parameter: Option<String>,
     /// CEL, bool: a pod for which it is false is skipped.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     when: Option<Value>,
     /// What must hold for a pod and its values.
     #[serde(default)]
     validations: Vec<Validation>,
     /// The app containers that it is wired into when the pod does not say: the default or first one, or all.
     #[schemars(schema_with = "targets")]
+    #[serde(default)]
     targets: Option<String>,
     /// What its containers stand before and after.
     order: Option<Order>,
     /// Whether a pod that can't get it is denied, or goes in without.
     #[schemars(schema_with = "failure_policy")]
+    #[serde(default)]
     failure_policy: Option<String>,
     /// The operating system of the pods that it is for.
     #[schemars(schema_with = "os")]
+    #[serde(default)]
     os: Option<String>,
     /// Whether ports of its containers may lie in the node's network.
     #[schemars(schema_with = "host_network")]
+    #[serde(default)]
     host_network: Option<String>,
     /// The Pod Security Standard that what it adds meets.
     #[schemars(schema_with = "pod_security")]
+    #[serde(default)]
     pod_security: Option<String>,
     /// Volumes that the targets and the template's own containers share.
     #[serde(default)]
@@ -104,27 +112,34 @@ struct Parameter {
     description: Option<String>,
     /// Its value where a pod sets none. Without a default, a pod must set one.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     default: Option<Value>,
     /// A value as a pod might set it.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     example: Option<Value>,
     /// The values that are allowed.
     #[serde(rename = "enum")]
     #[schemars(schema_with = "anys")]
+    #[serde(default)]
     one_of: Option<Vec<Value>>,
     /// A regular expression (RE2) that values match.
     pattern: Option<String>,
     /// The least value.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     minimum: Option<Value>,
     /// The greatest value.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     maximum: Option<Value>,
     /// The least length, in characters.
     #[schemars(schema_with = "length")]
+    #[serde(default)]
     min_length: Option<u64>,
     /// The greatest length, in characters.
     #[schemars(schema_with = "length")]
+    #[serde(default)]
     max_length: Option<u64>,
     /// Its values don't appear in messages.
     sensitive: Option<bool>,
@@ -143,12 +158,15 @@ struct Validation {
     message: String,
     /// Whether the graft is denied, or comes with a warning.
     #[schemars(schema_with = "action")]
+    #[serde(default)]
     action: Option<String>,
     /// CEL, bool: whether this is looked at.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     when: Option<Value>,
     /// CEL, list: this is looked at for each item.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     for_each: Option<Value>,
 }
 
@@ -176,12 +194,15 @@ struct SharedVolume {
     read_only: Option<bool>,
     /// Its source, as in core/v1 Volume; without one, a target must mount the path already.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     volume: Option<Value>,
     /// CEL, bool: whether it is there.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     when: Option<Value>,
     /// Volumes can't be repeated.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     for_each: Option<Value>,
 }
 
@@ -196,18 +217,23 @@ struct Container {
     image: String,
     /// Whether it finds the target's environment.
     #[schemars(schema_with = "own_or_target")]
+    #[serde(default)]
     environment: Option<String>,
     /// Whether it runs as the target's user.
     #[schemars(schema_with = "own_or_target")]
+    #[serde(default)]
     run_as: Option<String>,
     /// Whether it sees the pod's token.
     #[schemars(schema_with = "token")]
+    #[serde(default)]
     service_account_token: Option<String>,
     /// CEL, bool: whether it is there.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     when: Option<Value>,
     /// CEL, list: there is one for each item.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     for_each: Option<Value>,
 }
 
@@ -225,12 +251,15 @@ struct Volume {
 struct Target {
     /// core/v1 EnvVar.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     env: Option<Value>,
     /// core/v1 EnvFromSource.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     env_from: Option<Value>,
     /// core/v1 VolumeMount.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     volume_mounts: Option<Value>,
 }
 
@@ -240,15 +269,19 @@ struct Target {
 struct Pod {
     /// Labels.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     labels: Option<Value>,
     /// Annotations.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     annotations: Option<Value>,
     /// core/v1 LocalObjectReference.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     image_pull_secrets: Option<Value>,
     /// core/v1 HostAlias.
     #[schemars(schema_with = "any")]
+    #[serde(default)]
     host_aliases: Option<Value>,
 }
 
@@ -277,6 +310,7 @@ struct Condition {
     message: String,
     /// The generation that was looked at.
     #[schemars(schema_with = "generation")]
+    #[serde(default)]
     observed_generation: Option<i64>,
     /// Since when.
     #[schemars(schema_with = "date_time")]
@@ -297,18 +331,29 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     cluster.spec.names.short_names = Some(vec!["cinj".to_owned()]);
     let mut definitions = vec![cluster, namespaced];
     for definition in &mut definitions {
-        for schema in definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()) {
-            if let Some(root) = &mut schema.open_api_v3_schema {
-                root.x_kubernetes_validations = Some(vec![name_is_a_label()]);
+        let everywhere = definition.spec.scope == "Cluster";
+        let schemas = definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+        for root in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
+            without_defaults(root);
+            root.x_kubernetes_validations = Some(vec![name_is_a_label()]);
+            if everywhere {
+                root.description = Some("A template for the pods of all namespaces.".to_owned());
             }
         }
     }
-    if let Some(schema) = definitions[0].spec.versions[0].schema.as_mut()
-        && let Some(root) = &mut schema.open_api_v3_schema
-    {
-        root.description = Some("A template for the pods of all namespaces.".to_owned());
-    }
     definitions
+}
+
+/// The API server would write defaults into every object, where nobody wants to read them.
+fn without_defaults(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_defaults(property));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        without_defaults(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        without_defaults(values);
+    }
 }
 
 /// The name of a template is part of annotation keys. The API server itself takes dots, and up to 253 characters.

@@ -11,7 +11,8 @@ use serde_json::Value;
 #[test]
 fn the_definitions_are_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crds.yaml");
-    let mut text = String::from("# Made from src/cluster/resource.rs: PODGRAFT_UPDATE=1 cargo test --test it up_to_date\n");
+    let mut text =
+        String::from("# Made from src/cluster/resource.rs: PODGRAFT_UPDATE=1 cargo test --test it up_to_date\n");
     for definition in cluster::definitions() {
         let mut definition = serde_json::to_value(definition).unwrap();
         definition.as_object_mut().unwrap().retain(|key, _| key != "status");
@@ -30,14 +31,18 @@ fn the_definitions_are_up_to_date() {
 #[test]
 fn the_schema_has_the_fields_of_the_loader() {
     let definitions = cluster::definitions();
-    let schemas = definitions.iter().map(|definition| serde_json::to_value(&definition.spec.versions[0].schema).unwrap());
+    let schemas =
+        definitions.iter().map(|definition| serde_json::to_value(&definition.spec.versions[0].schema).unwrap());
     for schema in schemas {
         let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
         let at = |path: &str| spec.pointer(path).unwrap_or_else(|| panic!("{path} in {spec:#}"));
         let items = |list: &str| format!("/properties/{list}/items");
         for (pointer, template) in [
             (String::new(), "NOSUCHTHING: 1"),
-            ("/properties/parameters/additionalProperties".to_owned(), "parameters: {a: {type: string, NOSUCHTHING: 1}}"),
+            (
+                "/properties/parameters/additionalProperties".to_owned(),
+                "parameters: {a: {type: string, NOSUCHTHING: 1}}",
+            ),
             (items("validations"), "validations: [{expression: 'true', message: m, NOSUCHTHING: 1}]"),
             ("/properties/order".to_owned(), "order: {NOSUCHTHING: 1}"),
             (items("sharedVolumes"), "sharedVolumes: [{name: a, mountPath: /a, NOSUCHTHING: 1}]"),
@@ -59,7 +64,8 @@ fn the_schema_has_the_fields_of_the_loader() {
 
 /// The fields that the loader knows where `NOSUCHTHING` stands.
 fn known(spec: &str) -> BTreeSet<String> {
-    let text = format!("apiVersion: podgraft.dev/v1alpha1\nkind: InjectionTemplate\nmetadata: {{name: a}}\nspec:\n  {spec}\n");
+    let text =
+        format!("apiVersion: podgraft.dev/v1alpha1\nkind: InjectionTemplate\nmetadata: {{name: a}}\nspec:\n  {spec}\n");
     let error = template::load(Origin("a".into()), &text, &LoadOptions::default()).expect_err("an unknown field");
     let about = error.diagnostics.iter().find(|diagnostic| diagnostic.message.contains("NOSUCHTHING")).expect(spec);
     let help = about.help.as_deref().unwrap();
@@ -80,7 +86,11 @@ fn words_are_those_of_the_loader() {
                  target: {{env: [{{name: A, value: b}}]}}\n  {field}: {word}{extra}\n"
             );
             let loaded = template::load(Origin("a".into()), &text, &LoadOptions::default());
-            assert!(loaded.is_ok(), "{field}: {word}: {}", loaded.err().map(|error| error.summary()).unwrap_or_default());
+            assert!(
+                loaded.is_ok(),
+                "{field}: {word}: {}",
+                loaded.err().map(|error| error.summary()).unwrap_or_default()
+            );
         }
     }
 }
