@@ -1,9 +1,9 @@
 //! `podgraft serve`: reads templates and certificate, wires them to the server, and stops it in order.
 
 mod api;
+mod assembly;
 mod greeting;
 mod reload;
-mod stage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::tls::{self, Keeper};
 
 use super::options::{KubernetesArgs, PolicyArgs, SourceArgs, duration};
 use super::report;
-use stage::Stage;
+use assembly::Assembly;
 
 /// Options of `podgraft serve`.
 #[derive(Debug, clap::Args)]
@@ -150,15 +150,15 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     let greeting = greeting::text(&server, &keeper, &loaded.snapshot)?;
 
     reload::tell(&loaded.report, &metrics);
-    let stage = Arc::new(Stage::new(state, loaded.snapshot, api.is_some()));
+    let assembly = Arc::new(Assembly::new(state, loaded.snapshot, api.is_some()));
     metrics.certificate(keeper.bundle().not_after);
     if let Some(api) = api {
-        let (stage, metrics) = (Arc::clone(&stage), Arc::clone(&metrics));
+        let (assembly, metrics) = (Arc::clone(&assembly), Arc::clone(&metrics));
         tokio::spawn(cluster::follow(api, args.policy.load.options(), move |update| {
-            api::take(update, &stage, &metrics)
+            api::take(update, &assembly, &metrics);
         }));
     }
-    tokio::spawn(reload::templates(library, args.sources.clone(), stage, Arc::clone(&metrics)));
+    tokio::spawn(reload::templates(library, args.sources.clone(), assembly, Arc::clone(&metrics)));
     tokio::spawn(reload::certificate(keeper, args.tls_dir.clone(), metrics));
     super::print(greeting.as_bytes())?;
 

@@ -89,7 +89,6 @@ impl<T> Mirror<T> {
 
 #[cfg(test)]
 mod tests {
-    use kube::ResourceExt;
     use kube::core::{ApiResource, ObjectMeta};
 
     use super::*;
@@ -110,7 +109,7 @@ mod tests {
 
     /// The versions that are known, after these events.
     fn after(mirror: &mut Mirror<i64>, events: Vec<Event<DynamicObject>>) -> (Vec<(String, i64)>, Vec<Step>) {
-        let make = |_: &Key, _: Option<&i64>, object: DynamicObject| object.meta().generation;
+        let make = |_: &Key, _: Option<&i64>, object: DynamicObject| object.metadata.generation;
         let steps = events.into_iter().map(|event| mirror.take(event, make)).collect();
         let mut known: Vec<_> = mirror.iter().map(|(key, version)| (key.name.clone(), *version)).collect();
         known.sort();

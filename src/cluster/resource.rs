@@ -42,6 +42,7 @@ const MAX_PARAMETERS: u32 = 200;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[expect(clippy::duplicated_attributes, reason = "each column has a type")]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [primary_is_declared(), primary_is_no_boolean()]))]
 struct InjectionTemplateSpec {
@@ -324,9 +325,9 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
     let mut cluster = namespaced.clone();
     let kind = super::kind::Kind::ClusterTemplate;
     cluster.metadata.name = Some(format!("{}.{}", kind.plural(), super::kind::GROUP));
-    cluster.spec.scope = "Cluster".to_owned();
-    cluster.spec.names.kind = kind.name().to_owned();
-    cluster.spec.names.plural = kind.plural().to_owned();
+    "Cluster".clone_into(&mut cluster.spec.scope);
+    kind.name().clone_into(&mut cluster.spec.names.kind);
+    kind.plural().clone_into(&mut cluster.spec.names.plural);
     cluster.spec.names.singular = Some(kind.name().to_ascii_lowercase());
     cluster.spec.names.short_names = Some(vec!["cinj".to_owned()]);
     let mut definitions = vec![cluster, namespaced];

@@ -28,6 +28,8 @@ pub struct Update {
     pub layer: Option<Layer>,
     /// What happened, in order.
     pub news: Vec<News>,
+    /// No template is bad as it is now.
+    pub sound: bool,
 }
 
 /// Something that happened.
@@ -193,14 +195,16 @@ impl Store {
             let mut waiting: Vec<_> = self.templates.iter().filter(|it| !it.settled()).map(|it| it.kind).collect();
             waiting.extend((!self.namespaces.settled()).then_some(Kind::Namespace));
             if !waiting.is_empty() && now < start {
-                return Update { layer: None, news };
+                return Update { layer: None, news, sound: false };
             }
             if !waiting.is_empty() {
                 news.push(News::Late { kinds: waiting });
             }
             (self.start, changed) = (None, true);
         }
-        Update { layer: changed.then(|| self.layer()), news }
+        let mut held = self.templates.iter().flat_map(|source| source.mirror.iter());
+        let sound = held.all(|(_, held)| held.problem.is_none());
+        Update { layer: changed.then(|| self.layer()), news, sound }
     }
 
     fn template(

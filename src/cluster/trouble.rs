@@ -91,14 +91,50 @@ impl Health {
         if over { self.works() } else { None }
     }
 
-    /// When trouble will be over if nothing more is heard. What only a list can end has no such time.
+    /// When the trouble is over if nothing more is heard.
     pub(super) fn until(&self) -> Option<Instant> {
-        let failed = matches!(self.trouble, Some(Trouble::Failed(_)));
-        self.last.filter(|_| failed).map(|last| last + QUIET)
+        self.trouble.as_ref().and(self.last).map(|last| last + QUIET)
     }
 
     /// What is wrong, if anything is.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answered(code: u16, message: &str) -> Error {
+        let status = Status::failure(message, "").with_code(code).boxed();
+        Error::InitialListFailed(kube::Error::Api(status))
+    }
+
+    #[tokio::test]
+    async fn trouble_is_told_once() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        assert_eq!(health.fails(&answered(404, "no"), false, now), Some(&Trouble::Absent));
+        assert_eq!(health.fails(&answered(404, "no"), false, now), None);
+        let forbidden = Trouble::Forbidden("cannot list".to_owned());
+        assert_eq!(health.fails(&answered(403, "cannot list"), false, now), Some(&forbidden));
+        assert_eq!(health.works(), Some(forbidden));
+        assert_eq!(health.works(), None);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_breaks_off_now_and_then_is_no_trouble() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        for round in 0..10 {
+            assert_eq!(health.fails(&answered(500, "no"), true, now + QUIET * round), None, "{round}");
+        }
+        let soon = now + QUIET * 10 - Duration::from_secs(1);
+        assert_eq!(health.fails(&answered(500, "no"), true, soon), None);
+        let trouble = Trouble::Failed("no (500)".to_owned());
+        assert_eq!(health.fails(&answered(500, "no"), true, soon), Some(&trouble));
+        assert_eq!(health.rests(soon + QUIET - Duration::from_secs(1)), None);
+        assert_eq!(health.rests(soon + QUIET), Some(trouble));
     }
 }

@@ -6,13 +6,16 @@ use crate::cluster::{Event, Kind, News, Trouble, Update};
 use crate::metrics::{Load, Metrics};
 use crate::template::Origin;
 
-use super::stage::Stage;
+use super::assembly::Assembly;
 
 /// Takes an update in.
-pub(super) fn take(update: Update, stage: &Stage, metrics: &Metrics) {
-    let Update { layer, news } = update;
+pub(super) fn take(update: Update, assembly: &Assembly, metrics: &Metrics) {
+    let Update { layer, news, sound } = update;
     if let Some(layer) = layer {
-        stage.api(layer);
+        assembly.api(layer);
+    }
+    if sound {
+        metrics.templates_read(SystemTime::now());
     }
     for one in news {
         tell(one, metrics);
@@ -24,7 +27,6 @@ fn tell(news: News, metrics: &Metrics) {
         News::Template { origin: Origin(template), event } => match event {
             Event::Good(notes) => {
                 metrics.template_loads.inc(Load::Ok);
-                metrics.templates_read(SystemTime::now());
                 tracing::info!(%template, "compiled");
                 for note in notes {
                     tracing::warn!(%template, line = note.line, "{}", note.message);

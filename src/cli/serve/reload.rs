@@ -12,10 +12,15 @@ use crate::metrics::{Load, Metrics};
 use crate::tls::{Keeper, Reload};
 use crate::watch::Watch;
 
-use super::stage::Stage;
+use super::assembly::Assembly;
 
 /// Reads templates and namespaces whenever their files may have changed, and puts them in force if they have.
-pub(super) async fn templates(mut library: Library, sources: SourceArgs, stage: Arc<Stage>, metrics: Arc<Metrics>) {
+pub(super) async fn templates(
+    mut library: Library,
+    sources: SourceArgs,
+    assembly: Arc<Assembly>,
+    metrics: Arc<Metrics>,
+) {
     let paths: Vec<PathBuf> = sources.templates.into_iter().chain(sources.namespaces).collect();
     if paths.is_empty() {
         return;
@@ -36,7 +41,7 @@ pub(super) async fn templates(mut library: Library, sources: SourceArgs, stage: 
         let changed = loaded.report.changed();
         if changed {
             tell(&loaded.report, &metrics);
-            stage.files(loaded.snapshot);
+            assembly.files(loaded.snapshot);
             tracing::info!("templates and namespaces were read again");
         }
         watch.changed().await;

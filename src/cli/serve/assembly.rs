@@ -7,7 +7,7 @@ use crate::snapshot::{Layer, Snapshot};
 
 /// Where the sources meet. Each brings its own part when that has changed.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Assembly {
     state: Arc<State>,
     parts: Mutex<Parts>,
 }
@@ -19,13 +19,13 @@ struct Parts {
     api: Option<Layer>,
 }
 
-impl Stage {
+impl Assembly {
     /// Puts the files in force, unless the API is to be waited for.
     pub(super) fn new(state: Arc<State>, files: Snapshot, await_api: bool) -> Self {
         let api = (!await_api).then(Layer::default);
-        let stage = Self { state, parts: Mutex::new(Parts { files, api }) };
-        stage.publish(&stage.parts());
-        stage
+        let assembly = Self { state, parts: Mutex::new(Parts { files, api }) };
+        assembly.publish(&assembly.parts());
+        assembly
     }
 
     /// Other files are in force.
