@@ -25,6 +25,14 @@ async fn definitions_that_come_later_are_picked_up() {
     install(&scene).await;
     scene.post(&templates(None), &template("ClusterInjectionTemplate", "later", "cluster")).await.expect("a template");
     eventually("the template", async || from(&scene, "later").await.as_deref() == Ok("cluster")).await;
+
+    // With its definition, every template of a kind is gone.
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    for plural in ["clusterinjectiontemplates", "injectiontemplates"] {
+        scene.delete(&format!("{definitions}/{plural}.podgraft.dev")).await.expect("a deletion");
+    }
+    eventually("it is gone", async || from(&scene, "later").await.is_err()).await;
+    eventually("it is said", async || podgraft.log().matches("not installed in this cluster").count() == 4).await;
 }
 
 #[tokio::test]

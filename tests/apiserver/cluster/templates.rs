@@ -39,6 +39,7 @@ async fn a_bad_change_leaves_the_last_good_version() {
     assert_eq!(condition(&scene, &path, "Accepted").await.0, "True");
     assert_eq!(from(&scene, "kept").await.as_deref(), Ok("first"));
 
+    let loads = podgraft.metric("podgraft_template_loads_total").await;
     change(&scene, &path, &json!({"target": {"env": [{"name": "FROM", "valeu": "second"}]}})).await;
     eventually("not ready", async || condition(&scene, &path, "Ready").await.0 == "False").await;
     let (accepted, why) = condition(&scene, &path, "Accepted").await;
@@ -46,6 +47,7 @@ async fn a_bad_change_leaves_the_last_good_version() {
     assert!(why.contains("valeu"), "{why}");
     assert_eq!(from(&scene, "kept").await.as_deref(), Ok("first"));
     assert!(podgraft.log().contains("its last good version stays in force"), "{}", podgraft.log());
+    assert!(podgraft.metric("podgraft_template_loads_total").await > loads);
 
     change(&scene, &path, &json!({"target": {"env": [{"name": "FROM", "value": "third"}]}})).await;
     eventually("ready again", async || condition(&scene, &path, "Ready").await.0 == "True").await;
