@@ -1,6 +1,7 @@
 //! podgraft reads templates and namespaces from the API server that calls it.
 
 mod definitions;
+mod many;
 mod namespaces;
 mod outage;
 mod templates;
