@@ -18,7 +18,7 @@ use crate::podgraft::Podgraft;
 use crate::scene::{Scene, pod};
 
 /// Above what a watch that failed for a while waits before it tries again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An API server with the definitions of templates, and a scene on it.
 async fn scene(name: &str) -> Option<Scene> {
