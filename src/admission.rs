@@ -18,6 +18,7 @@ use crate::inject::request::{Document, PodError, PodRequest};
 use crate::validate::{self, Decision, Denial, Verdict};
 
 use answer::{Answer, LONGEST_MESSAGE, cut};
+use audit::Audit;
 use wire::{Wire, WireRequest, checked};
 
 /// The API server's word for what is denied.
@@ -124,7 +125,7 @@ pub fn decode_validation(body: &[u8]) -> Result<(Cow<'_, str>, validate::Request
 /// The answer to a decided review.
 #[must_use]
 pub fn encode(uid: &str, outcome: &Outcome<'_>) -> Vec<u8> {
-    let audit = audit::of_pod(outcome);
+    let audit = Audit::of_pod(outcome);
     match outcome {
         Outcome::Inject(plan) => Answer::patched(uid, &plan.patch()).finish(&plan.warnings, audit),
         Outcome::Skip(_, warned) => Answer::new(uid, true, 0).finish(warned, audit),
@@ -142,7 +143,7 @@ pub fn encode_verdict(uid: &str, verdict: &Verdict) -> Vec<u8> {
         Decision::Denied(denial) => Answer::denied(uid, 403, FORBIDDEN, &denied(denial)),
         Decision::Allowed | Decision::Skipped(_) => Answer::new(uid, true, 0),
     };
-    answer.finish(&verdict.warnings, audit::of_verdict(verdict))
+    answer.finish(&verdict.warnings, Audit::of_verdict(verdict))
 }
 
 /// Why an object is denied, as people read it.
@@ -160,7 +161,7 @@ pub fn denied(denial: &Denial) -> String {
 pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
     let reason = if code == 400 { "BadRequest" } else { FORBIDDEN };
     Answer::denied(uid, code, reason, &cut(message.to_owned(), LONGEST_MESSAGE))
-        .finish::<String>(&[], audit::of_nothing())
+        .finish::<String>(&[], Audit::of_bad_object())
 }
 
 /// All reasons of a rejection as people read them: one alone as a sentence, several one a line.

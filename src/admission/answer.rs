@@ -68,7 +68,7 @@ impl Answer {
         }
         let mut annotations = MapWriter::with_capacity(128);
         for (key, value) in audit.0.into_iter().filter(|(_, value)| !value.is_empty()) {
-            annotations.text(key, &cut(value, LONGEST_AUDIT));
+            annotations.text(key, &cut(value.into_owned(), LONGEST_AUDIT));
         }
         out.push_str(r#","auditAnnotations":"#);
         out.push_str(&annotations.finish());
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_there_is_nothing_to_say_of_is_not_written_down() {
-        let audit = Audit([("a", "x".to_owned()), ("b", String::new()), ("c", "y".repeat(1000))]);
+        let audit = Audit([("a", "x".into()), ("b", "".into()), ("c", "y".repeat(1000).into())]);
         let body = Answer::new("u", true, 0).finish::<String>(&[], audit);
         let said = &serde_json::from_slice::<serde_json::Value>(&body).unwrap()["response"]["auditAnnotations"];
         assert_eq!(*said, serde_json::json!({"a": "x", "c": format!("{}…", "y".repeat(LONGEST_AUDIT - 1))}));

@@ -1,5 +1,7 @@
 //! `podgraft serve`: reads templates and certificate, wires them to the server, and stops it in order.
 
+mod api;
+mod assembly;
 mod greeting;
 mod reload;
 
@@ -13,6 +15,7 @@ use anyhow::Context;
 use clap::builder::BoolishValueParser;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::{self, client};
 use crate::library::{Library, Loaded};
 use crate::metrics::Metrics;
 use crate::server::{Options, Patience, Server, State};
@@ -21,8 +24,9 @@ use crate::snapshot::Policy;
 use crate::telemetry::{self, LogFormat, LogLevel};
 use crate::tls::{self, Keeper};
 
-use super::options::{OnErrorArg, PolicyArgs, SourceArgs, duration};
+use super::options::{KubernetesArgs, OnErrorArg, PolicyArgs, SourceArgs, duration};
 use super::report;
+use assembly::Assembly;
 
 /// Options of `podgraft serve`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +43,8 @@ pub struct Args {
     tls_dir: PathBuf,
     #[command(flatten)]
     sources: SourceArgs,
+    #[command(flatten)]
+    kubernetes: KubernetesArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     /// What to do with workloads whose pods would be denied.
@@ -133,6 +139,10 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     let Checked { keeper, library, loaded } = checked;
     // Before the first line is printed: who reads it may send a signal.
     let mut signals = Signals::take().context("taking signals over")?;
+    let api = match args.kubernetes.access() {
+        Some(access) => Some(client::connect(&access).await?),
+        None => None,
+    };
     let metrics = Arc::new(Metrics::new().context("setting up metrics")?);
     let state = Arc::new(State::new(Arc::clone(&metrics), args.max_in_flight, Patience::default()));
     let tls = Arc::new(tls::server_config(keeper.resolver())?);
@@ -145,9 +155,15 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     let greeting = greeting::text(&server, &keeper, &loaded.snapshot)?;
 
     reload::tell(&loaded.report, &metrics);
-    state.publish(loaded.snapshot);
+    let assembly = Arc::new(Assembly::new(state, loaded.snapshot, api.is_some()));
     metrics.certificate(keeper.bundle().not_after);
-    tokio::spawn(reload::templates(library, args.sources.clone(), state));
+    if let Some(api) = api {
+        let (assembly, metrics) = (Arc::clone(&assembly), Arc::clone(&metrics));
+        tokio::spawn(cluster::follow(api, args.policy.load.options(), move |update| {
+            api::take(update, &assembly, &metrics);
+        }));
+    }
+    tokio::spawn(reload::templates(library, args.sources.clone(), assembly, Arc::clone(&metrics)));
     tokio::spawn(reload::certificate(keeper, args.tls_dir.clone(), metrics));
     super::print(greeting.as_bytes())?;
 

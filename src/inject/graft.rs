@@ -48,7 +48,7 @@ pub struct Context<'c, 'a> {
     /// What the namespace enforces.
     pub pod_security: Option<Enforced>,
     /// What expressions see.
-    pub shared: &'c Shared<'a>,
+    pub shared: &'c Shared<'c, 'a>,
 }
 
 /// A volume that the graft's containers mount by its name in the template.

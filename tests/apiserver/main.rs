@@ -29,6 +29,7 @@ mod builtin {
 
 mod accounts;
 mod availability;
+mod cluster;
 mod corpus;
 mod injection;
 mod install;

@@ -45,6 +45,29 @@ impl Podgraft {
         }
     }
 
+    /// Waits until it is ready, and tells how long that took.
+    pub async fn ready(&self) -> Duration {
+        let start = Instant::now();
+        while !self.admin("/readyz").await.starts_with("HTTP/1.0 200") {
+            assert!(start.elapsed() < START, "podgraft is not ready in time:\n{}", self.process.output());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        start.elapsed()
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.process.output()
+    }
+
+    async fn admin(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).await.expect("the admin port");
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("a request");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("an answer");
+        text
+    }
+
     /// Ends it as a crash would.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -52,10 +75,7 @@ impl Podgraft {
 
     /// The value of a metric, its series summed up; 0 for one that is not there.
     pub async fn metric(&self, name: &str) -> f64 {
-        let mut stream = TcpStream::connect(self.admin).await.expect("the admin port");
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("a request");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.expect("metrics");
+        let text = self.admin("/metrics").await;
         let series =
             text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -105,6 +105,21 @@ impl Scene {
         self.request(Method::POST, path, object.to_string().into()).await
     }
 
+    /// An object, or a list of objects.
+    pub async fn get(&self, path: &str) -> Result<Value, Box<Status>> {
+        self.request(Method::GET, path, Vec::new()).await
+    }
+
+    /// Puts an object in the place of the one that is there.
+    pub async fn put(&self, path: &str, object: &Value) -> Result<Value, Box<Status>> {
+        self.request(Method::PUT, path, object.to_string().into()).await
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, path: &str) -> Result<Value, Box<Status>> {
+        self.request(Method::DELETE, path, Vec::new()).await
+    }
+
     async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Box<Status>> {
         let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         match self.client.request(request.body(body).expect("a request")).await {

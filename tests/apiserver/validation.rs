@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::control_plane::PLAIN;
+use crate::control_plane::{AUDIT_LOG, PLAIN};
 use crate::podgraft::Podgraft;
 use crate::scene::{Scene, pod, workload};
 
@@ -88,6 +88,31 @@ async fn annotating_the_workload_instead_of_its_pods_is_told_at_once() {
     let output = scene.api.kubectl().args(arguments).output().expect("kubectl starts");
     let said = errors(&output);
     assert!(output.status.success() && said.contains("move it to spec.template.metadata.annotations"), "{said}");
+}
+
+#[tokio::test]
+async fn the_audit_log_holds_the_decisions() {
+    let Some(scene) = Scene::set(&PLAIN, "audited").await else { return };
+    let podgraft = Podgraft::serve(&scene, &[]).await;
+    scene.register(&podgraft, &[]).await;
+    scene.register_validation(&podgraft).await;
+    let bad = json!({"inject/log-shiper": "true"});
+    applied(&scene, &workload("bad", &bad));
+    scene.create(&pod("refused", &bad)).await.expect_err("a rejection");
+    scene.create(&pod("good", &json!({"inject/log-shipper": "true"}))).await.expect("a pod");
+
+    let log = fs::read_to_string(scene.api.directory.join(AUDIT_LOG)).expect("the log");
+    let events: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let said = |resource: &str, key: &str| -> Vec<&str> {
+        let ours = events.iter().filter(|event| event["objectRef"]["namespace"] == *scene.namespace);
+        let about = ours.filter(|event| event["objectRef"]["resource"] == resource);
+        about.filter_map(|event| event["annotations"][key].as_str()).collect()
+    };
+    assert!(said("deployments", "workloads.podgraft.dev/decision").contains(&"warned"), "{log}");
+    let decisions = said("pods", "pods.podgraft.dev/decision");
+    assert!(decisions.contains(&"rejected") && decisions.contains(&"injected"), "{decisions:?}");
+    assert!(said("pods", "pods.podgraft.dev/reason").contains(&"unknown_template"));
+    assert!(said("pods", "pods.podgraft.dev/templates").contains(&"log-shipper"));
 }
 
 #[tokio::test]

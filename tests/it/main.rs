@@ -7,6 +7,7 @@ mod builtin;
 mod certs;
 mod chart;
 mod cli;
+mod crds;
 mod deploy;
 mod generated;
 mod golden;
