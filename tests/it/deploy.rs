@@ -252,7 +252,7 @@ fn a_pod_meets_one_entry() {
 }
 
 #[test]
-fn a_workload_meets_one_entry_when_its_pods_change() {
+fn a_workload_meets_one_entry_when_it_changes() {
     let registration = INSTALL.get("ValidatingWebhookConfiguration")["webhooks"].as_array().unwrap();
     let [asks, rest] = &registration[..2] else { panic!("two entries for workloads") };
     let met =
@@ -266,9 +266,6 @@ fn a_workload_meets_one_entry_when_its_pods_change() {
         ] {
             assert_eq!(met("CREATE", &workload, &Value::Null), [true, false], "{workload}");
             assert_eq!(met("UPDATE", &workload, &workload), [false, false], "{workload}");
-            let mut scaled = workload.clone();
-            scaled["spec"]["replicas"] = 3.into();
-            assert_eq!(met("UPDATE", &scaled, &workload), [false, false], "{workload}");
             let old = json!({"metadata": {}, "spec": {"template": {}, "jobTemplate": {}}});
             assert_eq!(met("UPDATE", &workload, &old), [true, false], "{workload}");
 
