@@ -19,7 +19,7 @@ pub const RUN_LABEL: &str = "podgraft.test/run";
 /// Deletes what the run `$1` made: first what makes the API server call podgraft.
 const DELETE: &str = r#"
     kubectl delete --wait=false --selector "podgraft.test/run=$1" \
-        mutatingwebhookconfigurations,validatingwebhookconfigurations,namespaces,clusterroles,clusterrolebindings \
+        mutatingwebhookconfigurations,validatingwebhookconfigurations,namespaces,clusterroles,clusterrolebindings,customresourcedefinitions \
         >/dev/null 2>&1"#;
 
 static RUN: LazyLock<Option<Run>> = LazyLock::new(|| env::var_os(SWITCH).map(|_| Run::start()));

@@ -36,6 +36,7 @@ fn pods_are_created_at_every_moment_from_apply_to_delete() {
     works(&scene);
     let rolled = rolls(&scene);
     let crashed = survives_a_crash(&scene);
+    takes_templates(&scene);
     let memory = memory();
     uninstalls(&scene, &manifest);
     let numbers = format!(
@@ -112,6 +113,24 @@ fn survives_a_crash(scene: &Scene) -> Stream {
     stream
 }
 
+/// A template is made, then changed, and pods get what it says; its status says that it is in force.
+fn takes_templates(scene: &Scene) {
+    for greeting in ["hello", "welcome"] {
+        scene.apply(json!({
+            "apiVersion": "podgraft.dev/v1alpha1",
+            "kind": "ClusterInjectionTemplate",
+            "metadata": {"name": "greeting"},
+            "spec": {"description": "Greet.", "target": {"env": [{"name": "GREETING", "value": greeting}]}},
+        }));
+        scene.until("the template in force", || {
+            let asking = pod("greeted", &json!({"inject/greeting": "true"}), IDLE);
+            let made = scene.dry_run(&[asking]).ok()?;
+            (made[0]["spec"]["containers"][0]["env"][0]["value"] == greeting).then_some(())
+        });
+        scene.wait("clusterinjectiontemplate/greeting", "condition=Ready");
+    }
+}
+
 /// How many replicas are sent requests.
 fn ready() -> String {
     in_namespace(&["get", "deployment", "podgraft", "-o", "jsonpath={.status.readyReplicas}"])
@@ -123,6 +142,8 @@ fn uninstalls(scene: &Scene, manifest: &Manifest) {
     assert_eq!(stream.refused, [""; 0], "of {} during the removal", stream.asked);
     let kinds =
         "mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings,namespaces";
+    let definitions = kubectl(&["get", "customresourcedefinitions", "-o", "name"], "").expect("a list");
+    assert!(!definitions.contains(".podgraft.dev"), "{definitions}");
     let left = kubectl(&["get", kinds, "-l", "app.kubernetes.io/name=podgraft", "-o", "name"], "").expect("a list");
     assert_eq!(left, "");
     assert_eq!(kubectl(&["get", "namespace", NAMESPACE, "--ignore-not-found"], "").expect("an answer"), "");

@@ -52,7 +52,7 @@ impl Manifest {
         help.expect("podgraft starts").status.success()
     }
 
-    /// What the program does not do yet, done for it: self-managed certificates and what `/validate` is told.
+    /// What the program does not do yet, done for it: a certificate.
     fn bring_a_certificate(&mut self, scene: &Scene) {
         let made = certificates(scene.run, "install", &format!("podgraft.{NAMESPACE}.svc"));
         let read = |file: &str| BASE64_STANDARD.encode(fs::read(made.join(file)).expect("a file"));
@@ -65,11 +65,7 @@ impl Manifest {
             }
         }
         let args = self.args();
-        args.retain(|arg| {
-            !["--tls=", "--workload-errors=", "--psa-errors="]
-                .iter()
-                .any(|it| arg.as_str().is_some_and(|arg| arg.starts_with(it)))
-        });
+        args.retain(|arg| arg.as_str().is_some_and(|arg| !arg.starts_with("--tls=")));
         args.push("--tls-dir=/tls".into());
         let pod = &mut self.deployment()["spec"]["template"]["spec"];
         pod["volumes"] = json!([{"name": "tls", "secret": {"secretName": "podgraft-tls"}}]);
