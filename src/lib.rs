@@ -11,6 +11,7 @@
 //! The shell does IO and decides nothing:
 //!
 //! - [`library`]: template directories and namespace files into snapshots, watched;
+//! - [`cluster`]: templates and namespaces of the Kubernetes API, watched;
 //! - [`tls`]: certificates into a rustls configuration, watched;
 //! - [`server`]: HTTPS webhook and admin port;
 //! - [`wait`]: what the injected init containers run until a database or service is ready;
@@ -18,6 +19,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod cluster;
 pub mod inject;
 pub mod library;
 pub mod manifest;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::cluster::client::Access;
 use crate::library::{self, Library};
 use crate::snapshot::{ImageMirror, OnUnknown, Policy};
 use crate::template::{LoadOptions, parameter};
@@ -19,6 +20,18 @@ pub struct SourceArgs {
     /// File or directory of Namespace objects: annotations of those labelled podgraft.dev/inject=enabled are defaults.
     #[arg(long, value_name = "PATH", env = "PODGRAFT_NAMESPACES")]
     pub namespaces: Option<PathBuf>,
+}
+
+/// Whether and how the Kubernetes API is used.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct KubernetesArgs {
+    /// Whether templates and namespaces are read from the Kubernetes API as well.
+    #[arg(long, value_enum, env = "PODGRAFT_KUBERNETES", default_value = "auto")]
+    pub kubernetes: Kubernetes,
+    /// Reach the API server as this file's current context says, instead of as the pod's service account.
+    #[arg(long, value_name = "FILE", env = "PODGRAFT_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// How templates are compiled.
@@ -78,6 +91,17 @@ pub enum NativeSidecars {
     Never,
 }
 
+/// `--kubernetes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kubernetes {
+    /// In a pod that has a service account, and with --kubeconfig.
+    Auto,
+    /// Always; without a service account or --kubeconfig that is an error.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// `--unknown-fields`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum UnknownFields {
@@ -131,6 +155,19 @@ impl SourceArgs {
     pub fn library(&self, load: LoadOptions, policy: Policy) -> Library {
         let (templates, namespaces) = (self.templates.clone(), self.namespaces.clone());
         Library::new(library::Options { templates, namespaces, load, policy })
+    }
+}
+
+impl KubernetesArgs {
+    /// How to reach the API server, if it is to be used.
+    #[must_use]
+    pub fn access(&self) -> Option<Access> {
+        let given = self.kubeconfig.clone().map(Access::Kubeconfig);
+        match self.kubernetes {
+            Kubernetes::Auto => given.or_else(Access::detect),
+            Kubernetes::Always => given.or(Some(Access::InCluster)),
+            Kubernetes::Never => None,
+        }
     }
 }
 

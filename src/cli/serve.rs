@@ -20,7 +20,7 @@ use crate::shutdown::Signals;
 use crate::telemetry::{self, LogFormat, LogLevel};
 use crate::tls::{self, Keeper};
 
-use super::options::{PolicyArgs, SourceArgs, duration};
+use super::options::{KubernetesArgs, PolicyArgs, SourceArgs, duration};
 use super::report;
 
 /// Options of `podgraft serve`.
@@ -38,6 +38,8 @@ pub struct Args {
     tls_dir: PathBuf,
     #[command(flatten)]
     sources: SourceArgs,
+    #[command(flatten)]
+    kubernetes: KubernetesArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Refuse to start with a template or namespace file that is bad, instead of serving the rest.

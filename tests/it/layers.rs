@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// What the core may not touch: files, clocks, the environment, sockets, the runtime, logs. `std::io` is left out, as an
 /// error that a thread could not be had is one of its own.
-const IO: [&str; 18] = [
+const IO: [&str; 19] = [
     "std::fs",
     "std::env",
     "std::net::TcpListener",
@@ -22,12 +22,13 @@ const IO: [&str; 18] = [
     "notify",
     "tracing",
     "prometheus",
+    "kube",
     "anyhow",
     "clap",
 ];
 
 /// Each layer, and the layers of this crate that it may use; every other one is forbidden.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("nearest", &[]),
     ("template", &["nearest", "template"]),
     ("snapshot", &["snapshot", "template"]),
@@ -39,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("telemetry", &["telemetry"]),
     ("library", &["library", "snapshot", "template"]),
     ("tls", &["tls", "watch"]),
+    ("cluster", &["cluster", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template"]),
     ("wait", &["nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls"]),

@@ -1,0 +1,106 @@
+//! The connection to the API server: who we are, where it is, and how long it may take to answer.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::http::header::USER_AGENT;
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+use crate::tls;
+
+/// Where the kubelet mounts the service account's token (Kubernetes documentation, "Accessing the Kubernetes API from a
+/// Pod").
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// How long a connection may take, TLS handshake included.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long the API server may be silent on a connection. Watches end and begin anew after just under five minutes, so
+/// only a connection that nobody listens to any more is silent for longer.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// How to reach the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// As the pod's service account.
+    InCluster,
+    /// As the current context of a kubeconfig file.
+    Kubeconfig(PathBuf),
+}
+
+/// Why the API server can't be reached. Nothing was sent yet: it is the configuration that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no service account, or it is incomplete.
+    #[error(
+        "the service account can't be used: {0}; run in a pod with automountServiceAccountToken, or pass --kubeconfig"
+    )]
+    InCluster(#[from] InClusterError),
+    /// The kubeconfig can't be read, or has no context that could be used.
+    #[error("{}: the kubeconfig can't be used: {error}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<KubeconfigError>,
+    },
+    /// Its certificates, keys or addresses are of no use.
+    #[error("the API server's address or credentials can't be used: {0}")]
+    Client(#[from] kube::Error),
+}
+
+impl Access {
+    /// The service account of the pod that we run in, if we do and it has one.
+    #[must_use]
+    pub fn detect() -> Option<Self> {
+        let in_pod = env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(TOKEN).exists();
+        in_pod.then_some(Self::InCluster)
+    }
+}
+
+/// A client, not yet connected; it must be made within a Tokio runtime.
+///
+/// # Errors
+///
+/// The configuration can't be used.
+pub async fn connect(access: &Access) -> Result<Client, ClientError> {
+    let mut config = match access {
+        Access::InCluster => Config::incluster()?,
+        Access::Kubeconfig(path) => kubeconfig(path).await?,
+    };
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    // Else the time that a pooled connection was idle would count.
+    config.reset_reader_on_write = true;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("podgraft/", env!("CARGO_PKG_VERSION")))));
+    // The client takes the process's provider. An error says that there is one: ours, of an earlier client.
+    let _ = tls::provider().install_default();
+    Ok(Client::try_from(config)?)
+}
+
+async fn kubeconfig(path: &Path) -> Result<Config, ClientError> {
+    let unusable = |error| ClientError::Kubeconfig { path: path.to_owned(), error: Box::new(error) };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_of_no_use_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        for text in [None, Some("a: ["), Some("apiVersion: v1\nkind: Config\n")] {
+            if let Some(text) = text {
+                std::fs::write(&path, text).unwrap();
+            }
+            let error = connect(&Access::Kubeconfig(path.clone())).await.err().expect("an error").to_string();
+            assert!(error.starts_with(&format!("{}: the kubeconfig can't be used: ", path.display())), "{error}");
+        }
+    }
+}
