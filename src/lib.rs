@@ -18,6 +18,7 @@
 //! - [`cli`]: the command line, one file a subcommand.
 
 pub mod admission;
+pub mod authority;
 pub mod cli;
 pub mod cluster;
 pub mod inject;

@@ -1,0 +1,255 @@
+//! Self-managed certificates: does in the API server what [`Machine`] decides, and tells it what is there.
+//!
+//! The objects are watched by name, which a Role may allow for that name alone. Everything is written over exactly what
+//! was read: a write that comes too late is refused (409), and what is there now is read instead.
+
+mod registration;
+mod secret;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt;
+use futures::stream::select_all;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use kube::api::DynamicObject;
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Standing};
+
+use registration::{Configuration, Kind};
+use secret::Vault;
+
+/// How long a single call may take. The objects are small, and the next attempt is due in a moment.
+const CALL: Duration = Duration::from_secs(10);
+
+/// After a call that failed, the next one waits this long, and twice as long with each further failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The objects that certificates are kept in and trusted by.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The namespace of the Secret.
+    pub namespace: String,
+    /// The Secret.
+    pub secret: String,
+    /// The MutatingWebhookConfiguration.
+    pub mutating: String,
+    /// The ValidatingWebhookConfiguration.
+    pub validating: String,
+}
+
+/// What the rest of the program has to know.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// This certificate is to be served from now on.
+    Serve(Arc<Leaf>),
+    /// Whether requests should come here has changed.
+    Standing(Standing),
+}
+
+/// What a watch says.
+enum News {
+    Secret(Option<Secret>),
+    Configuration(usize, Option<DynamicObject>),
+    Trouble(&'static str, String),
+}
+
+/// Why something was not written.
+enum Failure {
+    /// It is not what was read any more.
+    Outdated,
+    Other(String),
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            // 404: deleted since. 409: changed since, or made by somebody else.
+            kube::Error::Api(status) if status.code == 409 || status.code == 404 => Self::Outdated,
+            kube::Error::Api(status) => Self::Other(format!("{} ({})", status.message, status.code)),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// Keeps certificates for as long as the process lives.
+pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(Event) + Send) {
+    let vault = Vault::new(&client, &names);
+    let configurations = [
+        Configuration::new(&client, Kind::Mutating, names.mutating),
+        Configuration::new(&client, Kind::Validating, names.validating),
+    ];
+    let secrets = watcher::watch_object(vault.api.clone(), &vault.name).default_backoff();
+    let secrets = secrets.map(|found| match found {
+        Ok(secret) => News::Secret(secret),
+        Err(error) => News::Trouble("secrets", error.to_string()),
+    });
+    let mut watches = vec![secrets.boxed()];
+    for (index, configuration) in configurations.iter().enumerate() {
+        let plural = configuration.kind.plural();
+        let found = watcher::watch_object(configuration.api.clone(), &configuration.name).default_backoff();
+        let news = found.map(move |found| match found {
+            Ok(object) => News::Configuration(index, object),
+            Err(error) => News::Trouble(plural, error.to_string()),
+        });
+        watches.push(news.boxed());
+    }
+    let mut keeper = Keeper { vault, configurations, machine, pause: Pause::default(), trouble: Vec::new() };
+    let mut news = select_all(watches);
+    let mut standing = None;
+    let start = Instant::now();
+    loop {
+        let at = Moment { wall: SystemTime::now(), steady: start.elapsed() };
+        let mut decision = keeper.machine.decide(at, &keeper.seen());
+        if let Some(leaf) = decision.serve.take() {
+            tell(Event::Serve(leaf));
+        }
+        if standing.replace(decision.standing) != Some(decision.standing) {
+            tell(Event::Standing(decision.standing));
+        }
+        // What was done may call for more.
+        if Instant::now() >= keeper.pause.until && keeper.act(decision).await {
+            continue;
+        }
+        let pace = Instant::now() + keeper.machine.options().pace();
+        let again = if keeper.pause.is_on() { pace.min(keeper.pause.until) } else { pace };
+        tokio::select! {
+            // The watches never end.
+            Some(news) = news.next() => keeper.take(news),
+            () = sleep_until(again) => {}
+        }
+    }
+}
+
+struct Keeper {
+    vault: Vault,
+    configurations: [Configuration; 2],
+    machine: Machine,
+    pause: Pause,
+    /// What watches complained of last, each said once.
+    trouble: Vec<(&'static str, String)>,
+}
+
+impl Keeper {
+    fn seen(&self) -> Seen {
+        let registrations = self.configurations.iter().map(|configuration| configuration.sight.clone()).collect();
+        Seen { secret: self.vault.sight.clone(), registrations }
+    }
+
+    fn take(&mut self, news: News) {
+        let what = match news {
+            News::Secret(secret) => {
+                self.vault.take(secret);
+                "secrets"
+            }
+            News::Configuration(index, object) => {
+                self.configurations[index].take(object);
+                self.configurations[index].kind.plural()
+            }
+            News::Trouble(what, problem) => {
+                let known = self.trouble.iter().any(|(whose, said)| *whose == what && *said == problem);
+                if !known {
+                    self.trouble.retain(|(whose, _)| *whose != what);
+                    tracing::warn!(problem, "{what} can't be watched, and what was last read of them counts");
+                    self.trouble.push((what, problem));
+                }
+                return;
+            }
+        };
+        self.trouble.retain(|(whose, _)| *whose != what);
+    }
+
+    /// Does what was decided; whether anything came of it. The configurations first: they may have been cleared.
+    async fn act(&mut self, decision: Decision) -> bool {
+        let (mut done, mut failed) = (false, false);
+        for index in decision.apply {
+            let configuration = &mut self.configurations[index];
+            let applied = call(configuration.apply(&decision.trust, decision.generation)).await;
+            match applied {
+                Ok(()) => {
+                    let (kind, name) = (configuration.kind.plural(), &configuration.name);
+                    tracing::info!(generation = decision.generation, "{kind}/{name} trusts our authority");
+                    done = true;
+                }
+                Err(Failure::Outdated) => {
+                    failed = true;
+                    let _ = call(configuration.read()).await;
+                }
+                Err(Failure::Other(problem)) => {
+                    failed = true;
+                    let (kind, name) = (configuration.kind.plural(), &configuration.name);
+                    tracing::error!(problem, "{kind}/{name} can't be told whom to trust");
+                }
+            }
+        }
+        if let Some(change) = decision.write {
+            let (step, generation) = (change.step.text(), change.generation);
+            let written = match change.make(self.machine.options(), SystemTime::now()) {
+                Ok(material) => call(self.vault.write(&material)).await,
+                Err(error) => Err(Failure::Other(error.to_string())),
+            };
+            let (namespace, name) = (&self.vault.namespace, &self.vault.name);
+            match written {
+                Ok(()) => {
+                    tracing::info!(generation, "secret {namespace}/{name}: {step}");
+                    done = true;
+                }
+                Err(Failure::Outdated) => {
+                    failed = true;
+                    let _ = call(self.vault.read()).await;
+                }
+                Err(Failure::Other(problem)) => {
+                    failed = true;
+                    tracing::error!(problem, "secret {namespace}/{name} can't be written");
+                }
+            }
+        }
+        if failed {
+            self.pause.fail();
+        } else {
+            self.pause = Pause::default();
+        }
+        done
+    }
+}
+
+/// One call, in bounded time.
+async fn call(call: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let late = |_| Err(Failure::Other(format!("the API server did not answer within {} s", CALL.as_secs())));
+    timeout(CALL, call).await.unwrap_or_else(late)
+}
+
+/// How long calls are left alone after failures.
+struct Pause {
+    until: Instant,
+    next: Duration,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self { until: Instant::now(), next: FIRST_PAUSE }
+    }
+}
+
+impl Pause {
+    fn fail(&mut self) {
+        self.until = Instant::now() + self.next;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+    }
+
+    fn is_on(&self) -> bool {
+        Instant::now() < self.until
+    }
+}
+
+/// Whether something that was read is older than what is known: a watch lags behind the answers to our own calls.
+/// Versions of one object are numbers that grow (Kubernetes API concepts, "Resource versions").
+fn is_outdated(read: &ObjectMeta, known: &ObjectMeta) -> bool {
+    let version = |meta: &ObjectMeta| meta.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok());
+    read.uid == known.uid && version(read).zip(version(known)).is_some_and(|(read, known)| read < known)
+}
