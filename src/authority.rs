@@ -64,11 +64,15 @@ impl Options {
     pub fn check(&self) -> Result<(), String> {
         let Self { ca_lifetime, leaf_lifetime, settle, .. } = self;
         if *leaf_lifetime < *settle * 3 {
-            Err(format!("a certificate that lives {leaf_lifetime:?} ends before another one is settled; \
-                         write at least three times the settling time of {settle:?}"))
+            Err(format!(
+                "a certificate that lives {leaf_lifetime:?} ends before another one is settled; \
+                         write at least three times the settling time of {settle:?}"
+            ))
         } else if *ca_lifetime < *leaf_lifetime * 3 {
-            Err(format!("an authority that lives {ca_lifetime:?} ends before its leaves do; \
-                         write at least three times their lifetime of {leaf_lifetime:?}"))
+            Err(format!(
+                "an authority that lives {ca_lifetime:?} ends before its leaves do; \
+                         write at least three times their lifetime of {leaf_lifetime:?}"
+            ))
         } else {
             Ok(())
         }

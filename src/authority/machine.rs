@@ -70,14 +70,14 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// In words.
+    /// Why requests should not come.
     #[must_use]
-    pub fn text(self) -> &'static str {
+    pub fn obstacle(self) -> Option<&'static str> {
         match self {
-            Self::Trusted => "ok",
-            Self::NoCertificate => "there is no certificate yet",
-            Self::Expired => "the certificate has expired",
-            Self::Untrusted => "the API server does not trust the certificate yet",
+            Self::Trusted => None,
+            Self::NoCertificate => Some("there is no certificate yet"),
+            Self::Expired => Some("the certificate has expired"),
+            Self::Untrusted => Some("the API server does not trust the certificate yet"),
         }
     }
 }
@@ -153,7 +153,7 @@ impl Machine {
             }
             Sight::Whole(read) => {
                 self.bereft = None;
-                if self.memory.as_ref().is_none_or(|memory| memory.generation <= read.generation) {
+                if self.memory.as_ref().is_none_or(|memory| memory.generation < read.generation) {
                     self.memory = Some(Arc::clone(read));
                 }
             }
@@ -200,11 +200,8 @@ impl Machine {
     fn write(&self, at: Moment, seen: &Seen) -> Option<Change> {
         let (step, base, keep) = match (&seen.secret, &self.memory) {
             (Sight::Unread, _) => return None,
-            (Sight::Whole(read), Some(memory)) if read.generation < memory.generation => {
-                (Step::Restore, Some(memory), None)
-            }
-            (Sight::Whole(_), Some(memory)) => self.tend(at, seen, memory)?,
-            // What was whole is remembered, so this is a Secret that is none.
+            (Sight::Whole(read), Some(memory)) if read == memory => self.tend(at, seen, memory)?,
+            // Gone, damaged, older than what is remembered, or of the same age and not the same.
             (_, Some(memory)) => (Step::Restore, Some(memory), None),
             (_, None) => {
                 // Who serves a leaf of the authorities in force remembers all, and is faster than this.

@@ -255,7 +255,6 @@ impl Material {
         }
         Stored { data, annotations }
     }
-
 }
 
 /// The generation that annotations tell. One that nobody could have reached is none.

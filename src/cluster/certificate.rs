@@ -101,7 +101,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
     }
     let mut keeper = Keeper { vault, configurations, machine, pause: Pause::default(), trouble: Vec::new() };
     let mut news = select_all(watches);
-    let mut standing = None;
+    let (mut standing, mut fresh) = (None, false);
     let start = Instant::now();
     loop {
         let at = Moment { wall: SystemTime::now(), steady: start.elapsed() };
@@ -112,10 +112,21 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
         if standing.replace(decision.standing) != Some(decision.standing) {
             tell(Event::Standing(decision.standing));
         }
-        // What was done may call for more.
-        if Instant::now() >= keeper.pause.until && keeper.act(decision).await {
-            continue;
+        if !keeper.pause.is_on() {
+            if !decision.apply.is_empty() && !fresh {
+                // Whom to trust is what the Secret says now, and its watch may lag behind. Where it can't be read, what
+                // is remembered counts.
+                let _ = call(keeper.vault.read()).await;
+                fresh = true;
+                continue;
+            }
+            // What was done may call for more.
+            if keeper.act(decision).await {
+                fresh = false;
+                continue;
+            }
         }
+        fresh = false;
         let pace = Instant::now() + keeper.machine.options().pace();
         let again = if keeper.pause.is_on() { pace.min(keeper.pause.until) } else { pace };
         tokio::select! {

@@ -27,6 +27,8 @@ pub struct State {
     /// One for each request in flight whose body is large.
     pub(super) large: Semaphore,
     leaving: AtomicBool,
+    /// Why clients can't trust our certificate, if they can't.
+    untrusted: ArcSwapOption<&'static str>,
 }
 
 /// A snapshot with its counters: both change in one step.
@@ -47,7 +49,17 @@ impl State {
             slots: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
             large: Semaphore::new(LARGE_BODIES),
             leaving: AtomicBool::new(false),
+            untrusted: ArcSwapOption::empty(),
         }
+    }
+
+    /// Says why clients can't trust our certificate, and that they can. Until then they are taken to.
+    pub fn distrusted(&self, why: Option<&'static str>) {
+        self.untrusted.store(why.map(Arc::new));
+    }
+
+    pub(super) fn untrusted(&self) -> Option<&'static str> {
+        self.untrusted.load().as_deref().copied()
     }
 
     /// Puts a snapshot in force, for requests from now on.

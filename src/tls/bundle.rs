@@ -111,7 +111,10 @@ impl Bundle {
 }
 
 /// A chain with its key, which has to be the key of the first certificate.
-pub(crate) fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<CertifiedKey>, Flaw> {
+pub(crate) fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, Flaw> {
     match CertifiedKey::from_der(chain, key, &provider()) {
         Ok(key) => Ok(Arc::new(key)),
         Err(rustls::Error::InconsistentKeys(_)) => Err(Flaw::Mismatch),

@@ -25,11 +25,16 @@ pub struct Podgraft {
 impl Podgraft {
     /// Starts it with the built-in templates, a development certificate and these options, and waits until it serves.
     pub async fn serve(scene: &Scene, options: &[&str]) -> Self {
+        Self::replica(scene, "podgraft", options).await
+    }
+
+    /// One of several, with a log of its own.
+    pub async fn replica(scene: &Scene, name: &str, options: &[&str]) -> Self {
         let tls = scene.directory.join("tls");
         let directory = tls.to_str().expect("text");
         let own = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--tls-dir", directory];
         let program = Path::new(env!("CARGO_BIN_EXE_podgraft"));
-        let log = scene.directory.join("podgraft.log");
+        let log = scene.directory.join(format!("{name}.log"));
         let mut process = Process::spawn(program, own.iter().chain(options), log).expect("podgraft starts");
         let until = Instant::now() + START;
         loop {
@@ -50,12 +55,28 @@ impl Podgraft {
         self.process.kill();
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.output()
+    }
+
+    /// Whether it says that requests may come.
+    pub async fn is_ready(&self) -> bool {
+        self.get("/readyz").await.starts_with("HTTP/1.0 200")
+    }
+
+    /// An answer of the admin port, head and all.
+    async fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).await.expect("the admin port");
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("a request");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("an answer");
+        text
+    }
+
     /// The value of a metric, its series summed up; 0 for one that is not there.
     pub async fn metric(&self, name: &str) -> f64 {
-        let mut stream = TcpStream::connect(self.admin).await.expect("the admin port");
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("a request");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.expect("metrics");
+        let text = self.get("/metrics").await;
         let series =
             text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use axum::http::request::Builder;
 use axum::http::{Method, Request};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -105,12 +106,22 @@ impl Scene {
         self.request(Method::POST, path, object.to_string().into()).await
     }
 
-    async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Box<Status>> {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    /// Asks the API server for anything.
+    pub async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Box<Status>> {
+        self.send(Request::builder().method(method).uri(path).header("content-type", "application/json"), body).await
+    }
+
+    /// Changes an object by a JSON merge patch.
+    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, Box<Status>> {
+        let request = Request::builder().method(Method::PATCH).uri(path);
+        self.send(request.header("content-type", "application/merge-patch+json"), patch.to_string().into()).await
+    }
+
+    async fn send(&self, request: Builder, body: Vec<u8>) -> Result<Value, Box<Status>> {
         match self.client.request(request.body(body).expect("a request")).await {
             Ok(object) => Ok(object),
             Err(kube::Error::Api(status)) => Err(status),
-            Err(error) => panic!("{path}: {error}"),
+            Err(error) => panic!("{error}"),
         }
     }
 
