@@ -18,14 +18,16 @@
 mod change;
 mod machine;
 mod material;
+mod seen;
 mod trust;
 
 #[cfg(test)]
 mod tests;
 
 pub use change::{Change, Step};
-pub use machine::{Decision, Machine, Moment, Registration, Seen, Sight, Standing};
+pub use machine::{Decision, Machine, Moment, Standing};
 pub use material::{Authority, Damage, GENERATION, Leaf, Material, Old, Stored, generation};
+pub use seen::{Registration, Seen, Sight};
 pub use trust::Trust;
 
 use std::time::Duration;

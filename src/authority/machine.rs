@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 
-use super::{Change, Damage, Leaf, Material, Old, Options, Step, Trust};
+use super::{Change, Leaf, Material, Old, Options, Seen, Sight, Step, Trust};
 
 /// Now, by two clocks.
 #[derive(Debug, Clone, Copy)]
@@ -14,46 +14,6 @@ pub struct Moment {
     pub wall: SystemTime,
     /// The one that waits are measured by: since some fixed time.
     pub steady: Duration,
-}
-
-/// The Secret, as it was last read.
-#[derive(Debug, Clone, Default)]
-pub enum Sight {
-    /// Not read yet.
-    #[default]
-    Unread,
-    /// There is none, or nothing in it.
-    Absent,
-    /// It can't be used.
-    Damaged(Damage),
-    /// It is whole.
-    Whole(Arc<Material>),
-}
-
-/// A webhook configuration, as it was last read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Registration {
-    /// Not read yet.
-    #[default]
-    Unread,
-    /// There is none, and we don't make one.
-    Missing,
-    /// It is there.
-    Present {
-        /// What it was last told to trust, as a generation of [`Material`].
-        generation: Option<u64>,
-        /// The `caBundle` of each entry, and whether it holds nothing but certificates.
-        entries: Vec<(Trust, bool)>,
-    },
-}
-
-/// All that was last read.
-#[derive(Debug, Clone, Default)]
-pub struct Seen {
-    /// The Secret.
-    pub secret: Sight,
-    /// The webhook configurations.
-    pub registrations: Vec<Registration>,
 }
 
 /// Whether requests should be sent to this replica.
@@ -198,65 +158,60 @@ impl Machine {
     }
 
     fn write(&self, at: Moment, seen: &Seen) -> Option<Change> {
-        let (step, base, keep) = match (&seen.secret, &self.memory) {
+        let (step, keep) = match (&seen.secret, &self.memory) {
             (Sight::Unread, _) => return None,
             (Sight::Whole(read), Some(memory)) if read == memory => self.tend(at, seen, memory)?,
             // Gone, damaged, older than what is remembered, or of the same age and not the same.
-            (_, Some(memory)) => (Step::Restore, Some(memory), None),
+            (_, Some(_)) => (Step::Restore, None),
             (_, None) => {
                 // Who serves a leaf of the authorities in force remembers all, and is faster than this.
                 let waited = self.bereft.map_or(Duration::ZERO, |since| at.steady.saturating_sub(since));
                 if !seen.is_complete() || !(seen.in_force().is_empty() || waited >= self.options.patience()) {
                     return None;
                 }
-                (Step::Begin, None, self.in_force(at, seen, None))
+                (Step::Begin, self.in_force(at, seen, None))
             }
         };
         let generation = seen.generation().max(self.memory.as_ref().map_or(0, |memory| memory.generation)) + 1;
-        Some(Change { step, generation, base: base.cloned(), keep })
+        let base = self.memory.clone().filter(|_| step != Step::Begin);
+        Some(Change { step, generation, base, keep })
     }
 
     /// What a Secret that is whole needs; the most urgent thing.
-    fn tend<'m>(
-        &self,
-        at: Moment,
-        seen: &Seen,
-        memory: &'m Arc<Material>,
-    ) -> Option<(Step, Option<&'m Arc<Material>>, Option<Old>)> {
+    fn tend(&self, at: Moment, seen: &Seen, memory: &Material) -> Option<(Step, Option<Old>)> {
         let Options { names, ca_lifetime, leaf_lifetime, settle, .. } = &self.options;
-        let Material { ca, leaf, next, old, .. } = &**memory;
-        let change = |step, keep| Some((step, Some(memory), keep));
+        let Material { ca, leaf, next, old, .. } = memory;
 
         if let Some(serving) = self.serving.as_ref().filter(|serving| serving.is_valid(at.wall))
             && !memory.trust().contains(&serving.ca)
         {
-            return change(Step::Keep, Some(Old { cas: Trust::of(&serving.ca), until: serving.bundle.not_after }));
+            return Some((Step::Keep, Some(Old { cas: Trust::of(&serving.ca), until: serving.bundle.not_after })));
         }
         // The Secret was replaced by an older one, and nobody is left who remembers the newer one.
         if seen.generation() > memory.generation {
-            return change(Step::Keep, self.in_force(at, seen, Some(memory)));
+            return Some((Step::Keep, self.in_force(at, seen, Some(memory))));
         }
         let next = next.as_ref().filter(|next| at.wall < next.not_after);
         let is_alive = at.wall < ca.not_after;
         if let Some(next) = next
             && (self.is_settled(&next.cert, at) || !is_alive)
         {
-            return change(Step::Promote, None);
+            return Some((Step::Promote, None));
         }
         if !is_alive {
-            return Some((Step::Begin, None, old.clone()));
+            return Some((Step::Begin, old.clone()));
         }
         // A leaf can't outlive its authority: then another one is of use only if it lives much longer.
         let longer = (at.wall + *leaf_lifetime).min(ca.not_after) > leaf.bundle.not_after + *leaf_lifetime / 3;
         if !leaf.is_for(names) || (longer && self.is_due(leaf.bundle.not_after, *leaf_lifetime, at)) {
-            return change(Step::Renew, None);
+            return Some((Step::Renew, None));
         }
         if next.is_none() && self.is_due(ca.not_after, *ca_lifetime, at) {
-            return change(Step::Prepare, None);
+            return Some((Step::Prepare, None));
         }
         // Clocks may differ, and who still serves such a leaf would keep its authority.
         if old.as_ref().is_some_and(|old| old.until + *settle <= at.wall) {
-            return change(Step::Retire, None);
+            return Some((Step::Retire, None));
         }
         None
     }
@@ -271,60 +226,5 @@ impl Machine {
         let cas = seen.in_force().without(&known.map(Material::trust).unwrap_or_default());
         let until = at.wall + self.options.leaf_lifetime;
         (!cas.is_empty()).then_some(Old { cas, until })
-    }
-}
-
-impl Seen {
-    /// Whether every configuration that there is trusts an authority. One that is missing calls nobody.
-    #[must_use]
-    pub fn trusts(&self, ca: &CertificateDer<'_>) -> bool {
-        self.registrations.iter().all(|registration| match registration {
-            Registration::Unread => false,
-            Registration::Missing => true,
-            Registration::Present { entries, .. } => entries.iter().all(|(trust, _)| trust.contains(ca)),
-        })
-    }
-
-    fn is_complete(&self) -> bool {
-        !matches!(self.secret, Sight::Unread) && !self.registrations.contains(&Registration::Unread)
-    }
-
-    /// Whom any configuration trusts.
-    fn in_force(&self) -> Trust {
-        let mut all = Trust::default();
-        for registration in &self.registrations {
-            if let Registration::Present { entries, .. } = registration {
-                entries.iter().for_each(|(trust, _)| all.extend(trust));
-            }
-        }
-        all
-    }
-
-    /// The highest generation that was read anywhere.
-    fn generation(&self) -> u64 {
-        let told = self.registrations.iter().map(|registration| match registration {
-            Registration::Present { generation, .. } => generation.unwrap_or(0),
-            _ => 0,
-        });
-        let secret = match &self.secret {
-            Sight::Whole(read) => read.generation,
-            Sight::Damaged(damage) => damage.generation,
-            Sight::Unread | Sight::Absent => 0,
-        };
-        told.chain([secret]).max().unwrap_or(0)
-    }
-
-    /// The configurations that say something else, and not by a higher generation.
-    fn untold(&self, wanted: &Trust, by: u64) -> Vec<usize> {
-        let is_untold = |registration: &Registration| match registration {
-            Registration::Present { generation, entries } => {
-                generation.unwrap_or(0) <= by && entries.iter().any(|(trust, clean)| trust != wanted || !clean)
-            }
-            _ => false,
-        };
-        if wanted.is_empty() {
-            return Vec::new();
-        }
-        (0..self.registrations.len()).filter(|index| is_untold(&self.registrations[*index])).collect()
     }
 }

@@ -260,5 +260,5 @@ impl Material {
 /// The generation that annotations tell. One that nobody could have reached is none.
 #[must_use]
 pub fn generation(annotations: &BTreeMap<String, String>) -> Option<u64> {
-    annotations.get(GENERATION)?.parse().ok().filter(|generation| *generation <= u64::from(u32::MAX))
+    annotations.get(GENERATION)?.parse().ok().filter(|generation| u32::try_from(*generation).is_ok())
 }

@@ -120,7 +120,7 @@ fn a_cleared_bundle_is_healed_at_once_and_a_foreign_one_replaced() {
     let mut machine = Machine::new(options(), 0.0);
     let material = begin();
     let told = present(&material.trust(), Some(1));
-    machine.decide(at(0), &seen(Some(&material), &[told.clone()]));
+    machine.decide(at(0), &seen(Some(&material), std::slice::from_ref(&told)));
     let foreign = present(&begin().trust(), Some(1));
     let unclean = Registration::Present { generation: Some(1), entries: vec![(material.trust(), false)] };
     for broken in [untouched(), foreign, unclean] {

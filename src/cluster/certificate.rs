@@ -6,6 +6,7 @@
 mod registration;
 mod secret;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +30,10 @@ const CALL: Duration = Duration::from_secs(10);
 /// After a call that failed, the next one waits this long, and twice as long with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Somebody may undo at once whatever we do. After so many changes at once there is no more than one a second.
+const BURST: usize = 10;
+const BREATH: Duration = Duration::from_secs(1);
 
 /// The objects that certificates are kept in and trusted by.
 #[derive(Debug, Clone)]
@@ -99,7 +104,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
         });
         watches.push(news.boxed());
     }
-    let mut keeper = Keeper { vault, configurations, machine, pause: Pause::default(), trouble: Vec::new() };
+    let mut keeper = Keeper { vault, configurations, machine, pause: Pause::new(Instant::now()), trouble: Vec::new() };
     let mut news = select_all(watches);
     let (mut standing, mut fresh) = (None, false);
     let start = Instant::now();
@@ -112,7 +117,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
         if standing.replace(decision.standing) != Some(decision.standing) {
             tell(Event::Standing(decision.standing));
         }
-        if !keeper.pause.is_on() {
+        if !keeper.pause.is_on(Instant::now()) {
             if !decision.apply.is_empty() && !fresh {
                 // Whom to trust is what the Secret says now, and its watch may lag behind. Where it can't be read, what
                 // is remembered counts.
@@ -128,7 +133,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
         }
         fresh = false;
         let pace = Instant::now() + keeper.machine.options().pace();
-        let again = if keeper.pause.is_on() { pace.min(keeper.pause.until) } else { pace };
+        let again = if keeper.pause.is_on(Instant::now()) { pace.min(keeper.pause.until) } else { pace };
         tokio::select! {
             // The watches never end.
             Some(news) = news.next() => keeper.take(news),
@@ -221,9 +226,9 @@ impl Keeper {
             }
         }
         if failed {
-            self.pause.fail();
-        } else {
-            self.pause = Pause::default();
+            self.pause.failed(Instant::now());
+        } else if done {
+            self.pause.succeeded(Instant::now());
         }
         done
     }
@@ -235,26 +240,37 @@ async fn call(call: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
     timeout(CALL, call).await.unwrap_or_else(late)
 }
 
-/// How long calls are left alone after failures.
+/// How long the API server is left alone: after failures, and after too much.
 struct Pause {
     until: Instant,
     next: Duration,
-}
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self { until: Instant::now(), next: FIRST_PAUSE }
-    }
+    /// When the last changes were made.
+    changes: VecDeque<Instant>,
 }
 
 impl Pause {
-    fn fail(&mut self) {
-        self.until = Instant::now() + self.next;
+    fn new(now: Instant) -> Self {
+        Self { until: now, next: FIRST_PAUSE, changes: VecDeque::new() }
+    }
+
+    fn failed(&mut self, now: Instant) {
+        self.until = now + self.next;
         self.next = (self.next * 2).min(LONGEST_PAUSE);
     }
 
-    fn is_on(&self) -> bool {
-        Instant::now() < self.until
+    fn succeeded(&mut self, now: Instant) {
+        self.next = FIRST_PAUSE;
+        self.changes.push_back(now);
+        if self.changes.len() > BURST
+            && let Some(first) = self.changes.pop_front()
+            && now < first + BREATH * BURST as u32
+        {
+            self.until = now + BREATH;
+        }
+    }
+
+    fn is_on(&self, now: Instant) -> bool {
+        now < self.until
     }
 }
 
@@ -263,4 +279,51 @@ impl Pause {
 fn is_outdated(read: &ObjectMeta, known: &ObjectMeta) -> bool {
     let version = |meta: &ObjectMeta| meta.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok());
     read.uid == known.uid && version(read).zip(version(known)).is_some_and(|(read, known)| read < known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_followed_by_longer_and_longer_pauses() {
+        let now = Instant::now();
+        let mut pause = Pause::new(now);
+        assert!(!pause.is_on(now));
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            pause.failed(now);
+            pauses.push((pause.until - now).as_millis());
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        pause.succeeded(now);
+        pause.failed(now);
+        assert_eq!(pause.until, now + FIRST_PAUSE);
+    }
+
+    #[test]
+    fn who_undoes_everything_gets_an_answer_a_second() {
+        let now = Instant::now();
+        let mut pause = Pause::new(now);
+        (0..BURST).for_each(|_| pause.succeeded(now));
+        assert!(!pause.is_on(now), "a few at once");
+        pause.succeeded(now);
+        assert_eq!(pause.until, now + BREATH);
+        pause.succeeded(now + 2 * BREATH * BURST as u32);
+        assert_eq!(pause.until, now + BREATH, "a rare one");
+    }
+
+    #[test]
+    fn what_was_read_before_is_not_taken_for_news() {
+        let meta = |uid: &str, version: &str| ObjectMeta {
+            uid: Some(uid.to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        };
+        assert!(is_outdated(&meta("a", "9"), &meta("a", "10")));
+        for (read, known) in [(("a", "10"), ("a", "9")), (("a", "9"), ("a", "9")), (("b", "9"), ("a", "10"))] {
+            assert!(!is_outdated(&meta(read.0, read.1), &meta(known.0, known.1)), "{read:?} {known:?}");
+        }
+        assert!(!is_outdated(&meta("a", "x"), &meta("a", "10")), "no number");
+    }
 }

@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long the API server may be silent on a connection. Watches end and begin anew after just under five minutes, so
 /// only a connection that nobody listens to any more is silent for longer.
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// How to reach the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]

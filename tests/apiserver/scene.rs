@@ -112,9 +112,9 @@ impl Scene {
     }
 
     /// Changes an object by a JSON merge patch.
-    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, Box<Status>> {
+    pub async fn merge(&self, path: &str, change: &Value) -> Result<Value, Box<Status>> {
         let request = Request::builder().method(Method::PATCH).uri(path);
-        self.send(request.header("content-type", "application/merge-patch+json"), patch.to_string().into()).await
+        self.send(request.header("content-type", "application/merge-patch+json"), change.to_string().into()).await
     }
 
     async fn send(&self, request: Builder, body: Vec<u8>) -> Result<Value, Box<Status>> {

@@ -107,7 +107,7 @@ impl Replica {
 
     fn moment(&self, now: Duration) -> Moment {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(START + self.ahead) + now;
-        Moment { wall, steady: now - self.started }
+        Moment { wall, steady: now.saturating_sub(self.started) }
     }
 }
 
@@ -194,9 +194,7 @@ impl World {
             let known = self.replicas[who].configurations[index].as_ref().unwrap().version;
             if known == self.configurations[index].version {
                 let before = self.configurations[index].content.as_ref().unwrap();
-                if before.1.is_some_and(|generation| generation > decision.generation) {
-                    panic!("a lower generation replaced a higher one");
-                }
+                assert!(before.1 <= Some(decision.generation), "a lower generation replaced a higher one");
                 self.lately.push_back((self.now, before.0.clone()));
                 self.by_hand(index, Some((decision.trust.clone(), Some(decision.generation))));
             }

@@ -70,13 +70,13 @@ impl<'s> Installation<'s> {
             |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "podgraft"}});
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-        let role = json!({"rules": [create, secrets]});
+        let namespaced = json!({"rules": [create, secrets]});
         let binding = json!({"roleRef": reference("Role", "podgraft"), "subjects": [subject]});
         let cluster_role = json!({"rules": [configurations]});
         let cluster_binding = json!({"roleRef": reference("ClusterRole", &name), "subjects": [subject]});
         for (path, object) in [
             (accounts.clone(), account),
-            (format!("{RBAC}/namespaces/{namespace}/roles"), object("Role", "podgraft", role)),
+            (format!("{RBAC}/namespaces/{namespace}/roles"), object("Role", "podgraft", namespaced)),
             (format!("{RBAC}/namespaces/{namespace}/rolebindings"), object("RoleBinding", "podgraft", binding)),
             (format!("{RBAC}/clusterroles"), object("ClusterRole", &name, cluster_role)),
             (format!("{RBAC}/clusterrolebindings"), object("ClusterRoleBinding", &name, cluster_binding)),
@@ -213,7 +213,6 @@ impl<'s> Installation<'s> {
         for entry in configuration["webhooks"].as_array_mut().expect("entries") {
             entry["clientConfig"].as_object_mut().expect("an object").remove("caBundle");
         }
-        configuration["metadata"].as_object_mut().expect("an object").remove("resourceVersion");
         self.scene.request(Method::PUT, &path, configuration.to_string().into()).await.expect("a configuration");
     }
 
