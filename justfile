@@ -22,11 +22,11 @@ node-test *filter:
     set -euo pipefail
     rig=../shared/rig
     "$rig/build"
+    just image
     export PATH="${RIG_HOME:-$HOME/.cache/rig}/bin:$PATH" CARGO_TERM_COLOR=always
     environment=$("$rig/up")
     trap '"$rig/down"' EXIT
     eval "$environment"
-    just image
     "$rig/load" target/podgraft.tar
     tests/node/images
     just node-test-here {{ filter }}

@@ -32,7 +32,7 @@ mod yaml;
 
 use std::sync::Arc;
 
-use expression::Expression;
+use expression::{Expression, FieldMask};
 use node::{Entry, Node};
 use parameter::Parameter;
 
@@ -281,6 +281,8 @@ pub struct Template {
     pub target: TargetAdditions,
     /// `pod`.
     pub pod: PodAdditions,
+    /// What its expressions look at of the pod.
+    pub object: FieldMask,
     /// The template's text, for `template show`.
     pub text: Arc<str>,
 }

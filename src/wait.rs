@@ -5,6 +5,7 @@
 
 mod attempt;
 mod http;
+mod lookup;
 mod mysql;
 mod not_yet;
 mod pace;

@@ -8,14 +8,15 @@ use super::request::PodRequest;
 use super::resolve::Asked;
 use super::targets::Target;
 use crate::snapshot::Snapshot;
-use crate::template::expression::{Budget, Variable, Variables};
+use crate::template::expression::{Budget, FieldMask, Variable, Variables};
 use crate::template::parameter::Value;
 
 /// What all grafts of a request see alike.
 #[derive(Debug)]
-pub struct Shared<'a> {
+pub struct Shared<'s, 'a> {
     request: &'a PodRequest<'a>,
     snapshot: &'a Snapshot,
+    asked: &'s [Asked<'a>],
     object: OnceCell<Result<Json, String>>,
     namespace: OnceCell<Json>,
     about: OnceCell<Json>,
@@ -23,13 +24,14 @@ pub struct Shared<'a> {
     budget: Budget,
 }
 
-impl<'a> Shared<'a> {
+impl<'s, 'a> Shared<'s, 'a> {
     /// Nothing is read yet.
     #[must_use]
-    pub const fn new(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Self {
+    pub const fn new(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, asked: &'s [Asked<'a>]) -> Self {
         Self {
             request,
             snapshot,
+            asked,
             object: OnceCell::new(),
             namespace: OnceCell::new(),
             about: OnceCell::new(),
@@ -38,15 +40,21 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// What any of the templates looks at.
     fn object(&self) -> Result<&Json, String> {
-        self.object.get_or_init(|| self.request.object()).as_ref().map_err(Clone::clone)
+        let read = || {
+            let mut mask = FieldMask::default();
+            self.asked.iter().for_each(|asked| mask.add(&asked.template.object));
+            self.request.object(&mask)
+        };
+        self.object.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 }
 
 /// What one graft sees.
 #[derive(Debug)]
 pub struct Bindings<'b, 'a> {
-    shared: &'b Shared<'a>,
+    shared: &'b Shared<'b, 'a>,
     asked: &'b Asked<'a>,
     targets: &'b [Target<'a>],
     instance: Json,
@@ -58,7 +66,7 @@ pub struct Bindings<'b, 'a> {
 impl<'b, 'a> Bindings<'b, 'a> {
     /// The view of the graft onto these targets.
     #[must_use]
-    pub fn new(shared: &'b Shared<'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
+    pub fn new(shared: &'b Shared<'b, 'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
         let instance = asked.name.instance.unwrap_or_default().into();
         Self { shared, asked, targets, instance, secret: Cell::new(false), containers: OnceCell::new() }
     }

@@ -45,7 +45,7 @@ pub struct Context<'c, 'a> {
     /// The operator's choices.
     pub policy: &'a Policy,
     /// What expressions see.
-    pub shared: &'c Shared<'a>,
+    pub shared: &'c Shared<'c, 'a>,
 }
 
 /// A volume that the graft's containers mount by its name in the template.

@@ -35,8 +35,8 @@ struct Planner<'p, 'a> {
     request: &'a PodRequest<'a>,
     snapshot: &'a Snapshot,
     status: &'p Status<'a>,
-    shared: Shared<'a>,
-    asked: Vec<Asked<'a>>,
+    shared: Shared<'p, 'a>,
+    asked: &'p [Asked<'a>],
     states: Vec<State<'a>>,
     reasons: Vec<Reason>,
     warnings: Vec<Warning>,
@@ -52,9 +52,9 @@ enum Round<'a> {
 pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: Resolved<'a>) -> Outcome<'a> {
     let Resolved { asked, mut not_applied, reasons, warnings } = resolved;
     let status = Status::read(&request.pod);
-    let shared = Shared::new(request, snapshot);
+    let shared = Shared::new(request, snapshot, &asked);
     let mut planner =
-        Planner { request, snapshot, status: &status, shared, states: Vec::new(), asked, reasons, warnings };
+        Planner { request, snapshot, status: &status, shared, states: Vec::new(), asked: &asked, reasons, warnings };
     planner.begin();
     // Each round but the last leaves one graft out, so there are at most as many as grafts.
     let (draft, records, order) = loop {
@@ -63,7 +63,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
             break (draft, records, order);
         }
     };
-    let Planner { asked, states, reasons, warnings, .. } = planner;
+    let Planner { states, reasons, warnings, .. } = planner;
     if !reasons.is_empty() {
         return Outcome::Reject(reasons, warnings);
     }
@@ -128,7 +128,7 @@ impl<'a> Planner<'_, 'a> {
     /// Finds targets, and what an earlier call has done or decided.
     fn begin(&mut self) {
         let made = self.status.containers();
-        for asked in &self.asked {
+        for asked in self.asked {
             let state = if let Some(reason) = self.status.skipped(asked) {
                 State::Out(Why::Before(reason.to_owned()))
             } else {
@@ -158,7 +158,7 @@ impl<'a> Planner<'_, 'a> {
         for (index, record) in records.iter_mut().enumerate() {
             let State::Open(targets) = &self.states[index] else { continue };
             let context = Context {
-                asked: &self.asked,
+                asked: self.asked,
                 pod: &self.request.pod,
                 status: self.status,
                 policy: &self.snapshot.policy,
@@ -181,7 +181,7 @@ impl<'a> Planner<'_, 'a> {
                 }
             }
         }
-        if let Err((index, reason)) = environment::hand_on(&self.asked, &mut draft) {
+        if let Err((index, reason)) = environment::hand_on(self.asked, &mut draft) {
             self.leave_out(index, vec![Clash { reason, with: None }]);
             return Round::WithoutIt;
         }
@@ -233,7 +233,7 @@ impl<'a> Planner<'_, 'a> {
         let done: Vec<(&str, Vec<String>)> = (0..self.asked.len())
             .filter_map(|index| Some((self.asked[index].name.template, made(index)?.clone())))
             .collect();
-        Ordering { old, ordinary: &ordinary, new: &draft.containers, asked: &self.asked, done: &done }.sort()
+        Ordering { old, ordinary: &ordinary, new: &draft.containers, asked: self.asked, done: &done }.sort()
     }
 }
 

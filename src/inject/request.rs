@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_path_to_error::Segment;
 
 use super::pod::Pod;
+use crate::template::expression::FieldMask;
 
 /// Where the pod's whole text is, for the few templates whose expressions name `object`.
 #[derive(Debug, Clone, Copy)]
@@ -68,25 +69,20 @@ impl<'a> PodRequest<'a> {
         })
     }
 
-    /// The pod as a tree, `metadata.namespace` filled: what `object` is in expressions.
+    /// The pod as a tree, as far as the mask says, `metadata.namespace` filled: what `object` is in expressions.
     ///
     /// # Errors
     ///
     /// It nests deeper than serde_json reads (128 levels).
-    pub fn object(&self) -> Result<serde_json::Value, String> {
-        #[derive(Deserialize)]
-        struct Review {
-            request: Request,
-        }
-        #[derive(Deserialize)]
-        struct Request {
-            object: serde_json::Value,
-        }
-        let mut object = match self.document {
-            Document::Pod(text) => serde_json::from_str(text),
-            Document::Review(text) => serde_json::from_str::<Review>(text).map(|review| review.request.object),
-        }
-        .map_err(|error| format!("the pod can't be read as a tree: {error}"))?;
+    pub fn object(&self, mask: &FieldMask) -> Result<serde_json::Value, String> {
+        let read = match self.document {
+            Document::Pod(text) => mask.read(text),
+            Document::Review(text) => {
+                let mask = FieldMask::member("request", FieldMask::member("object", mask.clone()));
+                mask.read(text).map(|mut review| review["request"]["object"].take())
+            }
+        };
+        let mut object = read.map_err(|error| format!("the pod can't be read as a tree: {error}"))?;
         if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
             let namespace = metadata.entry("namespace").or_insert(serde_json::Value::Null);
             if namespace.as_str().is_none_or(str::is_empty) {

@@ -7,7 +7,7 @@ use super::LoadOptions;
 use super::Part;
 use super::container::Parts;
 use super::diagnostic::Problems;
-use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
+use super::expression::{Expression, ExpressionError, FieldMask, Leaf, Names, Style};
 use super::fields::Fields;
 use super::fields::{shorten, unexpected};
 use super::node::{Entry, MAX_LEAF, Node, write_string};
@@ -100,6 +100,8 @@ pub(super) struct Compiler<'c, 'f, 't> {
     pub(super) floor: Basis,
     /// How many expressions were compiled.
     pub(super) expressions: usize,
+    /// What they look at of the pod.
+    pub(super) object: FieldMask,
     /// An expression was compiled whose type is known only when it is evaluated.
     pub(super) untyped: bool,
     pub(super) parts: Parts<'t>,
@@ -182,7 +184,9 @@ impl<'t> Compiler<'_, '_, 't> {
     fn compile(&mut self, source: &str, place: &Place) -> Option<Expression> {
         self.count(1, place)?;
         let compiled = Expression::compile(source, self.names);
-        compiled.map_err(|errors| self.report(&errors, source, place)).ok()
+        let compiled = compiled.map_err(|errors| self.report(&errors, source, place)).ok()?;
+        self.object.add(&compiled.object());
+        Some(compiled)
     }
 
     /// Compiles a string leaf; `None` if there is no expression in it, or a wrong one.
@@ -199,6 +203,7 @@ impl<'t> Compiler<'_, '_, 't> {
             self.report(&errors, text, place);
             None
         })?;
+        leaf.expressions().for_each(|expression| self.object.add(&expression.object()));
         let parameters = self.names.parameters;
         let is_text = matches!(style, Style::Text | Style::Expanded);
         self.untyped |= !is_text && leaf.known_type(parameters).is_none();

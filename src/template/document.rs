@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::compile::Compiler;
 use super::container::{Parts, Role};
 use super::diagnostic::Problems;
-use super::expression::{Expression, Names};
+use super::expression::{Expression, FieldMask, Names};
 use super::fields::{Fields, choice, expect_map, list, shorten, text, unknown_field};
 use super::node::Entry;
 use super::parameter::{Parameter, Type};
@@ -99,6 +99,7 @@ pub(super) fn template(
         item: None,
         floor: Basis::Constant,
         expressions: 0,
+        object: FieldMask::default(),
         untyped: false,
         parts: Parts::default(),
     };
@@ -121,6 +122,7 @@ pub(super) fn template(
     if let Some(claim) = pod_security {
         pod_security::check(claim, os, &compiler.parts, compiler.problems);
     }
+    let object = compiler.object;
     let problems = compiler.problems;
     Some(Template {
         name,
@@ -150,6 +152,7 @@ pub(super) fn template(
         volumes,
         target,
         pod,
+        object,
         text: Arc::from(document),
         parameters,
     })

@@ -10,6 +10,7 @@ mod data;
 mod evaluate;
 mod functions;
 mod leaf;
+mod mask;
 mod operators;
 mod scan;
 mod syntax;
@@ -28,6 +29,7 @@ use super::node::MAX_ITEMS;
 use super::parameter::{Parameter, Type, Value};
 
 pub use leaf::{Leaf, Style};
+pub use mask::FieldMask;
 
 /// The stack of the thread that [`with_deep_stack`] works on.
 const DEEP_STACK: usize = 16 * 1024 * 1024;
@@ -355,6 +357,12 @@ impl Expression {
     #[must_use]
     pub fn names(&self, variable: Variable) -> bool {
         self.mentions.variables & variable.bit() != 0
+    }
+
+    /// What it looks at of the pod.
+    #[must_use]
+    pub fn object(&self) -> FieldMask {
+        FieldMask::of(&self.code)
     }
 
     /// The indices of the parameters that it names, in order.

@@ -1,7 +1,7 @@
 //! One attempt: the name's addresses, a connection to each, the question.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::not_yet::words;
 use super::target::{Host, Protocol};
-use super::{NotYet, StatusSet, Target, http, mysql, postgres, redis};
+use super::{NotYet, StatusSet, Target, http, lookup, mysql, postgres, redis};
 
 /// How long, and for how many bytes, a server that is ready may take to hang up.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -78,17 +77,9 @@ impl Probe {
         let port = self.target.port();
         let name = match self.target.host() {
             Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
-            Host::Name(name) => name.clone(),
+            Host::Name(name) => name,
         };
-        // The system's resolver blocks its thread. Dropped, the set forgets a look-up, and one that has not begun never
-        // will.
-        let mut lookup = JoinSet::new();
-        lookup.spawn_blocking(move || (name, port).to_socket_addrs().map(Vec::from_iter));
-        match lookup.join_next().await {
-            Some(Ok(Ok(addresses))) if !addresses.is_empty() => Ok(addresses),
-            Some(Ok(Err(error))) => Err(NotYet::Unknown(words(&error))),
-            _ => Err(NotYet::Unknown("it has no address".to_owned())),
-        }
+        lookup::addresses(name, port).await.map_err(|error| NotYet::Unknown(words(&error)))
     }
 
     /// Connects to an address and asks.

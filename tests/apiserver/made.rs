@@ -56,7 +56,7 @@ async fn made_up_pods_are_accepted_with_their_grafts() {
         }
     }
     assert!(refused.is_empty(), "{} of {tried} are refused with their grafts:\n{}", refused.len(), refused.join("\n"));
-    assert!(tried >= PODS / 2, "only {tried} were accepted without grafts: {not_accepted:#?}");
+    assert!(tried >= PODS / 3, "only {tried} were accepted without grafts: {not_accepted:#?}");
 }
 
 /// Any value for every place that core/v1 has a rule for: a rejection of ours, or a pod that is accepted.

@@ -208,17 +208,17 @@ fn annotations_that_are_wrong() {
         (
             "inject/wait-for-db",
             "$(reboot)",
-            "403 Forbidden: annotation inject/wait-for-db: \"$(reboot)\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
+            "403 Forbidden: annotation inject/wait-for-db: \"$(reboot)\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
         ),
         (
             "inject/wait-for-db",
             "db; reboot",
-            "403 Forbidden: annotation inject/wait-for-db: \"db; reboot\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
+            "403 Forbidden: annotation inject/wait-for-db: \"db; reboot\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
         ),
         (
             "inject/wait-for-db",
             "-e",
-            "403 Forbidden: annotation inject/wait-for-db: \"-e\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
+            "403 Forbidden: annotation inject/wait-for-db: \"-e\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
         ),
         (
             "inject/wait-for-db.port",
@@ -228,7 +228,7 @@ fn annotations_that_are_wrong() {
         (
             "inject/wait-for-service",
             "a, `reboot`",
-            "403 Forbidden: annotation inject/wait-for-service: item 2, \"`reboot`\", does not match its pattern; allowed: A DNS name must have an address; HOST:PORT must accept a connection; an http or https URL must answer with an expected status. Short names are those of the pod's namespace. What has a comma or starts with a bracket is written as a JSON array (a list of at most 64 items, each text of at least 1 characters matching ^([0-9A-Za-z][-.0-9A-Z_a-z]*(:[0-9]{1,5})?|\\[[.0-9:A-Fa-f]+\\]:[0-9]{1,5}|https?://([0-9A-Za-z][-.0-9A-Z_a-z]*|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?([/?][!-~]*)?)$)",
+            "403 Forbidden: annotation inject/wait-for-service: item 2, \"`reboot`\", does not match its pattern; allowed: A DNS name must have an address; HOST:PORT must accept a connection; an http or https URL must answer with an expected status. Short names are those of the pod's namespace. What has a comma or starts with a bracket is written as a JSON array (a list of at most 64 items, each text of at least 1 characters matching ^([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?(:[0-9]{1,5})?|\\[[.0-9:A-Fa-f]+\\]:[0-9]{1,5}|https?://([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?([/?][!-~]*)?)$)",
         ),
         (
             "inject/set-env",

@@ -56,8 +56,19 @@ fn container_beside(app: &Value, name: &str, annotations: &[(&str, &str)]) -> Va
     containers.into_iter().find(|container| container["name"] == name).expect("it is there")
 }
 
+/// The container of this name that a pod with these annotations gets, if it is admitted.
+fn try_container(name: &str, annotations: &[(&str, &str)]) -> Option<Value> {
+    let containers = try_injected(&json!({"name": "web", "image": "nginx:1.27"}), annotations).ok()?;
+    containers.into_iter().find(|container| container["name"] == name)
+}
+
 /// The containers that a pod with these annotations gets.
 fn injected(app: &Value, annotations: &[(&str, &str)]) -> Vec<Value> {
+    try_injected(app, annotations).expect("the pod is admitted")
+}
+
+/// The same, or what the pod gets instead.
+fn try_injected(app: &Value, annotations: &[(&str, &str)]) -> Result<Vec<Value>, String> {
     let annotations: Value = annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
     let pod = json!({
         "apiVersion": "v1",
@@ -69,10 +80,10 @@ fn injected(app: &Value, annotations: &[(&str, &str)]) -> Vec<Value> {
     let request = PodRequest::create(&text, "default").unwrap();
     let patched = match inject(&request, &snapshot) {
         Outcome::Inject(plan) => promises::keep(&text, &plan.patch()),
-        other => panic!("{other:?}"),
+        other => return Err(format!("{other:?}")),
     };
     let containers = promises::containers(&patched["spec"]).into_iter().map(|(_, container)| container.clone());
-    containers.filter(|container| container["name"] != "web").collect()
+    Ok(containers.filter(|container| container["name"] != "web").collect())
 }
 
 /// The containers of a template, for a pod that gives its parameters the values that are their examples, and mounts
@@ -91,6 +102,8 @@ fn example(template: &Template) -> Vec<Value> {
     let app = json!({
         "name": "web",
         "image": "nginx:1.27",
+        // As the API server fills in.
+        "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": 80}],
         "securityContext": {"runAsUser": 101},
         "volumeMounts": mounts,

@@ -1,6 +1,7 @@
 //! `content-sync` from a real HTTP server.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -50,7 +51,8 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     for (name, text) in files {
         let path = directory.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
     }
     let mut tar = Command::new("busybox");
     tar.args(["tar", "-cz", "."]).current_dir(&directory);
@@ -96,10 +98,12 @@ fn an_archive_is_switched_in_whole() {
     running.until_it_says("synchronized: ");
     assert_eq!(names(&running.work), [".well-known", "index.html", "news"]);
     assert_eq!(read(&running, ".well-known/x").as_deref(), Some("hidden"));
+    // For a server that runs as another user.
+    assert_eq!(fs::metadata(running.work.join("index.html")).unwrap().permissions().mode() & 0o777, 0o644);
 
-    site.change(archive(&[("index.html", "two"), ("news/new.html", "new"), ("a b/* c.html", "blanks")]));
+    site.change(archive(&[("index.html", "two"), ("news/new.html", "new"), ("a b/* c.html", "blanks"), ("-rf", "")]));
     running.until(|it| read(it, "index.html").as_deref() == Some("two"));
-    running.until(|it| names(&it.work) == ["a b", "index.html", "news"]);
+    running.until(|it| names(&it.work) == ["-rf", "a b", "index.html", "news"]);
     assert_eq!(names(&running.work.join("news")), ["new.html"]);
     assert_eq!(read(&running, "a b/* c.html").as_deref(), Some("blanks"));
 }

@@ -194,3 +194,21 @@ fn a_rotated_file_is_let_go_once_it_is_quiet() {
     shipper.until_it_says("three\n");
     assert_lines(&shipper, &["one", "two", "three"]);
 }
+
+#[test]
+fn every_directory_of_the_list_is_read() {
+    let Some(busybox) = Busybox::find() else { return };
+    let container = container("log-shipper", &[("inject/log-shipper", "/var/log/app, /srv/audit, /logs")]);
+    let mut shipper = busybox.start(&container);
+    for (directory, line) in [("var/log/app", "one"), ("srv/audit", "two"), ("logs", "three")] {
+        let directory = shipper.work.join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        append(&directory.join("a.log"), &format!("{line}\n"));
+    }
+    for line in ["one\n", "two\n", "three\n"] {
+        shipper.until_it_says(line);
+    }
+    shipper.terminate();
+    assert!(shipper.end().success());
+    assert_lines(&shipper, &["one", "two", "three"]);
+}

@@ -5,10 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
+use podgraft::wait::Target;
 use serde_json::{Value, json};
 
 use super::busybox::{Busybox, skipped};
-use super::container;
+use super::{container, try_container};
 use crate::process::{podgraft, run};
 
 /// A port of this machine's that nobody listens on.
@@ -232,4 +233,37 @@ fn podgraft_understands_what_templates_have_it_wait_for() {
         assert_eq!(code, Some(1), "{output}");
         assert!(output.contains(&format!("{protocol}://[::1]:1")), "{output}");
     }
+}
+
+/// What would fail in the container is refused at admission. (Addresses that are none, 1.2.3 or [:::], are the exception:
+/// no pattern tells them.)
+#[test]
+fn what_is_admitted_can_be_waited_for() {
+    let label = "a".repeat(63);
+    let hosts = ["a", "a.b.c", "a.", "a..b", ".a", "-a", "a_b", "10.0.0.1", "[::1]", "::1", &label];
+    let ports = ["", ":", ":00", ":080", ":65535", ":65536", ":70000", ":100000", ":x"];
+    let schemes = ["", "tcp://", "postgres://", "http://", "https://", "ftp://"];
+    let tails = ["", "/ready?a=b:0", "?x", "#y"];
+    let (mut admitted, mut refused) = (0, 0);
+    for (((template, scheme), host), (port, tail)) in ["wait-for-db", "wait-for-service"]
+        .into_iter()
+        .flat_map(|template| schemes.map(|scheme| (template, scheme)))
+        .flat_map(|it| hosts.map(|host| (it, host)))
+        .flat_map(|it| ports.iter().flat_map(|port| tails.map(|tail| (*port, tail))).map(move |rest| (it, rest)))
+    {
+        let target = json!([format!("{scheme}{host}{port}{tail}")]);
+        let value = if template == "wait-for-db" { target[0].as_str().unwrap().to_owned() } else { target.to_string() };
+        let Some(container) = try_container(template, &[(&format!("inject/{template}"), &value)]) else {
+            refused += 1;
+            continue;
+        };
+        admitted += 1;
+        let words = [&container["command"], &container["args"]].into_iter().filter_map(Value::as_array).flatten();
+        let words = words.filter_map(Value::as_str).skip(2).filter(|word| !word.starts_with("--"));
+        for word in words {
+            let target = word.parse::<Target>();
+            assert!(target.is_ok(), "{template}: {value} is admitted, but {target:?}");
+        }
+    }
+    assert!(admitted > 200 && refused > 200, "{admitted} admitted, {refused} refused");
 }

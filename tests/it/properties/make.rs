@@ -81,12 +81,25 @@ fn asked(templates: Vec<String>) -> impl Strategy<Value = Vec<(String, Value)>> 
             "log-shipper" | "pages" => &["true", "/data", "/data/logs", "/data/logs/", "/var/log/app"],
             "set-env" => &["A=1", "A=1,B=2", "A=2,C=$(A)", "D="],
             "wait-for-service" => &["myservice", "a:1,b:2"],
+            "content-sync" | "fetch-config" => &["http://web/a.tar.gz", "https://web:8443/b?c=d"],
+            "db-migrate" => &["migrate,up", "[\"migrate\", \"up\"]"],
+            "backup" | "config-reloader" | "fix-permissions" | "seed-volume" => &["/data", "/data/logs"],
+            "metrics-exporter" => &["exporter:1"],
+            "validate-env" => &["A", "A=[0-9]+,HOME"],
             _ => &["true", "true", "false"],
         };
-        let value = index.get(values);
-        (format!("{instance}inject/{template}"), Value::from(*value))
+        // What must be given beside the main key.
+        let more = match &*template {
+            "backup" => Some(("destination", "https://store/copies")),
+            "config-reloader" => Some(("url", "http://localhost/-/reload")),
+            "metrics-exporter" => Some(("port", "9113")),
+            _ => None,
+        };
+        let key = format!("{instance}inject/{template}");
+        let more = more.map(|(parameter, value)| (format!("{key}.{parameter}"), Value::from(value)));
+        [(key, Value::from(*index.get(values)))].into_iter().chain(more)
     });
-    vec(one, 1..4)
+    vec(one, 1..4).prop_map(|asked| asked.into_iter().flatten().collect())
 }
 
 fn metadata() -> impl Strategy<Value = Value> {
@@ -158,7 +171,7 @@ fn container(name: &'static str) -> impl Strategy<Value = Value> {
     let source = select(vec![
         json!({"configMapRef": {"name": "agent", "optional": true}}),
         json!({"prefix": "P_", "secretRef": {"name": "s"}}),
-        json!({"futureRef": {"name": "f"}}),
+        json!({"configMapRef": {"name": "f"}, "future": {"x": [null]}}),
     ]);
     let env_from = prop_oneof![3 => Just(None), 1 => vec(source, 0..3).prop_map(|list| Some(Value::Array(list)))];
     let port = select(vec![80, 8080, 9000, 9001]).prop_map(|port| json!({"containerPort": port}));

@@ -21,7 +21,9 @@ fn the_newest_copies_are_in_the_other_volume() {
         "inject/backup.every": "1s",
         "inject/backup.keep": "2",
     });
-    scene.apply(app(&annotations, &format!("mkdir /data/a; echo precious >/data/a/b; {IDLE}")));
+    // On a disk, lost+found is closed to all but root.
+    let script = format!("mkdir -m 0 /data/lost+found; mkdir /data/a; echo precious >/data/a/b; {IDLE}");
+    scene.apply(app(&annotations, &script));
     scene.until("four copies", || {
         let log = scene.try_kubectl(&["logs", "web", "-c", "backup"]).ok()?;
         (log.matches("copied to /backups/web-").count() >= 4).then_some(())

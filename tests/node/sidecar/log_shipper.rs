@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::manifests::{IDLE, nginx, pod};
+use crate::manifests::{IDLE, nginx, pod, with};
 use crate::scene::Scene;
 
 #[test]
@@ -34,4 +34,13 @@ fn two_directories_are_read_and_what_can_not_be_read_is_said() {
     for line in ["ordinary", "audited", "can't read /srv/audit/secret.log as user 1000"] {
         scene.until_logged("web", "log-shipper", line);
     }
+}
+
+#[test]
+fn a_directory_that_is_closed_to_the_shipper_is_said() {
+    let Some(scene) = Scene::set("closed-directory") else { return };
+    let script = format!("chmod 700 /var/log/app; echo unseen >/var/log/app/a.log; {IDLE}");
+    let root = json!({"securityContext": {"runAsNonRoot": false, "runAsUser": 0}});
+    scene.apply(with(pod("web", &json!({"inject/log-shipper": "true"}), &script), &root, json!([])));
+    scene.until_logged("web", "log-shipper", "can't read /var/log/app as user 65532");
 }
