@@ -20,6 +20,26 @@ pub struct Snapshot {
     pub policy: Policy,
 }
 
+/// What a source of templates and namespaces holds, to be laid over the sources below it.
+#[derive(Debug, Clone, Default)]
+pub struct Layer {
+    /// Its templates, which hide those of their scope and name below.
+    pub templates: Templates,
+    /// Its namespaces, which hide those of their name below.
+    pub namespaces: Namespaces,
+}
+
+impl Snapshot {
+    /// The set that is in force once `above` is laid over this one. What either holds is shared, not copied.
+    #[must_use]
+    pub fn under(&self, above: &Layer) -> Self {
+        let (mut templates, mut namespaces) = (self.templates.clone(), self.namespaces.clone());
+        templates.lay(&above.templates);
+        namespaces.lay(&above.namespaces);
+        Self { templates, namespaces, policy: self.policy.clone() }
+    }
+}
+
 /// A template that could not be loaded and has no last good version: pods that ask for it get its error.
 #[derive(Debug, Clone)]
 pub struct Broken {
@@ -39,7 +59,7 @@ pub enum Lookup<'s> {
 }
 
 /// The templates in force, by scope and name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Templates {
     cluster: BTreeMap<String, Result<Arc<Template>, Broken>>,
     namespaced: HashMap<String, BTreeMap<String, Result<Arc<Template>, Broken>>>,
@@ -55,6 +75,13 @@ impl Templates {
     /// Remembers that a template did not load; an earlier one of its scope and name goes out of force.
     pub fn insert_broken(&mut self, scope: &Scope, name: String, broken: Broken) {
         self.scope(scope).insert(name, Err(broken));
+    }
+
+    fn lay(&mut self, above: &Self) {
+        self.cluster.extend(above.cluster.clone());
+        for (namespace, own) in &above.namespaced {
+            self.namespaced.entry(namespace.clone()).or_default().extend(own.clone());
+        }
     }
 
     fn scope(&mut self, scope: &Scope) -> &mut BTreeMap<String, Result<Arc<Template>, Broken>> {
@@ -90,21 +117,40 @@ impl Templates {
 }
 
 /// The namespaces that are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Namespaces {
-    by_name: HashMap<String, Namespace>,
+    by_name: HashMap<String, Arc<Namespace>>,
+    complete: bool,
 }
 
 impl Namespaces {
     /// Adds a namespace, or replaces it.
-    pub fn insert(&mut self, namespace: Namespace) {
+    pub fn insert(&mut self, namespace: impl Into<Arc<Namespace>>) {
+        let namespace = namespace.into();
         self.by_name.insert(namespace.name.clone(), namespace);
+    }
+
+    /// Says that these are all the namespaces that there are: one that is missing was made a moment ago, and will be
+    /// here in another.
+    pub fn set_complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// Whether a namespace that pods are created in is yet to be seen here: what it says for its pods is not known.
+    #[must_use]
+    pub fn awaits(&self, name: &str) -> bool {
+        self.complete && !self.by_name.contains_key(name)
+    }
+
+    fn lay(&mut self, above: &Self) {
+        self.by_name.extend(above.by_name.iter().map(|(name, namespace)| (name.clone(), Arc::clone(namespace))));
+        self.complete |= above.complete;
     }
 
     /// The namespace of this name, if it is known.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Namespace> {
-        self.by_name.get(name)
+        self.by_name.get(name).map(Arc::as_ref)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use clap::ValueEnum;
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -32,7 +32,7 @@ impl std::str::FromStr for LogLevel {
 /// Starts logging for the process; a second call changes nothing.
 pub fn start(format: LogFormat, level: &LogLevel) {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(level.0.as_ref().clone());
+    let registry = tracing_subscriber::registry().with(quiet(&level.0));
     let started = match format {
         LogFormat::Text => {
             let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
@@ -45,6 +45,14 @@ pub fn start(format: LogFormat, level: &LogLevel) {
     if started.is_ok() {
         std::panic::set_hook(Box::new(panicked));
     }
+}
+
+/// What was asked for. Unless it names them: nothing of the Kubernetes client, which logs each attempt that fails; we say
+/// once what is wrong.
+fn quiet(asked: &Targets) -> Targets {
+    let default = asked.default_level().unwrap_or(LevelFilter::OFF);
+    let kube = ["kube_client", "kube_runtime"].map(|target| (target, LevelFilter::OFF));
+    Targets::new().with_default(default).with_targets(kube).with_targets(asked.iter())
 }
 
 /// A panic is a line like any other: a collector of logs understands no backtrace.

@@ -1,5 +1,7 @@
 //! `podgraft serve`: reads templates and certificate, wires them to the server, and stops it in order.
 
+mod api;
+mod assembly;
 mod certificate;
 mod greeting;
 mod reload;
@@ -13,6 +15,7 @@ use anyhow::Context;
 use clap::builder::BoolishValueParser;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::{self, client};
 use crate::library::{Library, Loaded};
 use crate::metrics::Metrics;
 use crate::server::{Options, Patience, Server, State};
@@ -22,6 +25,7 @@ use crate::tls;
 
 use super::options::{KubernetesArgs, PolicyArgs, SourceArgs, duration};
 use super::report;
+use assembly::Assembly;
 use certificate::{Source, TlsArgs};
 
 /// Options of `podgraft serve`.
@@ -129,6 +133,10 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     let Checked { certificate, library, loaded } = checked;
     // Before the first line is printed: who reads it may send a signal.
     let mut signals = Signals::take().context("taking signals over")?;
+    let api = match args.kubernetes.access() {
+        Some(access) => Some(client::connect(&access).await?),
+        None => None,
+    };
     let metrics = Arc::new(Metrics::new().context("setting up metrics")?);
     let state = Arc::new(State::new(Arc::clone(&metrics), args.max_in_flight, Patience::default()));
     let tls = Arc::new(tls::server_config(certificate.resolver())?);
@@ -141,9 +149,15 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     let greeting = greeting::text(&server, &certificate, &loaded.snapshot)?;
 
     reload::tell(&loaded.report, &metrics);
-    state.publish(loaded.snapshot);
+    let assembly = Arc::new(Assembly::new(Arc::clone(&state), loaded.snapshot, api.is_some()));
     certificate.keep(&state).await?;
-    tokio::spawn(reload::templates(library, args.sources.clone(), state));
+    if let Some(api) = api {
+        let (assembly, metrics) = (Arc::clone(&assembly), Arc::clone(&metrics));
+        tokio::spawn(cluster::follow(api, args.policy.load.options(), move |update| {
+            api::take(update, &assembly, &metrics);
+        }));
+    }
+    tokio::spawn(reload::templates(library, args.sources.clone(), assembly, metrics));
     super::print(greeting.as_bytes())?;
 
     let stop = CancellationToken::new();

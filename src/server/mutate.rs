@@ -87,6 +87,12 @@ async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response
             return json(admission::refuse(&uid, StatusCode::BAD_REQUEST.as_u16(), &message));
         }
     };
+    if review.request.creates_pod && live.snapshot.namespaces.awaits(&review.request.namespace) {
+        return come_again(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the namespace was not seen here yet; come again in a second",
+        );
+    }
     let outcome = inject(&review.request, &live.snapshot);
     let answer = admission::encode(&review.uid, &outcome);
     record::decided(&state.metrics, &live.injections, &review, &outcome, start.elapsed());

@@ -30,6 +30,7 @@ mod builtin {
 
 mod accounts;
 mod availability;
+mod cluster;
 mod corpus;
 mod injection;
 mod made;

@@ -50,23 +50,27 @@ impl Podgraft {
         }
     }
 
-    /// Ends it as a crash would.
-    pub fn kill(&mut self) {
-        self.process.kill();
-    }
-
-    /// What it has logged.
-    pub fn log(&self) -> String {
-        self.process.output()
+    /// Waits until it is ready, and tells how long that took.
+    pub async fn ready(&self) -> Duration {
+        let start = Instant::now();
+        while !self.is_ready().await {
+            assert!(start.elapsed() < START, "podgraft is not ready in time:\n{}", self.process.output());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        start.elapsed()
     }
 
     /// Whether it says that requests may come.
     pub async fn is_ready(&self) -> bool {
-        self.get("/readyz").await.starts_with("HTTP/1.0 200")
+        self.admin("/readyz").await.starts_with("HTTP/1.0 200")
     }
 
-    /// An answer of the admin port, head and all.
-    async fn get(&self, path: &str) -> String {
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.process.output()
+    }
+
+    async fn admin(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.admin).await.expect("the admin port");
         stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("a request");
         let mut text = String::new();
@@ -74,9 +78,14 @@ impl Podgraft {
         text
     }
 
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// The value of a metric, its series summed up; 0 for one that is not there.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").await;
+        let text = self.admin("/metrics").await;
         let series =
             text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

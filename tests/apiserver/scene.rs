@@ -106,15 +106,29 @@ impl Scene {
         self.request(Method::POST, path, object.to_string().into()).await
     }
 
-    /// Asks the API server for anything.
-    pub async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Box<Status>> {
-        self.send(Request::builder().method(method).uri(path).header("content-type", "application/json"), body).await
+    /// An object, or a list of objects.
+    pub async fn get(&self, path: &str) -> Result<Value, Box<Status>> {
+        self.request(Method::GET, path, Vec::new()).await
+    }
+
+    /// Puts an object in the place of the one that is there.
+    pub async fn put(&self, path: &str, object: &Value) -> Result<Value, Box<Status>> {
+        self.request(Method::PUT, path, object.to_string().into()).await
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, path: &str) -> Result<Value, Box<Status>> {
+        self.request(Method::DELETE, path, Vec::new()).await
     }
 
     /// Changes an object by a JSON merge patch.
     pub async fn merge(&self, path: &str, change: &Value) -> Result<Value, Box<Status>> {
         let request = Request::builder().method(Method::PATCH).uri(path);
         self.send(request.header("content-type", "application/merge-patch+json"), change.to_string().into()).await
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Box<Status>> {
+        self.send(Request::builder().method(method).uri(path).header("content-type", "application/json"), body).await
     }
 
     async fn send(&self, request: Builder, body: Vec<u8>) -> Result<Value, Box<Status>> {

@@ -199,6 +199,32 @@ async fn without_templates_requests_are_asked_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_pod_of_a_namespace_that_was_not_seen_yet_is_asked_to_come_again() {
+    use podgraft::snapshot::{Layer, Namespace, Snapshot};
+
+    let seen = |names: &[&str]| {
+        let mut layer = Layer::default();
+        let objects = names.iter().map(|name| serde_json::json!({"metadata": {"name": name}}));
+        objects.filter_map(Namespace::from_object).for_each(|namespace| layer.namespaces.insert(namespace));
+        layer
+    };
+    // Files need not name every namespace.
+    let webhook = Setup { snapshot: Some(Snapshot::default().under(&seen(&[]))), ..Setup::default() }.start().await;
+    assert_eq!(webhook.mutate(review("u", "note", "x")).await.status, StatusCode::OK);
+
+    let mut all = seen(&["other"]);
+    all.namespaces.set_complete();
+    webhook.state.publish(Snapshot::default().under(&all));
+    let answer = webhook.mutate(review("u", "note", "x")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+
+    let mut all = seen(&["other", "default"]);
+    all.namespaces.set_complete();
+    webhook.state.publish(Snapshot::default().under(&all));
+    assert_eq!(webhook.mutate(review("u", "note", "x")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn more_requests_than_may_be_in_flight_are_shed() {
     let webhook = Setup { max_in_flight: 1, ..Setup::default() }.start().await;
     let body = review("u", "note", "x");

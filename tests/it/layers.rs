@@ -41,7 +41,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("library", &["library", "snapshot", "template"]),
     ("tls", &["tls", "watch"]),
     ("authority", &["authority", "tls"]),
-    ("cluster", &["authority", "cluster", "snapshot", "template", "tls"]),
+    ("cluster", &["authority", "cluster", "manifest", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template"]),
     ("wait", &["nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls"]),

@@ -6,6 +6,7 @@ mod bad_input;
 mod builtin;
 mod certs;
 mod cli;
+mod crds;
 mod golden;
 mod http;
 mod image;

@@ -9,12 +9,18 @@ use tokio::task::spawn_blocking;
 use crate::cli::options::SourceArgs;
 use crate::library::{Event, Library, Report};
 use crate::metrics::{Load, Metrics};
-use crate::server::State;
 use crate::tls::{Keeper, Reload};
 use crate::watch::Watch;
 
+use super::assembly::Assembly;
+
 /// Reads templates and namespaces whenever their files may have changed, and puts them in force if they have.
-pub(super) async fn templates(mut library: Library, sources: SourceArgs, state: Arc<State>) {
+pub(super) async fn templates(
+    mut library: Library,
+    sources: SourceArgs,
+    assembly: Arc<Assembly>,
+    metrics: Arc<Metrics>,
+) {
     let paths: Vec<PathBuf> = sources.templates.into_iter().chain(sources.namespaces).collect();
     if paths.is_empty() {
         return;
@@ -34,8 +40,8 @@ pub(super) async fn templates(mut library: Library, sources: SourceArgs, state: 
         library = same;
         let changed = loaded.report.changed();
         if changed {
-            tell(&loaded.report, &state.metrics);
-            state.publish(loaded.snapshot);
+            tell(&loaded.report, &metrics);
+            assembly.files(loaded.snapshot);
             tracing::info!("templates and namespaces were read again");
         }
         watch.changed().await;

@@ -4,7 +4,6 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Method;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustls::crypto::aws_lc_rs;
@@ -172,7 +171,7 @@ impl<'s> Installation<'s> {
 
     /// The Secret, if it is there.
     pub async fn secret(&self) -> Option<Value> {
-        self.scene.request(Method::GET, &self.secret_path(), Vec::new()).await.ok()
+        self.scene.get(&self.secret_path()).await.ok()
     }
 
     fn secret_path(&self) -> String {
@@ -180,7 +179,7 @@ impl<'s> Installation<'s> {
     }
 
     pub async fn delete_secret(&self) {
-        self.scene.request(Method::DELETE, &self.secret_path(), Vec::new()).await.expect("a deletion");
+        self.scene.delete(&self.secret_path()).await.expect("a deletion");
     }
 
     pub async fn patch_secret(&self, patch: &Value) {
@@ -195,7 +194,7 @@ impl<'s> Installation<'s> {
     pub async fn bundles(&self) -> Vec<String> {
         let mut bundles = Vec::new();
         for which in 0..KINDS.len() {
-            let Ok(configuration) = self.scene.request(Method::GET, &self.path(which), Vec::new()).await else {
+            let Ok(configuration) = self.scene.get(&self.path(which)).await else {
                 continue;
             };
             for entry in configuration["webhooks"].as_array().expect("entries") {
@@ -209,16 +208,16 @@ impl<'s> Installation<'s> {
     /// Clears the bundles of a configuration, as somebody who applies the manifest by hand.
     pub async fn clear(&self, which: usize) {
         let path = self.path(which);
-        let mut configuration = self.scene.request(Method::GET, &path, Vec::new()).await.expect("a configuration");
+        let mut configuration = self.scene.get(&path).await.expect("a configuration");
         for entry in configuration["webhooks"].as_array_mut().expect("entries") {
             entry["clientConfig"].as_object_mut().expect("an object").remove("caBundle");
         }
-        self.scene.request(Method::PUT, &path, configuration.to_string().into()).await.expect("a configuration");
+        self.scene.put(&path, &configuration).await.expect("a configuration");
     }
 
     pub async fn delete_configurations(&self) {
         for which in 0..KINDS.len() {
-            self.scene.request(Method::DELETE, &self.path(which), Vec::new()).await.expect("a deletion");
+            self.scene.delete(&self.path(which)).await.expect("a deletion");
         }
     }
 }

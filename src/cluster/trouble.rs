@@ -1,0 +1,140 @@
+//! Why a kind can't be watched, and for how long already.
+
+use std::time::Duration;
+
+use kube::runtime::watcher::Error;
+use tokio::time::Instant;
+
+/// A watch that breaks off is the normal thing: API servers are updated one after the other. It is trouble when so many
+/// attempts to resume it failed too.
+const ATTEMPTS: u32 = 3;
+
+/// Attempts are at most about half a minute apart. After so long without an error, the watch goes on: one that is resumed
+/// says nothing before there is something new.
+const QUIET: Duration = Duration::from_secs(90);
+
+/// Why a kind can't be watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The API server has no such kind: the custom resource definitions are not installed.
+    Absent,
+    /// We lack a permission; the API server's own sentence says which.
+    Forbidden(String),
+    /// The API server can't be reached, or fails.
+    Failed(String),
+}
+
+impl From<&Error> for Trouble {
+    fn from(error: &Error) -> Self {
+        let status = match error {
+            Error::InitialListFailed(kube::Error::Api(status))
+            | Error::WatchStartFailed(kube::Error::Api(status))
+            | Error::WatchFailed(kube::Error::Api(status))
+            | Error::WatchError(status) => status,
+            other => return Self::Failed(causes(other)),
+        };
+        match status.code {
+            404 => Self::Absent,
+            403 => Self::Forbidden(status.message.clone()),
+            code => Self::Failed(format!("{} ({code})", status.message)),
+        }
+    }
+}
+
+/// An error with its causes, each said once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// How a watch fares.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    errors: u32,
+    last: Option<Instant>,
+    trouble: Option<Trouble>,
+}
+
+impl Health {
+    /// Takes an error in; gives the trouble if it is one that was not told yet. `patient` is who has a list already.
+    pub(super) fn fails(&mut self, error: &Error, patient: bool, now: Instant) -> Option<&Trouble> {
+        let trouble = Trouble::from(error);
+        self.errors = if self.last.is_some_and(|last| now < last + QUIET) { self.errors + 1 } else { 1 };
+        self.last = Some(now);
+        if patient && matches!(trouble, Trouble::Failed(_)) && self.errors < ATTEMPTS {
+            return None;
+        }
+        let told =
+            self.trouble.as_ref().is_some_and(|told| std::mem::discriminant(told) == std::mem::discriminant(&trouble));
+        self.trouble = Some(trouble);
+        self.trouble.as_ref().filter(|_| !told)
+    }
+
+    /// Something was heard of the watch; gives the trouble that is over.
+    pub(super) fn works(&mut self) -> Option<Trouble> {
+        self.errors = 0;
+        self.last = None;
+        self.trouble.take()
+    }
+
+    /// A watch that had no errors for long goes on; gives the trouble that is over.
+    pub(super) fn rests(&mut self, now: Instant) -> Option<Trouble> {
+        let over = self.until().is_some_and(|until| now >= until);
+        if over { self.works() } else { None }
+    }
+
+    /// When the trouble is over if nothing more is heard.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.trouble.as_ref().and(self.last).map(|last| last + QUIET)
+    }
+
+    /// What is wrong, if anything is.
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answered(code: u16, message: &str) -> Error {
+        let status = Status::failure(message, "").with_code(code).boxed();
+        Error::InitialListFailed(kube::Error::Api(status))
+    }
+
+    #[tokio::test]
+    async fn trouble_is_told_once() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        assert_eq!(health.fails(&answered(404, "no"), false, now), Some(&Trouble::Absent));
+        assert_eq!(health.fails(&answered(404, "no"), false, now), None);
+        let forbidden = Trouble::Forbidden("cannot list".to_owned());
+        assert_eq!(health.fails(&answered(403, "cannot list"), false, now), Some(&forbidden));
+        assert_eq!(health.works(), Some(forbidden));
+        assert_eq!(health.works(), None);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_breaks_off_now_and_then_is_no_trouble() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        for round in 0..10 {
+            assert_eq!(health.fails(&answered(500, "no"), true, now + QUIET * round), None, "{round}");
+        }
+        let soon = now + QUIET * 10 - Duration::from_secs(1);
+        assert_eq!(health.fails(&answered(500, "no"), true, soon), None);
+        let trouble = Trouble::Failed("no (500)".to_owned());
+        assert_eq!(health.fails(&answered(500, "no"), true, soon), Some(&trouble));
+        assert_eq!(health.rests(soon + QUIET - Duration::from_secs(1)), None);
+        assert_eq!(health.rests(soon + QUIET), Some(trouble));
+    }
+}
