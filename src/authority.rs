@@ -14,6 +14,7 @@
 //!   serves be forgotten.
 //! - What a replica has once read it remembers: it restores a Secret that was deleted or damaged. Only where nobody
 //!   remembers, all is made anew, and what clients trusted until then stays trusted beside it.
+//! - Missing configurations are not made, and without any of them a Secret that was deleted isn't either.
 
 mod change;
 mod machine;

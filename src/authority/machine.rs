@@ -161,6 +161,8 @@ impl Machine {
         let (step, keep) = match (&seen.secret, &self.memory) {
             (Sight::Unread, _) => return None,
             (Sight::Whole(read), Some(memory)) if read == memory => self.tend(at, seen, memory)?,
+            // Without configurations nobody calls us: podgraft is being uninstalled, and should leave nothing behind.
+            (Sight::Absent, Some(_)) if !seen.is_registered() => return None,
             // Gone, damaged, older than what is remembered, or of the same age and not the same.
             (_, Some(_)) => (Step::Restore, None),
             (_, None) => {

@@ -62,6 +62,11 @@ impl Seen {
         !matches!(self.secret, Sight::Unread) && !self.registrations.contains(&Registration::Unread)
     }
 
+    /// Whether there is any configuration.
+    pub(super) fn is_registered(&self) -> bool {
+        self.registrations.iter().any(|registration| matches!(registration, Registration::Present { .. }))
+    }
+
     /// Whom any configuration trusts.
     pub(super) fn in_force(&self) -> Trust {
         let mut all = Trust::default();

@@ -225,6 +225,20 @@ fn a_secret_that_is_gone_or_damaged_or_older_is_restored_from_memory() {
 }
 
 #[test]
+fn a_secret_is_not_restored_where_nothing_is_registered_any_more() {
+    let mut machine = Machine::new(options(), 0.0);
+    let material = begin();
+    let gone = [Registration::Missing, Registration::Missing];
+    machine.decide(at(0), &seen(Some(&material), &gone));
+    assert!(machine.decide(at(1), &seen(None, &gone)).write.is_none());
+    assert!(
+        machine.decide(at(2), &seen(None, &[untouched(), Registration::Missing])).write.is_some(),
+        "there it is again"
+    );
+    assert!(Machine::new(options(), 0.0).decide(at(0), &seen(None, &gone)).write.is_some(), "an installation begins");
+}
+
+#[test]
 fn where_nobody_remembers_all_is_made_anew_and_what_was_trusted_stays_so() {
     let mut machine = Machine::new(options(), 0.0);
     let lost = Material { generation: 7, ..begin() };

@@ -81,6 +81,7 @@ async fn rotations_under_constant_creation_fail_no_request() {
     };
     let (leaves, created) = under_load(&installation, rotations).await;
     assert!(leaves >= 5, "{leaves} leaves");
+    assert!(!installation.logs().contains("ERROR"), "{}", installation.logs());
     assert!(created >= 100, "{created} pods");
     until("old authorities go", async || {
         let secret = installation.secret().await.expect("a Secret");

@@ -277,6 +277,11 @@ impl World {
 
     /// With nothing in the way, all agree within a few rounds, and then rest.
     fn settle(&mut self) {
+        for index in 0..2 {
+            if self.configurations[index].content.is_none() {
+                self.by_hand(index, Some((Trust::default(), None)));
+            }
+        }
         for _ in 0..12 {
             let done: usize = (0..self.replicas.len())
                 .map(|who| {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use clap::ValueEnum;
 
 use crate::authority::{Leaf, Machine, Options};
+use crate::cli::certs::host;
 use crate::cli::options::{KubernetesArgs, duration};
 use crate::cluster::certificate::{self, Event, Names};
 use crate::cluster::client::{self, Access};
@@ -39,7 +40,7 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     service_namespace: Option<String>,
     /// Self-managed: more DNS names and IP addresses of the certificate, for configurations that say url.
-    #[arg(long, value_name = "NAMES", env = "PODGRAFT_TLS_NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", env = "PODGRAFT_TLS_NAMES", value_delimiter = ',', value_parser = host)]
     tls_names: Vec<String>,
     /// Self-managed: the Secret that the replicas share.
     #[arg(long, value_name = "NAME", env = "PODGRAFT_TLS_SECRET", default_value = "podgraft-tls")]
