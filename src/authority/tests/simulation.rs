@@ -227,7 +227,7 @@ impl World {
                         self.act(who, 3);
                     }
                 }
-                while self.lately.front().is_some_and(|(until, _)| *until + options().settle < self.now) {
+                while self.lately.front().is_some_and(|(until, _)| *until + options().settle <= self.now) {
                     self.lately.pop_front();
                 }
             }
