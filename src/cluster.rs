@@ -36,9 +36,6 @@ use store::Store;
 /// The most events that are taken in at a time.
 const BATCH: usize = 256;
 
-/// How long the API server may take for the first lists, before the rest is served without them.
-const START: Duration = Duration::from_secs(10);
-
 /// Sets are this far apart at least, however fast objects change: each costs some milliseconds.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -52,7 +49,7 @@ pub async fn follow(client: Client, load: LoadOptions, tell: impl Fn(Update) + C
         events.map(move |event| (kind, event)).boxed()
     });
     let mut events = select_all(watches).ready_chunks(BATCH);
-    let mut store = Store::new(load, verdicts, Instant::now() + START);
+    let mut store = Store::new(load, verdicts, Instant::now());
     loop {
         let batch = tokio::select! {
             batch = events.next() => batch.unwrap_or_default(),

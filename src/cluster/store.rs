@@ -18,6 +18,9 @@ use super::status::Verdict;
 use super::templates::{self, Compiler, Event, Held};
 use super::trouble::{Health, Trouble};
 
+/// How long the API server may be silent before the first lists are in; then the rest is served without them.
+const START: Duration = Duration::from_secs(10);
+
 /// Longer than any process lives.
 const NEVER: Duration = Duration::from_hours(24 * 365);
 
@@ -155,14 +158,14 @@ impl<T> Source<T> {
 }
 
 impl Store {
-    /// Nothing is known yet; by `start` a first set is told all the same.
-    pub(super) fn new(load: LoadOptions, verdicts: UnboundedSender<Verdict>, start: Instant) -> Self {
+    /// Nothing is known yet.
+    pub(super) fn new(load: LoadOptions, verdicts: UnboundedSender<Verdict>, now: Instant) -> Self {
         Self {
             compiler: Compiler::new(load),
             verdicts,
             templates: [Source::new(Kind::ClusterTemplate), Source::new(Kind::Template)],
             namespaces: Source::new(Kind::Namespace),
-            start: Some(start),
+            start: Some(now + START),
         }
     }
 
@@ -180,6 +183,7 @@ impl Store {
     ) -> Update {
         let mut news = Vec::new();
         let mut changed = false;
+        let listing = events.iter().any(|(_, event)| matches!(event, Ok(watcher::Event::InitApply(_))));
         for (kind, event) in events {
             changed |= match kind {
                 Kind::ClusterTemplate => self.template(0, event, now, &mut news),
@@ -192,19 +196,27 @@ impl Store {
         }
         changed |= self.namespaces.rest(now, &mut news);
         if let Some(start) = self.start {
-            let mut waiting: Vec<_> = self.templates.iter().filter(|it| !it.settled()).map(|it| it.kind).collect();
-            waiting.extend((!self.namespaces.settled()).then_some(Kind::Namespace));
-            if !waiting.is_empty() && now < start {
+            // Long lists are waited for.
+            let start = if listing { now + START } else { start };
+            let kinds = self.waiting();
+            if !kinds.is_empty() && now < start {
+                self.start = Some(start);
                 return Update { layer: None, news, sound: false };
             }
-            if !waiting.is_empty() {
-                news.push(News::Late { kinds: waiting });
+            if !kinds.is_empty() {
+                news.push(News::Late { kinds });
             }
             (self.start, changed) = (None, true);
         }
         let mut held = self.templates.iter().flat_map(|source| source.mirror.iter());
         let sound = held.all(|(_, held)| held.problem.is_none());
         Update { layer: changed.then(|| self.layer()), news, sound }
+    }
+
+    /// The kinds of which nothing is known yet, not even that nothing can be known for now.
+    fn waiting(&self) -> Vec<Kind> {
+        let templates = self.templates.iter().filter(|source| !source.settled()).map(|source| source.kind);
+        templates.chain((!self.namespaces.settled()).then_some(Kind::Namespace)).collect()
     }
 
     fn template(

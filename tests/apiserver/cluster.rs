@@ -1,6 +1,7 @@
 //! podgraft reads templates and namespaces from the API server that calls it.
 
 mod definitions;
+mod many;
 mod namespaces;
 mod outage;
 mod templates;
@@ -17,7 +18,7 @@ use crate::podgraft::Podgraft;
 use crate::scene::{Scene, pod};
 
 /// Above what a watch that failed for a while waits before it tries again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An API server with the definitions of templates, and a scene on it.
 async fn scene(name: &str) -> Option<Scene> {
