@@ -84,6 +84,21 @@ pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcom
     plan::plan(request, snapshot, resolved)
 }
 
+/// What is wrong with a namespace's annotations, whatever its pods say: unknown names, and values that fit nothing.
+/// A parameter that the template requires is missing only where the namespace asks for the template.
+#[must_use]
+pub fn check_defaults<'a>(
+    snapshot: &Snapshot,
+    namespace: &str,
+    annotations: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    // The namespace is what the messages are about: its annotations need not be told from a pod's.
+    let read = annotations::read(&snapshot.policy.annotation_prefix, Level::Pod, annotations, &mut reasons);
+    reasons.extend(resolve::check(snapshot, namespace, &read));
+    reasons
+}
+
 /// What nobody writes by hand and nobody may make others wait for.
 fn too_much(asked: usize, pod: &Pod<'_>) -> Option<Reason> {
     let entries = pod.spec.as_ref().map_or(0, pod::Spec::entries);

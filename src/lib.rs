@@ -6,6 +6,7 @@
 //! - [`snapshot`]: the immutable set that a request sees;
 //! - [`inject`]: pod and snapshot in, [`inject::Outcome`] out;
 //! - [`admission`]: the same over AdmissionReview bytes;
+//! - [`validate`]: warnings about workloads, namespaces and templates while they are applied;
 //! - [`manifest`]: the pods in YAML and JSON files, and the files with a patch applied.
 //!
 //! The shell does IO and decides nothing:
@@ -33,5 +34,6 @@ pub mod snapshot;
 pub mod telemetry;
 pub mod template;
 pub mod tls;
+pub mod validate;
 pub mod wait;
 pub mod watch;

@@ -13,7 +13,7 @@ mod tree;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::snapshot::Namespace;
 use emit::Style;
@@ -156,9 +156,8 @@ impl<'t> Document<'t> {
             text: format!("{path} asks for grafts, which are made only in a cluster: {kind} is no kind known here"),
         });
         let around = places.iter().flat_map(|place| {
-            let around = misplaced::around(&self.value, place, prefix);
-            let unquoted = misplaced::unquoted(&self.value, place, prefix);
-            around.into_iter().chain(unquoted).map(|text| Oddity { subject: place.subject.clone(), text })
+            let misplaced = misplaced(&self.value, place, prefix).into_iter();
+            misplaced.map(|text| Oddity { subject: place.subject.clone(), text })
         });
         around.chain(unknown).collect()
     }
@@ -196,6 +195,41 @@ impl<'t> Document<'t> {
             },
         }
     }
+}
+
+/// Where an object's pods are: itself, or the template of a workload; those of a list's items.
+#[must_use]
+pub fn pods(object: &Value) -> Vec<Place> {
+    pods::find(object)
+}
+
+/// Whether objects of this kind make pods from a template that they hold.
+#[must_use]
+pub fn makes_pods(group: &str, kind: &str) -> bool {
+    pods::holds_template(group, kind)
+}
+
+/// What the author of an object should know: annotations of this prefix that stand where nobody reads them, or are no
+/// text.
+#[must_use]
+pub fn misplaced(object: &Value, place: &Place, prefix: &str) -> Vec<String> {
+    let mut lines = misplaced::around(object, place, prefix);
+    lines.extend(misplaced::unquoted(object, place, prefix));
+    lines
+}
+
+/// A template that came as a custom resource, as YAML like its author's: without what the API server has added, and in
+/// the usual order.
+#[must_use]
+pub fn template_text(object: &Value) -> String {
+    let pick = |from: &Value, keys: &[&str]| -> Map<String, Value> {
+        keys.iter().filter_map(|key| Some(((*key).to_owned(), from.get(key)?.clone()))).collect()
+    };
+    let mut template = pick(object, &["apiVersion", "kind", "metadata", "spec"]);
+    if let Some(metadata) = template.get_mut("metadata").filter(|metadata| metadata.is_object()) {
+        *metadata = pick(metadata, &["name", "namespace"]).into();
+    }
+    emit::yaml(&template.into(), Style::default())
 }
 
 /// Appends the text of a stream to a stream, with a document separator between them where one is needed.

@@ -12,6 +12,7 @@ mod mutate;
 mod patience;
 mod record;
 mod state;
+mod validate;
 
 pub use admin::admin;
 pub use mutate::router;

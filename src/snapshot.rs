@@ -5,7 +5,7 @@ mod image_mirror;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::template::{LoadError, Scope, Template};
+use crate::template::{Enforced, LoadError, LoadOptions, Scope, Template};
 
 pub use image_mirror::{ImageMirror, NoRegistry};
 
@@ -147,6 +147,11 @@ impl Namespaces {
         self.complete |= above.complete;
     }
 
+    /// Every namespace that is known, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Namespace> {
+        self.by_name.values().map(Arc::as_ref)
+    }
+
     /// The namespace of this name, if it is known.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Namespace> {
@@ -161,6 +166,8 @@ pub struct Namespace {
     pub name: String,
     /// `metadata.annotations` if it is labelled `podgraft.dev/inject: enabled`, else empty: defaults for its pods.
     pub defaults: Vec<(String, String)>,
+    /// The Pod Security Standard that it enforces, if it restricts anything.
+    pub pod_security: Option<Enforced>,
     /// The object, for `namespaceObject`.
     pub object: serde_json::Value,
 }
@@ -174,10 +181,10 @@ impl Namespace {
     pub fn from_object(object: serde_json::Value) -> Option<Self> {
         let metadata = object.get("metadata")?;
         let name = metadata.get("name")?.as_str()?.to_owned();
-        let labelled = metadata
-            .get("labels")
-            .and_then(|labels| labels.get(NAMESPACE_LABEL.0))
-            .is_some_and(|value| value == NAMESPACE_LABEL.1);
+        let labels = metadata.get("labels").and_then(serde_json::Value::as_object);
+        let labelled =
+            labels.and_then(|labels| labels.get(NAMESPACE_LABEL.0)).is_some_and(|value| value == NAMESPACE_LABEL.1);
+        let pod_security = labels.and_then(Enforced::of_labels);
         let annotations = metadata.get("annotations").and_then(serde_json::Value::as_object);
         let defaults = annotations
             .filter(|_| labelled)
@@ -185,7 +192,7 @@ impl Namespace {
             .flatten()
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
             .collect();
-        Some(Self { name, defaults, object })
+        Some(Self { name, defaults, pod_security, object })
     }
 }
 
@@ -197,6 +204,16 @@ pub enum OnUnknown {
     Deny,
     /// It goes in without, with a warning.
     Warn,
+}
+
+/// What comes of a mistake that need not stop anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// It is warned of.
+    #[default]
+    Warn,
+    /// Whatever has it is denied.
+    Deny,
 }
 
 /// What the operator chose: the options of DESIGN that decide about pods.
@@ -216,6 +233,23 @@ pub struct Policy {
     pub image: String,
     /// `--image-mirror`: where the images of the built-in templates are.
     pub image_mirror: Option<ImageMirror>,
+    /// `--workload-errors`: workloads whose pods would be denied.
+    pub workload_errors: OnError,
+    /// `--psa-errors`: grafts that break the Pod Security Standard which the namespace enforces.
+    pub psa_errors: OnError,
+    /// `--unknown-fields warn`: templates may have fields that core/v1 of this build does not know.
+    pub allow_unknown_fields: bool,
+}
+
+impl Policy {
+    /// What loading a template depends on.
+    #[must_use]
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            allow_unknown_fields: self.allow_unknown_fields,
+            annotation_prefix: self.annotation_prefix.clone(),
+        }
+    }
 }
 
 impl Default for Policy {
@@ -228,6 +262,9 @@ impl Default for Policy {
             default_run_as_user: Some(65532),
             image: concat!("podgraft:", env!("CARGO_PKG_VERSION")).to_owned(),
             image_mirror: None,
+            workload_errors: OnError::Warn,
+            psa_errors: OnError::Warn,
+            allow_unknown_fields: false,
         }
     }
 }

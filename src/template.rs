@@ -21,7 +21,7 @@ pub(crate) mod names;
 pub mod node;
 pub mod parameter;
 pub(crate) mod paths;
-mod pod_security;
+pub(crate) mod pod_security;
 mod shell;
 mod stand_in;
 mod trial;
@@ -39,6 +39,7 @@ use parameter::Parameter;
 pub use builtin::builtin;
 pub use diagnostic::{Diagnostic, LoadError, render_warnings};
 pub use pod_security::PodSecurity;
+pub use pod_security::enforce::Enforced;
 
 /// Which pods find a template.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

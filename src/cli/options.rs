@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::cluster::client::Access;
 use crate::library::{self, Library};
-use crate::snapshot::{ImageMirror, OnUnknown, Policy};
+use crate::snapshot::{ImageMirror, OnError, OnUnknown, Policy};
 use crate::template::{LoadOptions, parameter};
 
 /// Where templates and namespaces come from.
@@ -68,6 +68,9 @@ pub struct PolicyArgs {
     /// Registry that has the built-in templates' images: busybox becomes REGISTRY/library/busybox; what a pod names stays.
     #[arg(long, value_name = "REGISTRY[/PATH]", env = "PODGRAFT_IMAGE_MIRROR")]
     pub image_mirror: Option<ImageMirror>,
+    /// What to do with grafts that break the Pod Security Standard which the namespace enforces.
+    #[arg(long, value_enum, env = "PODGRAFT_PSA_ERRORS", default_value = "warn")]
+    pub psa_errors: OnErrorArg,
     /// How templates are compiled.
     #[command(flatten)]
     pub load: LoadArgs,
@@ -80,6 +83,24 @@ pub enum OnUnknownArg {
     Deny,
     /// Let it in without, and warn.
     Warn,
+}
+
+/// `--workload-errors`, `--psa-errors`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OnErrorArg {
+    /// Warn, and let it in.
+    Warn,
+    /// Deny it.
+    Deny,
+}
+
+impl From<OnErrorArg> for OnError {
+    fn from(typed: OnErrorArg) -> Self {
+        match typed {
+            OnErrorArg::Warn => Self::Warn,
+            OnErrorArg::Deny => Self::Deny,
+        }
+    }
 }
 
 /// `--native-sidecars`.
@@ -186,6 +207,9 @@ impl PolicyArgs {
             default_run_as_user: self.default_run_as_user.0,
             image: self.image.clone(),
             image_mirror: self.image_mirror.clone(),
+            workload_errors: OnError::Warn,
+            psa_errors: self.psa_errors.into(),
+            allow_unknown_fields: self.load.unknown_fields == UnknownFields::Warn,
         }
     }
 }

@@ -20,10 +20,11 @@ use crate::library::{Library, Loaded};
 use crate::metrics::Metrics;
 use crate::server::{Options, Patience, Server, State};
 use crate::shutdown::Signals;
+use crate::snapshot::Policy;
 use crate::telemetry::{self, LogFormat, LogLevel};
 use crate::tls;
 
-use super::options::{KubernetesArgs, PolicyArgs, SourceArgs, duration};
+use super::options::{KubernetesArgs, OnErrorArg, PolicyArgs, SourceArgs, duration};
 use super::report;
 use assembly::Assembly;
 use certificate::{Source, TlsArgs};
@@ -45,6 +46,9 @@ pub struct Args {
     kubernetes: KubernetesArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    /// What to do with workloads whose pods would be denied.
+    #[arg(long, value_enum, env = "PODGRAFT_WORKLOAD_ERRORS", default_value = "warn", help_heading = "Policy")]
+    workload_errors: OnErrorArg,
     /// Refuse to start with a template or namespace file that is bad, instead of serving the rest.
     #[arg(long, env = "PODGRAFT_STRICT_START", value_parser = BoolishValueParser::new())]
     strict_start: bool,
@@ -113,7 +117,8 @@ fn check(args: &Args) -> Result<Checked, Vec<String>> {
     let mut problems = Vec::new();
     let development = args.listen.ip().is_loopback();
     let certificate = args.tls.open(development, &args.kubernetes);
-    let mut library = args.sources.library(args.policy.load.options(), args.policy.policy());
+    let policy = Policy { workload_errors: args.workload_errors.into(), ..args.policy.policy() };
+    let mut library = args.sources.library(args.policy.load.options(), policy);
     let loaded = library.load();
     if args.strict_start {
         let color = super::wants_color(&std::io::stderr());

@@ -4,6 +4,7 @@ mod container;
 mod image;
 mod names;
 mod pod_fields;
+mod pod_security;
 mod target;
 mod volume;
 
@@ -22,7 +23,7 @@ use super::targets::Target;
 use crate::snapshot::Policy;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::{Entry, Node};
-use crate::template::{Action, Line, Template};
+use crate::template::{Action, Enforced, Line, Template};
 
 /// Why a graft can't be made, and which earlier graft has a part in it.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Context<'c, 'a> {
     pub status: &'c Status<'a>,
     /// The operator's choices.
     pub policy: &'a Policy,
+    /// What the namespace enforces.
+    pub pod_security: Option<Enforced>,
     /// What expressions see.
     pub shared: &'c Shared<'c, 'a>,
 }
@@ -130,6 +133,7 @@ pub fn plan<'a>(
     grafting.target_additions();
     grafting.containers();
     grafting.pod_additions();
+    grafting.pod_security();
     let found = grafting.draft.len();
     if found == planned {
         // All of it is there: who made the pod has been warned.

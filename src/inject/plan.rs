@@ -155,6 +155,8 @@ impl<'a> Planner<'_, 'a> {
         let mut draft = Draft::default();
         let mut records: Vec<Option<Record>> = (0..self.asked.len()).map(|_| None).collect();
         let mut warnings = Vec::new();
+        let namespace = self.snapshot.namespaces.get(&self.request.namespace);
+        let pod_security = namespace.and_then(|namespace| namespace.pod_security);
         for (index, record) in records.iter_mut().enumerate() {
             let State::Open(targets) = &self.states[index] else { continue };
             let context = Context {
@@ -162,6 +164,7 @@ impl<'a> Planner<'_, 'a> {
                 pod: &self.request.pod,
                 status: self.status,
                 policy: &self.snapshot.policy,
+                pod_security,
                 shared: &self.shared,
             };
             let mark = draft.mark();

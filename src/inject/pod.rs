@@ -76,6 +76,8 @@ pub struct Spec<'a> {
     pub restart_policy: Text<'a>,
     /// `hostNetwork`.
     pub host_network: Option<bool>,
+    /// `hostUsers`; `false` gives the pod a user namespace of its own (KEP-127).
+    pub host_users: Option<bool>,
     /// `automountServiceAccountToken`.
     pub automount_service_account_token: Option<bool>,
     /// `os`.

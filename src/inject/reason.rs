@@ -1,78 +1,17 @@
 //! Why a pod is denied, and what people are warned of: data, a sentence by `Display`, a word for metrics by `label`.
 
 mod warning;
-
-use std::fmt;
+mod words;
 
 use super::annotations::Key;
 use crate::template::parameter::ParameterError;
 
 pub use warning::Warning;
+pub use words::{Known, quote, said};
+use words::{both, literally, suggestion};
 
 /// A graft's name in a message: `log-shipper`, `second.log-shipper`.
 pub type Name = String;
-
-/// The names that would have been right, as far as a sentence shows them: there may be many, and many mistakes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    shown: Vec<String>,
-    more: usize,
-}
-
-impl Known {
-    /// The first of these names, and how many there are.
-    pub fn new<'n>(mut names: impl Iterator<Item = &'n str>) -> Self {
-        const MOST: usize = 20;
-        let shown = names.by_ref().take(MOST).map(|name| cut(name).escape_debug().to_string()).collect();
-        Self { shown, more: names.count() }
-    }
-}
-
-impl fmt::Display for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.shown[..], self.more) {
-            ([], _) => f.write_str("known: none"),
-            (shown, 0) => write!(f, "known: {}", shown.join(", ")),
-            (shown, more) => write!(f, "known: {} and {more} more", shown.join(", ")),
-        }
-    }
-}
-
-/// `did you mean "x"? `, or nothing.
-fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map(|nearest| format!("did you mean {nearest:?}? ")).unwrap_or_default()
-}
-
-/// A value in a message: quoted, escaped and cut, as it may be long or hostile.
-#[must_use]
-pub fn quote(value: &str) -> String {
-    let shown = cut(value);
-    if shown.len() < value.len() { format!("{shown:?}…") } else { format!("{value:?}") }
-}
-
-/// As much of a text as a message shows.
-fn cut(text: &str) -> &str {
-    const MOST: usize = 80;
-    text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
-}
-
-/// A template's own words in a message: one line, and no longer than people read.
-#[must_use]
-pub fn said(words: &str) -> String {
-    const MOST: usize = 1024;
-    words.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// How a word that looks like a boolean is meant literally.
-fn literally(key: &Key, parameter: Option<&str>) -> String {
-    let own = |parameter| format!(", or, to mean it literally, set {}.{parameter}", key.text.escape_debug());
-    parameter.map(own).unwrap_or_default()
-}
-
-/// Two values in a sentence.
-fn both(values: Option<&(String, String)>) -> String {
-    values.map(|(one, other)| format!(" ({} and {})", quote(one), quote(other))).unwrap_or_default()
-}
 
 /// Why a pod is denied, or, under `failurePolicy: Ignore`, goes in without a graft.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -423,6 +362,16 @@ pub enum Reason {
         /// What they mount.
         mounts: String,
     },
+    /// Something that the namespace's Pod Security Standard does not allow.
+    #[error("{graft}: {what} breaks the Pod Security Standard that the namespace enforces: {rule}")]
+    PodSecurity {
+        /// The graft.
+        graft: Name,
+        /// What breaks it: `container "web"`.
+        what: String,
+        /// The standard, and what it allows where.
+        rule: String,
+    },
     /// An order that can't be.
     #[error("{graft}: the order can't be kept: {chain}")]
     Order {
@@ -465,12 +414,13 @@ impl Reason {
             | Self::SharedReadOnly { .. }
             | Self::SharedSubPathExpr { .. }
             | Self::NothingMounted { .. } => "shared_volume",
+            Self::PodSecurity { .. } => "pod_security",
             Self::Order { .. } => "order",
         }
     }
 
     /// Every word that [`label`](Self::label) can give, for metrics that are set up ahead.
-    pub const LABELS: [&'static str; 19] = [
+    pub const LABELS: [&'static str; 20] = [
         "bad_key",
         "bad_value",
         "two_values",
@@ -489,6 +439,7 @@ impl Reason {
         "mount_path",
         "different_values",
         "shared_volume",
+        "pod_security",
         "order",
     ];
 }

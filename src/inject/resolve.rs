@@ -95,11 +95,34 @@ pub fn resolve<'a>(
     of_pod: &[Annotation<'a>],
     of_namespace: &[Annotation<'a>],
 ) -> Resolved<'a> {
+    let mut resolved = Resolved::default();
+    each_graft(snapshot, namespace, of_pod, of_namespace, |graft| graft.resolve(&mut resolved));
+    if resolved.asked.len() > MAX_GRAFTS {
+        resolved.reasons.push(Reason::TooManyGrafts { found: resolved.asked.len(), most: MAX_GRAFTS });
+        resolved.asked.clear();
+    }
+    resolved
+}
+
+/// What is wrong with one level's annotations by themselves.
+pub fn check(snapshot: &Snapshot, namespace: &str, annotations: &[Annotation<'_>]) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    each_graft(snapshot, namespace, annotations, &[], |graft| reasons.extend(graft.check()));
+    reasons
+}
+
+/// Calls `visit` for every template and instance that some annotation names.
+fn each_graft<'a>(
+    snapshot: &'a Snapshot,
+    namespace: &str,
+    of_pod: &[Annotation<'a>],
+    of_namespace: &[Annotation<'a>],
+    mut visit: impl FnMut(&Graft<'_, 'a>),
+) {
     let pod = of_pod.iter().map(|annotation| (Level::Pod, annotation));
     let mut all: Vec<_> = pod.chain(of_namespace.iter().map(|annotation| (Level::Namespace, annotation))).collect();
     // By graft; what stands within one keeps its order, which is by key.
     all.sort_by_key(|(_, annotation)| (annotation.template, annotation.instance));
-    let mut resolved = Resolved::default();
     for of_graft in all.chunk_by(|(_, a), (_, b)| (a.template, a.instance) == (b.template, b.instance)) {
         let mut group = Group::default();
         for (level, annotation) in of_graft {
@@ -110,14 +133,8 @@ pub fn resolve<'a>(
             }
         }
         let Some((_, Annotation { template, instance, .. })) = of_graft.first() else { continue };
-        let graft = Graft { snapshot, namespace, name: GraftName { template, instance: *instance }, group: &group };
-        graft.resolve(&mut resolved);
+        visit(&Graft { snapshot, namespace, name: GraftName { template, instance: *instance }, group: &group });
     }
-    if resolved.asked.len() > MAX_GRAFTS {
-        resolved.reasons.push(Reason::TooManyGrafts { found: resolved.asked.len(), most: MAX_GRAFTS });
-        resolved.asked.clear();
-    }
-    resolved
 }
 
 /// One template and instance that some annotation names.
@@ -147,22 +164,11 @@ impl<'a> Graft<'_, 'a> {
             return;
         };
         let key = Key::new(level, key);
-        let template = match self.snapshot.templates.find(self.namespace, self.name.template) {
-            Lookup::Found(template) => template,
-            Lookup::Broken(broken) => {
-                let error = broken.error.summary();
-                let reason = Reason::BrokenTemplate { key, template: self.name.template.to_owned(), error };
-                return self.fail(vec![(level, reason)], false, resolved);
-            }
-            Lookup::Unknown => {
-                let known = || self.snapshot.templates.names(self.namespace);
-                let reason = Reason::UnknownTemplate {
-                    key,
-                    template: self.name.template.to_owned(),
-                    nearest: nearest(self.name.template, known()).map(str::to_owned),
-                    known: Known::new(known()),
-                };
-                return self.fail(vec![(level, reason)], self.warns_of_unknown(), resolved);
+        let template = match self.template(key) {
+            Ok(template) => template,
+            Err(reason) => {
+                let ignored = matches!(reason, Reason::UnknownTemplate { .. }) && self.warns_of_unknown();
+                return self.fail(vec![(level, reason)], ignored, resolved);
             }
         };
 
@@ -185,6 +191,44 @@ impl<'a> Graft<'_, 'a> {
             resolved.asked.push(Asked { name: self.name, template, parameters, containers });
         } else {
             self.fail(mistakes, template.failure_policy == FailurePolicy::Ignore && !denies, resolved);
+        }
+    }
+
+    /// All that is wrong with it, whoever asks for it.
+    fn check(&self) -> Vec<Reason> {
+        let said = &self.group.pod;
+        let key = said.main.map(|(key, _)| key).or_else(|| said.parameters.first().map(|(_, key, _)| *key));
+        let template = match self.template(Key::new(Level::Pod, key.unwrap_or_default())) {
+            Ok(template) => template,
+            Err(reason) => return vec![reason],
+        };
+        let mut mistakes = Vec::new();
+        self.unknown_parameters(template, true, &mut mistakes);
+        self.bind(template, &mut mistakes);
+        self.containers(&mut mistakes);
+        let asked = said.main.is_some_and(|(_, main)| main != Main::No);
+        let reasons = mistakes.into_iter().map(|(_, reason)| reason);
+        reasons.filter(|reason| asked || !matches!(reason, Reason::MissingParameter { .. })).collect()
+    }
+
+    /// The template that its name stands for; the key is the one that names it.
+    fn template(&self, key: Key) -> Result<&'a Template, Reason> {
+        let template = self.name.template;
+        match self.snapshot.templates.find(self.namespace, template) {
+            Lookup::Found(template) => Ok(template),
+            Lookup::Broken(broken) => {
+                let error = broken.error.summary();
+                Err(Reason::BrokenTemplate { key, template: template.to_owned(), error })
+            }
+            Lookup::Unknown => {
+                let known = || self.snapshot.templates.names(self.namespace);
+                Err(Reason::UnknownTemplate {
+                    key,
+                    template: template.to_owned(),
+                    nearest: nearest(template, known()).map(str::to_owned),
+                    known: Known::new(known()),
+                })
+            }
         }
     }
 

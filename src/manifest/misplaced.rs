@@ -37,7 +37,7 @@ pub fn around(document: &Value, place: &Place, prefix: &str) -> Vec<String> {
             let (at, right) = (dotted(&pointer), dotted(&right));
             keys(document, &format!("{}{pointer}", place.object), prefix)
                 .filter(|key| !wanted.contains(key))
-                .map(move |key| format!("{what} {key} of {at} is not read; podgraft reads {right}"))
+                .map(move |key| format!("{what} {key} of {at} is not read; move it to {right}"))
                 .collect::<Vec<_>>()
         })
         .collect()

@@ -54,6 +54,11 @@ impl Place {
     }
 }
 
+/// Whether objects of this kind hold a pod template.
+pub fn holds_template(group: &str, kind: &str) -> bool {
+    TEMPLATES.iter().any(|(of, name, template)| (*of, *name) == (group, kind) && !template.is_empty())
+}
+
 /// The pods of a document, in its order.
 pub fn find(document: &Value) -> Vec<Place> {
     let mut places = Vec::new();

@@ -180,17 +180,17 @@ fn annotations_where_nobody_reads_them_are_pointed_out() {
              {inject/two: 'true'}}}}}}}]}"
         ),
         [
-            "CronJob/x: annotation inject/one of metadata.annotations is not read; podgraft reads \
+            "CronJob/x: annotation inject/one of metadata.annotations is not read; move it to \
              spec.jobTemplate.spec.template.metadata.annotations",
-            "CronJob/x: annotation second.inject/one of spec.jobTemplate.metadata.annotations is not read; podgraft reads \
+            "CronJob/x: annotation second.inject/one of spec.jobTemplate.metadata.annotations is not read; move it to \
              spec.jobTemplate.spec.template.metadata.annotations",
-            "CronJob/x: label inject/three of spec.jobTemplate.spec.template.metadata.labels is not read; podgraft reads \
+            "CronJob/x: label inject/three of spec.jobTemplate.spec.template.metadata.labels is not read; move it to \
              spec.jobTemplate.spec.template.metadata.annotations",
         ]
     );
     assert_eq!(
         oddities("{kind: Pod, metadata: {annotations: {inject/a: 'true'}, labels: {inject/b: 'true'}}}"),
-        ["Pod: label inject/b of metadata.labels is not read; podgraft reads metadata.annotations"]
+        ["Pod: label inject/b of metadata.labels is not read; move it to metadata.annotations"]
     );
     assert_eq!(
         oddities(

@@ -3,6 +3,7 @@
 use prometheus::IntCounter;
 
 use crate::inject::outcome::Why;
+use crate::validate::{self, Decision, Subject};
 
 /// A set of label values that is known beforehand.
 pub trait Label: Copy + Eq + 'static {
@@ -34,6 +35,14 @@ labels! {
         Create = "create",
         /// Anything else, which the registration does not send.
         Other = "other",
+        /// It creates or changes an object that makes pods.
+        ValidateWorkload = "validate_workload",
+        /// It creates or changes a namespace.
+        ValidateNamespace = "validate_namespace",
+        /// It creates, changes or deletes a template.
+        ValidateTemplate = "validate_template",
+        /// It does anything else, and we are asked whether it may.
+        ValidateOther = "validate_other",
         /// The request could not be read.
         Unknown = "unknown",
     }
@@ -44,10 +53,14 @@ labels! {
     Verdict {
         /// With a patch.
         Injected = "injected",
-        /// The pod stays as it is.
+        /// The pod stays as it is; another object was not looked at.
         Skipped = "skipped",
-        /// The pod is denied.
+        /// The pod or object is denied.
         Rejected = "rejected",
+        /// There is nothing to say against the object.
+        Allowed = "allowed",
+        /// The object may be as it is, and its author was told what is wrong.
+        Warned = "warned",
         /// The object is no pod that can be read: denied.
         BadObject = "bad_object",
         /// The request is no review: HTTP 400, 413, 415.
@@ -102,6 +115,28 @@ labels! {
         Closed = "closed",
         /// Anything else.
         Other = "other",
+    }
+}
+
+impl From<Subject> for Operation {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Workload => Self::ValidateWorkload,
+            Subject::Namespace => Self::ValidateNamespace,
+            Subject::Template => Self::ValidateTemplate,
+            Subject::Other => Self::ValidateOther,
+        }
+    }
+}
+
+impl From<&validate::Verdict> for Verdict {
+    fn from(verdict: &validate::Verdict) -> Self {
+        match verdict.decision {
+            Decision::Denied(_) => Self::Rejected,
+            _ if !verdict.warnings.is_empty() => Self::Warned,
+            Decision::Allowed => Self::Allowed,
+            Decision::Skipped(_) => Self::Skipped,
+        }
     }
 }
 

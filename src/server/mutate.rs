@@ -1,4 +1,4 @@
-//! `POST /mutate`: an AdmissionReview in, an AdmissionReview out, and a status code for everything that is none.
+//! `POST /mutate`, and what it shares with `/validate`: an AdmissionReview in, an AdmissionReview out, and a status code for everything that is none.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use axum::http::{Method, StatusCode, Uri, Version, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::post;
+use tokio::sync::SemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admission::{self, DecodeError};
@@ -17,18 +18,24 @@ use crate::inject::inject;
 use crate::metrics::{Lasting, Operation, Verdict};
 
 use super::answer::{come_again, json, text, with};
-use super::{State, body, record};
+use super::body::{self, Read};
+use super::validate::validate;
+use super::{State, record};
 
 /// What the webhook serves.
 pub fn router(state: Arc<State>) -> Router {
     let routes = Router::new()
         .route("/mutate", post(mutate))
+        .route("/validate", post(validate))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             let line = format!("{method} {} is not allowed; use POST with an AdmissionReview", uri.path());
             with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
         })
         .fallback(async |uri: Uri| {
-            text(StatusCode::NOT_FOUND, format!("{:.100} is not here; there is POST /mutate", uri.path()))
+            text(
+                StatusCode::NOT_FOUND,
+                format!("{:.100} is not here; there are POST /mutate and POST /validate", uri.path()),
+            )
         });
     guarded(routes, state)
 }
@@ -57,31 +64,54 @@ async fn ask_to_close(Shared(state): Shared<Arc<State>>, request: Request, next:
     if state.leaving() && version < Version::HTTP_2 { with(answer, header::CONNECTION, "close") } else { answer }
 }
 
-async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
-    let Ok(_slot) = state.slots.try_acquire() else {
-        state.metrics.shed.inc();
-        return come_again(StatusCode::TOO_MANY_REQUESTS, "too many requests are in flight; come again in a second");
-    };
-    let _in_flight = Lasting::count(&state.metrics.in_flight);
-    let body = match body::read(request, state.patience.body, &state.large).await {
-        Ok(body) => body,
+/// What a request holds while it is answered.
+pub(super) struct InFlight<'s> {
+    _slot: SemaphorePermit<'s>,
+    _counted: Lasting,
+}
+
+/// A request's body and its place among those in flight, or the answer that it gets instead.
+pub(super) async fn admit(state: &State, request: Request) -> Result<(InFlight<'_>, Read<'_>), Response> {
+    let Ok(slot) = state.slots.try_acquire() else { return Err(too_many(state)) };
+    let in_flight = InFlight { _slot: slot, _counted: Lasting::count(&state.metrics.in_flight) };
+    match body::read(request, state.patience.body, &state.large).await {
+        Ok(body) => Ok((in_flight, body)),
         Err(refusal) => {
             state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
-            return text(refusal.status(), refusal.to_string());
+            Err(text(refusal.status(), refusal.to_string()))
         }
+    }
+}
+
+/// The answer to a request more than may be in flight.
+pub(super) fn too_many(state: &State) -> Response {
+    state.metrics.shed.inc();
+    come_again(StatusCode::TOO_MANY_REQUESTS, "too many requests are in flight; come again in a second")
+}
+
+/// The answer while there is nothing to decide by.
+pub(super) fn not_loaded() -> Response {
+    come_again(StatusCode::SERVICE_UNAVAILABLE, "templates are not loaded yet; come again in a second")
+}
+
+/// The answer to a body that is no review.
+pub(super) fn no_review(state: &State, problem: String) -> Response {
+    state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
+    text(StatusCode::BAD_REQUEST, problem)
+}
+
+async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let (_in_flight, body) = match admit(&state, request).await {
+        Ok(admitted) => admitted,
+        Err(answer) => return answer,
     };
     let live = state.live();
-    let Some(live) = live.as_deref() else {
-        return come_again(StatusCode::SERVICE_UNAVAILABLE, "templates are not loaded yet; come again in a second");
-    };
+    let Some(live) = live.as_deref() else { return not_loaded() };
 
     let start = Instant::now();
     let review = match admission::decode(&body.bytes) {
         Ok(review) => review,
-        Err(DecodeError::NotAReview(problem)) => {
-            state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
-            return text(StatusCode::BAD_REQUEST, problem);
-        }
+        Err(DecodeError::NotAReview(problem)) => return no_review(&state, problem),
         Err(DecodeError::BadObject { uid, message }) => {
             record::bad_object(&state.metrics, &uid, &message);
             return json(admission::refuse(&uid, StatusCode::BAD_REQUEST.as_u16(), &message));

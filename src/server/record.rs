@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::admission::{Review, message};
+use crate::admission::{Review, denied, message};
 use crate::inject::Outcome;
 use crate::inject::outcome::Reason;
 use crate::inject::request::PodRequest;
 use crate::metrics::{Graft, Injections, Metrics, Operation, Verdict};
+use crate::validate::{self, Decision};
 
 /// Records a decision and the time that it took.
 ///
@@ -58,6 +59,33 @@ pub(super) fn decided(
     };
     let operation = if request.creates_pod { Operation::Create } else { Operation::Other };
     metrics.answered(operation, verdict);
+}
+
+/// Records a decision about something that is not mutated.
+pub(super) fn validated(
+    metrics: &Metrics,
+    uid: &str,
+    request: &validate::Request<'_>,
+    verdict: &validate::Verdict,
+    took: Duration,
+) {
+    metrics.answered(Operation::from(request.subject()), Verdict::from(verdict));
+    let (namespace, kind, name) = (&*request.namespace, &*request.kind, &*request.name);
+    let (operation, dry_run, seconds) = (&*request.operation, request.dry_run, took.as_secs_f64());
+    match &verdict.decision {
+        Decision::Denied(denial) => {
+            let why = denied(denial);
+            tracing::info!(uid, namespace, kind, name, operation, dry_run, seconds, ?why, "denied");
+        }
+        _ if !verdict.warnings.is_empty() => {
+            let warnings = &verdict.warnings;
+            tracing::info!(uid, namespace, kind, name, operation, dry_run, seconds, ?warnings, "warned");
+        }
+        Decision::Allowed => tracing::debug!(uid, namespace, kind, name, operation, "allowed"),
+        Decision::Skipped(skip) => {
+            tracing::debug!(uid, namespace, kind, name, operation, reason = skip.label(), "not looked at");
+        }
+    }
 }
 
 /// A pod's name; before the API server has made one, what it begins with and a star.

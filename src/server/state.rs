@@ -14,6 +14,13 @@ use super::Patience;
 /// Large bodies that are in memory at a time: with their limit of 8 MiB, 64 MiB at the worst.
 const LARGE_BODIES: usize = 8;
 
+/// Objects that are looked at by `/validate` at a time: a template takes milliseconds to compile, and whatever is applied
+/// meanwhile, a processor is left for pods.
+const VALIDATIONS: usize = 2;
+
+/// Which part of the requests in flight may be for `/validate`: those that wait there must not keep pods away.
+const PART_VALIDATED: usize = 8;
+
 /// What requests share.
 #[derive(Debug)]
 pub struct State {
@@ -26,6 +33,10 @@ pub struct State {
     pub(super) slots: Semaphore,
     /// One for each request in flight whose body is large.
     pub(super) large: Semaphore,
+    /// One for each request in flight for `/validate`, beside its slot.
+    pub(super) waiting: Semaphore,
+    /// One for each object that is being looked at. Its owner is the work, which goes on when its client does not.
+    pub(super) validations: Arc<Semaphore>,
     leaving: AtomicBool,
     /// Why clients can't trust our certificate, if they can't.
     untrusted: ArcSwapOption<&'static str>,
@@ -48,6 +59,8 @@ impl State {
             live: ArcSwapOption::empty(),
             slots: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
             large: Semaphore::new(LARGE_BODIES),
+            waiting: Semaphore::new((max_in_flight / PART_VALIDATED).clamp(1, Semaphore::MAX_PERMITS)),
+            validations: Arc::new(Semaphore::new(VALIDATIONS)),
             leaving: AtomicBool::new(false),
             untrusted: ArcSwapOption::empty(),
         }
@@ -71,6 +84,11 @@ impl State {
     /// The snapshot in force. A request looks once.
     pub(super) fn live(&self) -> Guard<Option<Arc<Live>>> {
         self.live.load()
+    }
+
+    /// The snapshot in force, for work that goes on elsewhere.
+    pub(super) fn live_shared(&self) -> Option<Arc<Live>> {
+        self.live.load_full()
     }
 
     /// From now on we are not ready, and clients are asked to close their connections.

@@ -1,12 +1,16 @@
-//! `spec.podSecurity`: the Pod Security Standard that a template claims for what it injects, held against its trial
-//! rendering. The controls are those of Kubernetes' documentation ("Pod Security Standards", v1.34), as far as a template
-//! can break them; host namespaces, sysctls and the pod's own securityContext are the pod's.
+//! The Pod Security Standards: the one that a template claims for what it injects (`spec.podSecurity`), held against its
+//! trial rendering; and the one that a namespace enforces ([`enforce`]), held against what a pod gets. The controls are
+//! those of Kubernetes' documentation ("Pod Security Standards", v1.36), as far as a template can break them; host
+//! namespaces, sysctls and the pod's own securityContext are the pod's.
+
+pub(crate) mod enforce;
 
 use super::check::{self, decides, select};
 use super::container::Parts;
 use super::diagnostic::Problems;
 use super::fields::shorten;
 use super::trial::{Content, Rendered};
+use super::yaml::Place;
 
 /// A Pod Security Standard, from the laxest to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,29 +39,72 @@ impl PodSecurity {
     }
 }
 
+/// A version of the standards: the minor number of the Kubernetes version that they came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(u16);
+
+impl Version {
+    /// Whatever is newest.
+    pub const LATEST: Self = Self(u16::MAX);
+
+    /// Windows has no capabilities, seccomp or escalation; before this, the standard asked for them all the same.
+    const SPARES_WINDOWS: Self = Self(25);
+
+    /// From here on a pod in a user namespace of its own (`hostUsers: false`) may run as what is root there.
+    const SPARES_USER_NAMESPACES: Self = Self(35);
+}
+
 /// What a standard allows at a path of a container.
 struct Control {
     standard: PodSecurity,
     path: &'static str,
-    /// Nothing is not allowed.
-    required: bool,
+    /// Nothing is not allowed; this JSON is what may be written there.
+    required: Option<&'static str>,
     /// Windows has no such thing, and the standard asks nothing of its pods.
     linux: bool,
+    /// It is not asked of pods with a user namespace of their own.
+    root: bool,
+    /// The first and the last version that have it.
+    versions: (Version, Version),
     allows: fn(&Rendered<'_>) -> bool,
     /// What it allows, for people.
     allowed: &'static str,
 }
 
 const fn baseline(path: &'static str, allows: fn(&Rendered<'_>) -> bool, allowed: &'static str) -> Control {
-    Control { standard: PodSecurity::Baseline, path, required: false, linux: false, allows, allowed }
+    let (standard, versions) = (PodSecurity::Baseline, (Version(0), Version::LATEST));
+    Control { standard, path, required: None, linux: false, root: false, versions, allows, allowed }
 }
 
 const fn restricted(path: &'static str, allows: fn(&Rendered<'_>) -> bool, allowed: &'static str) -> Control {
     Control { standard: PodSecurity::Restricted, ..baseline(path, allows, allowed) }
 }
 
-const fn required(path: &'static str, allows: fn(&Rendered<'_>) -> bool, allowed: &'static str) -> Control {
-    Control { required: true, ..restricted(path, allows, allowed) }
+const fn required(
+    path: &'static str,
+    allows: fn(&Rendered<'_>) -> bool,
+    allowed: &'static str,
+    written: &'static str,
+) -> Control {
+    Control { required: Some(written), ..restricted(path, allows, allowed) }
+}
+
+impl Control {
+    const fn since(self, minor: u16) -> Self {
+        Self { versions: (Version(minor), self.versions.1), ..self }
+    }
+
+    const fn until(self, minor: u16) -> Self {
+        Self { versions: (self.versions.0, Version(minor)), ..self }
+    }
+
+    const fn of_linux(self) -> Self {
+        Self { linux: true, ..self }
+    }
+
+    const fn of_root(self) -> Self {
+        Self { root: true, ..self }
+    }
 }
 
 const CONTAINER: &[Control] = &[
@@ -70,40 +117,47 @@ const CONTAINER: &[Control] = &[
          SETUID and SYS_CHROOT",
     ),
     baseline("securityContext.procMount", |mount| is_one_of(mount, &["Default"]), "only Default"),
-    baseline("securityContext.seccompProfile.type", is_profile, PROFILES),
+    baseline("securityContext.seccompProfile.type", is_profile, PROFILES).since(19),
     baseline("securityContext.appArmorProfile.type", is_profile, PROFILES),
+    baseline(
+        "securityContext.seLinuxOptions.type",
+        |kind| is_one_of(kind, &["", "container_t", "container_init_t", "container_kvm_t"]),
+        "only container_t, container_init_t and container_kvm_t",
+    )
+    .until(30),
     baseline(
         "securityContext.seLinuxOptions.type",
         |kind| is_one_of(kind, &["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"]),
         "only container_t, container_init_t, container_kvm_t and container_engine_t",
-    ),
+    )
+    .since(31),
     baseline("securityContext.seLinuxOptions.user", is_empty, "nothing"),
     baseline("securityContext.seLinuxOptions.role", is_empty, "nothing"),
     baseline("ports[].hostPort", |port| port.integer() == Some(0), "nothing"),
-    baseline("livenessProbe.*.host", is_empty, "nothing"),
-    baseline("readinessProbe.*.host", is_empty, "nothing"),
-    baseline("startupProbe.*.host", is_empty, "nothing"),
-    baseline("lifecycle.*.*.host", is_empty, "nothing"),
-    required("securityContext.runAsNonRoot", |flag| matches!(flag.content, Content::Bool(true)), "only true"),
-    restricted("securityContext.runAsUser", |user| user.integer() != Some(0), "any user but 0"),
-    Control { linux: true, ..required("securityContext.allowPrivilegeEscalation", is_false, "only false") },
-    Control { linux: true, ..required("securityContext.seccompProfile.type", is_profile, PROFILES) },
-    Control {
-        linux: true,
-        ..required(
-            "securityContext.capabilities.drop",
-            |dropped| dropped.items().iter().any(|capability| capability.text() == Some("ALL")),
-            "only lists with ALL",
-        )
-    },
-    Control {
-        linux: true,
-        ..restricted(
-            "securityContext.capabilities.add[]",
-            |capability| is_one_of(capability, &["NET_BIND_SERVICE"]),
-            "only NET_BIND_SERVICE",
-        )
-    },
+    baseline("livenessProbe.*.host", is_empty, "nothing").since(34),
+    baseline("readinessProbe.*.host", is_empty, "nothing").since(34),
+    baseline("startupProbe.*.host", is_empty, "nothing").since(34),
+    baseline("lifecycle.*.*.host", is_empty, "nothing").since(34),
+    required("securityContext.runAsNonRoot", |flag| matches!(flag.content, Content::Bool(true)), "only true", "true")
+        .of_root(),
+    restricted("securityContext.runAsUser", |user| user.integer() != Some(0), "any user but 0").since(23).of_root(),
+    required("securityContext.allowPrivilegeEscalation", is_false, "only false", "false").since(8).of_linux(),
+    required("securityContext.seccompProfile.type", is_profile, PROFILES, "\"RuntimeDefault\"").since(19).of_linux(),
+    required(
+        "securityContext.capabilities.drop",
+        |dropped| dropped.items().iter().any(|capability| capability.text() == Some("ALL")),
+        "only lists with ALL",
+        "[\"ALL\"]",
+    )
+    .since(22)
+    .of_linux(),
+    restricted(
+        "securityContext.capabilities.add[]",
+        |capability| is_one_of(capability, &["NET_BIND_SERVICE"]),
+        "only NET_BIND_SERVICE",
+    )
+    .since(22)
+    .of_linux(),
 ];
 
 /// What container runtimes give a container anyway.
@@ -134,52 +188,101 @@ const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Holds what a template injects against the standard that it claims.
 pub(super) fn check(claim: PodSecurity, os: &str, parts: &Parts<'_>, problems: &mut Problems<'_>) {
-    let asked = |control: &&Control| control.standard <= claim && !(control.linux && os == "windows");
+    let asked = Asked { standard: claim, version: Version::LATEST, windows: os == "windows", user_namespace: false };
     for (_, container) in &parts.containers {
-        for control in CONTAINER.iter().filter(asked) {
-            control.check(claim, container, problems);
+        for Broken { value, place, path, allowed } in asked.broken(container) {
+            let claim = claim.name();
+            match value {
+                Some(value) => {
+                    let problem = format!("podSecurity: {claim} allows {allowed} as {path}");
+                    check::report(value, place, &problem, problems);
+                }
+                None => {
+                    problems.error(place, format!("podSecurity: {claim} wants {path} here, and allows {allowed}"));
+                }
+            }
         }
     }
     let volumes = parts.volumes.iter().chain(parts.shared_volumes.iter().filter_map(|volume| volume.get("volume")));
     for (source, place, _) in volumes.flat_map(Rendered::members).filter(|(key, ..)| key != "name") {
-        if !claim.allows_volume(source) {
-            problems.error(place, format!("podSecurity: {} allows no {} volume", claim.name(), shorten(source)));
+        if let Some(problem) = claim.against_volume(source) {
+            problems.error(place, format!("podSecurity: {problem}"));
         }
     }
     let annotations = parts.pod.iter().filter_map(|pod| pod.get("annotations")).flat_map(Rendered::members);
-    for (_, place, profile) in annotations.filter(|(key, ..)| key.starts_with(APP_ARMOR)) {
-        if is_decided(profile) && !profile.text().is_some_and(|profile| claim.allows_app_armor(profile)) {
-            let message = format!("podSecurity: {} allows only runtime/default and localhost/* here", claim.name());
-            problems.error(place, message);
+    for (key, place, profile) in annotations {
+        let profile = profile.text().filter(|_| is_decided(profile));
+        if let Some(problem) = profile.and_then(|profile| claim.against_annotation(key, profile)) {
+            problems.error(place, format!("podSecurity: {problem}"));
         }
     }
 }
 
 impl PodSecurity {
-    fn allows_volume(self, source: &str) -> bool {
-        match self {
+    /// What it has against a volume of this kind.
+    fn against_volume(self, source: &str) -> Option<String> {
+        let allowed = match self {
             Self::Privileged => true,
             Self::Baseline => source != "hostPath",
             Self::Restricted => SOURCES.contains(&source),
-        }
+        };
+        (!allowed).then(|| format!("{} allows no {} volume", self.name(), shorten(source)))
     }
 
-    fn allows_app_armor(self, profile: &str) -> bool {
-        self == Self::Privileged || matches!(profile, "" | "runtime/default") || profile.starts_with("localhost/")
+    /// What it has against an annotation of a pod.
+    fn against_annotation(self, key: &str, value: &str) -> Option<String> {
+        let allowed = self == Self::Privileged
+            || !key.starts_with(APP_ARMOR)
+            || matches!(value, "" | "runtime/default")
+            || value.starts_with("localhost/");
+        (!allowed).then(|| format!("{} allows only runtime/default and localhost/* here", self.name()))
     }
 }
 
-impl Control {
-    fn check(&self, claim: PodSecurity, container: &Rendered<'_>, problems: &mut Problems<'_>) {
-        let Self { path, allowed, .. } = self;
-        let claim = claim.name();
-        let found = select(container, path);
-        if found.is_empty() && self.required && is_known(container, path) {
-            problems.error(container.place, format!("podSecurity: {claim} wants {path} here, and allows {allowed}"));
-        }
-        for value in found.into_iter().filter(|value| is_decided(value) && !(self.allows)(value)) {
-            check::report(value, value.place, &format!("podSecurity: {claim} allows {allowed} as {path}"), problems);
-        }
+/// What a standard asks of the containers of a pod.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    standard: PodSecurity,
+    version: Version,
+    windows: bool,
+    user_namespace: bool,
+}
+
+/// A control that a container breaks.
+struct Broken<'r, 't> {
+    /// The value that breaks it; none if one is missing.
+    value: Option<&'r Rendered<'t>>,
+    place: &'t Place,
+    /// Where in the container.
+    path: &'static str,
+    /// What is allowed there.
+    allowed: &'static str,
+}
+
+impl Asked {
+    /// The controls that hold for the pod.
+    fn controls(self) -> impl Iterator<Item = &'static Control> {
+        CONTAINER.iter().filter(move |control| {
+            let (first, last) = control.versions;
+            control.standard <= self.standard
+                && (first..=last).contains(&self.version)
+                && !(control.linux && self.windows && self.version >= Version::SPARES_WINDOWS)
+                && !(control.root && self.user_namespace && self.version >= Version::SPARES_USER_NAMESPACES)
+        })
+    }
+
+    /// What of them a container breaks, as far as it is decided.
+    fn broken<'r, 't>(self, container: &'r Rendered<'t>) -> Vec<Broken<'r, 't>> {
+        let each = self.controls().flat_map(|control| {
+            let Control { path, allowed, .. } = *control;
+            let found = select(container, path);
+            let missing = found.is_empty() && control.required.is_some() && is_known(container, path);
+            let missing = missing.then_some(Broken { value: None, place: container.place, path, allowed });
+            let wrong = found.into_iter().filter(|value| is_decided(value) && !(control.allows)(value));
+            let wrong = wrong.map(move |value| Broken { value: Some(value), place: value.place, path, allowed });
+            missing.into_iter().chain(wrong).collect::<Vec<_>>()
+        });
+        each.collect()
     }
 }
 

@@ -81,6 +81,11 @@ pub(super) fn words(error: &rustls::Error) -> String {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "its certificate is not valid yet".to_owned()
             }
+            // What `openssl req -x509` makes. webpki tells this no other way.
+            CertificateError::Other(error) if error.to_string() == "CaUsedAsEndEntity" => {
+                "its certificate is an authority's own, and none that a server should have (--insecure believes it)"
+                    .to_owned()
+            }
             other => format!("its certificate can't be believed: {other}"),
         },
         rustls::Error::InvalidMessage(_) => "it does not answer as TLS does".to_owned(),

@@ -17,6 +17,13 @@ pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 /// How long etcd and an API server may take to start on a slow machine.
 const START: Duration = Duration::from_mins(2);
 
+/// The audit log, in the server's directory: a JSON event a line.
+pub const AUDIT_LOG: &str = "audit.log";
+
+/// What goes into it.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\n\
+                            rules: [{level: Metadata, verbs: [create, patch]}, {level: None}]\n";
+
 /// Without the ServiceAccount admission plugin, as in envtest: pods need no account that a controller would make.
 pub static PLAIN: LazyLock<Option<ApiServer>> =
     LazyLock::new(|| ApiServer::start("plain", &["--disable-admission-plugins=ServiceAccount"]));
@@ -103,6 +110,8 @@ impl ApiServer {
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
             format!("--service-account-key-file={}", write("accounts.pub", &accounts.public_key_pem())),
             format!("--service-account-signing-key-file={}", write("accounts.key", &accounts.serialize_pem())),
+            format!("--audit-policy-file={}", write("audit.yaml", AUDIT_POLICY)),
+            format!("--audit-log-path={}", directory.join(AUDIT_LOG).display()),
         ];
         let args = own.iter().map(String::as_str).chain(more.iter().copied());
         let kubeconfig = format!(

@@ -35,4 +35,6 @@ mod corpus;
 mod injection;
 mod made;
 mod neighbours;
+mod pod_security;
 mod registration;
+mod validation;

@@ -39,11 +39,17 @@ async fn the_readmes_line_registers_a_local_server() {
     shell.args(["-c", &line]).current_dir(directory).env("PATH", path).env("KUBECONFIG", &scene.api.kubeconfig);
 
     let registered: Value = serde_json::from_str(&succeed(&mut shell)).expect("JSON");
-    let entries = registered["webhooks"].as_array().expect("webhooks");
-    assert_eq!(entries.len(), 2);
-    for entry in entries {
+    let configurations = registered["items"].as_array().expect("both configurations");
+    let of = |kind: &str| {
+        let found = configurations.iter().find(|configuration| configuration["kind"] == kind);
+        found.and_then(|configuration| configuration["webhooks"].as_array()).expect("webhooks").iter()
+    };
+    let mutating = of("MutatingWebhookConfiguration").map(|entry| (entry, "https://127.0.0.1:8443/mutate"));
+    let validating = of("ValidatingWebhookConfiguration").map(|entry| (entry, "https://127.0.0.1:8443/validate"));
+    assert_eq!((mutating.len(), validating.len()), (2, 4));
+    for (entry, url) in mutating.chain(validating) {
         let config = &entry["clientConfig"];
-        assert_eq!(config["url"], "https://127.0.0.1:8443/mutate");
+        assert_eq!(config["url"], url);
         assert_eq!(config["caBundle"], BASE64_STANDARD.encode(&authority));
         assert_eq!(config.get("service"), None);
     }

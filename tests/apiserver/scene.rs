@@ -142,39 +142,92 @@ impl Scene {
     /// Registers a webhook as `deploy/webhook.yaml` says, for pods of this test's namespace (and of `others`), and waits
     /// until the API server calls it.
     pub async fn register(&self, webhook: &impl Webhook, others: &[&str]) {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/webhook.yaml");
-        let text = fs::read_to_string(path).expect("the registration");
-        self.register_as(serde_saphyr::from_str(&text).expect("YAML"), webhook, others).await;
+        self.register_as(deployed("MutatingWebhookConfiguration"), webhook, others).await;
+    }
+
+    /// Registers the validating half of `deploy/webhook.yaml`, and waits until the API server calls it. Namespaces and
+    /// cluster-wide templates are no namespace's: only those that have the test's name in theirs are sent.
+    pub async fn register_validation(&self, webhook: &impl Webhook) {
+        let registration = self.ours(deployed("ValidatingWebhookConfiguration"), webhook, &[]);
+        let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+        self.post(path, &registration).await.expect("a valid registration");
+        let mut probe = workload("probe", &json!({"inject/log-shipper": "true"}));
+        probe["metadata"]["namespace"] = self.namespace.clone().into();
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments?dryRun=All", self.namespace);
+        self.called(webhook, async || drop(self.post(&path, &probe).await)).await;
     }
 
     /// Registers a webhook for this test's namespace (and `others`) with the name, rules and conditions of `registration`.
-    pub async fn register_as(&self, mut registration: Value, webhook: &impl Webhook, others: &[&str]) {
+    pub async fn register_as(&self, registration: Value, webhook: &impl Webhook, others: &[&str]) {
+        let registration = self.ours(registration, webhook, others);
+        let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        self.post(path, &registration).await.expect("a valid registration");
+        let probe = pod("probe", &json!({"inject/log-shipper": "true"}));
+        self.called(webhook, async || drop(self.try_out(&probe).await)).await;
+    }
+
+    /// The registration as this test's own.
+    fn ours(&self, mut registration: Value, webhook: &impl Webhook, others: &[&str]) -> Value {
         let name = format!("{}-{}", registration["metadata"]["name"].as_str().expect("a name"), self.namespace);
         registration["metadata"]["name"] = name.into();
         let namespaces: Vec<_> = others.iter().copied().chain([self.namespace.as_str()]).collect();
         let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces});
+        let named = json!({"name": "named", "expression": format!("request.name.contains('{}')", self.namespace)});
+        let validating = registration["kind"] == "ValidatingWebhookConfiguration";
         for entry in registration["webhooks"].as_array_mut().expect("webhooks") {
+            let endpoint = entry["clientConfig"]["service"]["path"].as_str().unwrap_or("/mutate").to_owned();
             entry["clientConfig"] = json!({
-                "url": format!("https://{}/mutate", webhook.address()),
+                "url": format!("https://{}{endpoint}", webhook.address()),
                 "caBundle": BASE64_STANDARD.encode(webhook.authority()),
             });
+            let everywhere = |rules: &Value| rules[0]["scope"] != "Namespaced";
+            if validating && everywhere(&entry["rules"]) {
+                entry["matchConditions"].as_array_mut().expect("conditions").push(named.clone());
+                continue;
+            }
             match &mut entry["namespaceSelector"]["matchExpressions"] {
                 Value::Array(expressions) => expressions.push(here.clone()),
                 none => *none = json!([here]),
             }
         }
-        let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-        self.post(path, &registration).await.expect("a valid registration");
+        registration
+    }
 
-        let probe = pod("probe", &json!({"inject/log-shipper": "true"}));
+    /// Tries until the webhook is called.
+    async fn called(&self, webhook: &impl Webhook, mut attempt: impl AsyncFnMut()) {
         let before = webhook.calls().await;
         let until = Instant::now() + NOTICE;
         while webhook.calls().await == before {
-            assert!(Instant::now() < until, "{}: the API server does not call it", registration["metadata"]["name"]);
-            let _ = self.try_out(&probe).await;
+            assert!(Instant::now() < until, "{}: the API server does not call the webhook", self.namespace);
+            attempt().await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The object of this kind in `deploy/webhook.yaml`.
+pub fn deployed(kind: &str) -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/webhook.yaml");
+    let text = fs::read_to_string(path).expect("the registration");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    documents.into_iter().find(|document| document["kind"] == kind).expect("the registration")
+}
+
+/// A Deployment whose pods have these annotations.
+pub fn workload(name: &str, annotations: &Value) -> Value {
+    let labels = json!({"app": name});
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels, "annotations": annotations},
+                "spec": pod(name, annotations)["spec"],
+            },
+        },
+    })
 }
 
 /// A pod of one container, `app`, with annotations.

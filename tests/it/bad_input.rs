@@ -208,17 +208,17 @@ fn annotations_that_are_wrong() {
         (
             "inject/wait-for-db",
             "$(reboot)",
-            "403 Forbidden: annotation inject/wait-for-db: \"$(reboot)\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
+            "403 Forbidden: annotation inject/wait-for-db: \"$(reboot)\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]*(\\.[-0-9A-Z_a-z]+)*\\.?|\\[[.0-9:A-Fa-f]+\\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$)",
         ),
         (
             "inject/wait-for-db",
             "db; reboot",
-            "403 Forbidden: annotation inject/wait-for-db: \"db; reboot\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
+            "403 Forbidden: annotation inject/wait-for-db: \"db; reboot\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]*(\\.[-0-9A-Z_a-z]+)*\\.?|\\[[.0-9:A-Fa-f]+\\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$)",
         ),
         (
             "inject/wait-for-db",
             "-e",
-            "403 Forbidden: annotation inject/wait-for-db: \"-e\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?$)",
+            "403 Forbidden: annotation inject/wait-for-db: \"-e\" does not match its pattern; allowed: The database: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in brackets. Without a port: 5432 for postgres, 6379 for redis, else 3306. No user or password: they don't belong into an annotation (text matching ^((postgres(ql)?|mysql|mariadb|redis|tcp)://)?([0-9A-Za-z][-0-9A-Z_a-z]*(\\.[-0-9A-Z_a-z]+)*\\.?|\\[[.0-9:A-Fa-f]+\\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$)",
         ),
         (
             "inject/wait-for-db.port",
@@ -228,7 +228,7 @@ fn annotations_that_are_wrong() {
         (
             "inject/wait-for-service",
             "a, `reboot`",
-            "403 Forbidden: annotation inject/wait-for-service: item 2, \"`reboot`\", does not match its pattern; allowed: A DNS name must have an address; HOST:PORT must accept a connection; an http or https URL must answer with an expected status. Short names are those of the pod's namespace. What has a comma or starts with a bracket is written as a JSON array (a list of at most 64 items, each text of at least 1 characters matching ^([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?(:[0-9]{1,5})?|\\[[.0-9:A-Fa-f]+\\]:[0-9]{1,5}|https?://([0-9A-Za-z][-0-9A-Z_a-z]{0,62}(\\.[-0-9A-Z_a-z]{1,63})*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?([/?][!-~]*)?)$)",
+            "403 Forbidden: annotation inject/wait-for-service: item 2, \"`reboot`\", does not match its pattern; allowed: A DNS name must have an address; HOST:PORT must accept a connection; an http or https URL must answer with an expected status. Short names are those of the pod's namespace. What has a comma or starts with a bracket is written as a JSON array (a list of at most 64 items, each text of at least 1 characters matching ^([0-9A-Za-z][-0-9A-Z_a-z]*(\\.[-0-9A-Z_a-z]+)*\\.?(:[0-9]{1,5})?|\\[[.0-9:A-Fa-f]+\\]:[0-9]{1,5}|https?://([0-9A-Za-z][-0-9A-Z_a-z]*(\\.[-0-9A-Z_a-z]+)*\\.?|\\[[.0-9:A-Fa-f]+\\])(:[0-9]{1,5})?([/?][!-~]*)?)$)",
         ),
         (
             "inject/set-env",
@@ -264,10 +264,13 @@ fn a_pod_too_deep_to_be_looked_at() {
     let snapshot = crate::properties::make::all_templates();
     for depth in [200, 100_000] {
         let deep = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-        let pod = format!(
-            r#"{{"metadata":{{"annotations":{{"inject/meta":"true"}}}},"spec":{{"containers":[{{"name":"web"}}],"future":{deep}}}}}"#
-        );
-        let answer = answer(&review(&pod), &snapshot);
+        let pod = |container: &str, spec: &str| {
+            let metadata = r#"{"annotations":{"inject/meta":"true"}}"#;
+            review(&format!(r#"{{"metadata":{metadata},"spec":{{"containers":[{{"name":"web"{container}}}]{spec}}}}}"#))
+        };
+        let future = format!(r#","future":{deep}"#);
+        assert_eq!(answer(&pod("", &future), &snapshot), "patched", "what no expression looks at");
+        let answer = answer(&pod(&future, ""), &snapshot);
         assert!(answer.starts_with("403 Forbidden: meta: when (templates.yaml:"), "{answer}");
         assert!(answer.contains("the pod can't be read as a tree: recursion limit exceeded"), "{answer}");
     }

@@ -103,8 +103,10 @@ async fn other_paths_methods_and_types_are_told_what_is_allowed() {
     for (asked, status, expected) in [
         (request(Method::GET, "/mutate", None), 405, "GET /mutate is not allowed; use POST"),
         (request(Method::PUT, "/mutate", json), 405, "PUT /mutate is not allowed; use POST"),
-        (request(Method::POST, "/validate", json), 404, "/validate is not here; there is POST /mutate"),
-        (request(Method::GET, "/", None), 404, "/ is not here; there is POST /mutate"),
+        (request(Method::GET, "/validate", None), 405, "GET /validate is not allowed; use POST"),
+        (request(Method::POST, "/other", json), 404, "/other is not here; there are POST /mutate and POST /validate"),
+        (request(Method::GET, "/", None), 404, "/ is not here; there are POST /mutate"),
+        (request(Method::POST, "/validate", Some("text/plain")), 415, "Content-Type is text/plain; send"),
         (request(Method::POST, "/mutate", None), 415, "there is no Content-Type; send"),
         (request(Method::POST, "/mutate", Some("text/plain")), 415, "Content-Type is text/plain; send"),
         (request(Method::POST, "/mutate", Some("application/jsonx")), 415, "application/json"),

@@ -28,13 +28,14 @@ const IO: [&str; 19] = [
 ];
 
 /// Each layer, and the layers of this crate that it may use; every other one is forbidden.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("nearest", &[]),
     ("template", &["nearest", "template"]),
     ("snapshot", &["snapshot", "template"]),
     ("inject", &["inject", "nearest", "snapshot", "template"]),
-    ("admission", &["inject", "template"]),
     ("manifest", &["inject", "manifest", "snapshot"]),
+    ("validate", &["inject", "manifest", "snapshot", "template", "validate"]),
+    ("admission", &["admission", "inject", "template", "validate"]),
     ("watch", &["watch"]),
     ("shutdown", &["shutdown"]),
     ("telemetry", &["telemetry"]),
@@ -42,13 +43,13 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("tls", &["tls", "watch"]),
     ("authority", &["authority", "tls"]),
     ("cluster", &["authority", "cluster", "manifest", "snapshot", "template", "tls"]),
-    ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template"]),
+    ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template", "validate"]),
     ("wait", &["nearest", "tls", "wait"]),
-    ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls"]),
+    ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls", "validate"]),
 ];
 
 /// The layers that are pure.
-const CORE: [&str; 6] = ["nearest", "template", "snapshot", "inject", "admission", "manifest"];
+const CORE: [&str; 7] = ["nearest", "template", "snapshot", "inject", "manifest", "validate", "admission"];
 
 /// A layer's files: `src/<layer>.rs` and all below `src/<layer>/`.
 fn files(layer: &str) -> Vec<PathBuf> {

@@ -24,5 +24,6 @@ mod servers;
 mod stopping;
 mod template_diagnostics;
 mod tls;
+mod validate;
 mod wait;
 mod webhook;

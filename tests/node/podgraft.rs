@@ -124,7 +124,9 @@ impl Podgraft {
         let authority = fs::read(certificates.join("ca.crt")).expect("the certificate's authority");
         config["caBundle"] = BASE64_STANDARD.encode(authority).into();
         let text = fs::read_to_string(REGISTRATION).expect("the registration");
-        let mut registration: Value = serde_saphyr::from_str(&text).expect("YAML");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+        let mutating = documents.into_iter().find(|document| document["kind"] == "MutatingWebhookConfiguration");
+        let mut registration = mutating.expect("the registration of pods");
         let metadata = &mut registration["metadata"];
         metadata["name"] = format!("{}-{}", metadata["name"].as_str().expect("a name"), self.name).into();
         metadata["labels"][RUN_LABEL] = run.name.as_str().into();

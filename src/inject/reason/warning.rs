@@ -32,6 +32,15 @@ pub enum Warning {
         /// The target.
         container: String,
     },
+    /// The API server will deny the pod, unless it is exempt: something breaks the namespace's Pod Security Standard.
+    PodSecurity {
+        /// The graft.
+        graft: Name,
+        /// What breaks it: `container "web"`.
+        what: String,
+        /// The standard, and what it allows where.
+        rule: String,
+    },
     /// A Guaranteed pod is no longer, as an injected container declares no cpu or memory.
     QosLost {
         /// The graft.
@@ -54,6 +63,9 @@ impl fmt::Display for Warning {
                     f,
                     "{graft}: container {container:?} keeps its own value of {variable}, which differs from the template's"
                 )
+            }
+            Self::PodSecurity { graft, what, rule } => {
+                write!(f, "{graft}: {what} breaks the Pod Security Standard that the namespace enforces: {rule}")
             }
             Self::QosLost { graft, container } => write!(
                 f,

@@ -81,5 +81,6 @@ fn arguments(case: &Case) -> Vec<String> {
     option("default-run-as-user", case.options.default_run_as_user.clone());
     option("image", case.options.image.clone());
     option("image-mirror", case.options.image_mirror.clone());
+    option("psa-errors", case.options.psa_errors.clone());
     arguments
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, iter};
 
-use podgraft::snapshot::{Namespace, OnUnknown, Policy, Snapshot};
+use podgraft::snapshot::{Namespace, OnError, OnUnknown, Policy, Snapshot};
 use podgraft::template::{self, LoadOptions, Origin};
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,6 +24,7 @@ pub struct Options {
     pub default_run_as_user: Option<String>,
     pub image: Option<String>,
     pub image_mirror: Option<String>,
+    pub psa_errors: Option<String>,
 }
 
 impl Options {
@@ -49,6 +50,12 @@ impl Options {
             },
             image: self.image.clone().unwrap_or(default.image),
             image_mirror: self.image_mirror.as_ref().map(|mirror| mirror.parse().unwrap()),
+            psa_errors: match self.psa_errors.as_deref() {
+                None | Some("warn") => OnError::Warn,
+                Some("deny") => OnError::Deny,
+                Some(other) => panic!("psaErrors: {other}"),
+            },
+            ..default
         }
     }
 }

@@ -70,6 +70,22 @@ fn a_certificate_has_to_be_believed() {
 }
 
 #[test]
+fn an_authority_is_no_server() {
+    let Some(nginx) = Nginx::new() else { return };
+    let mut authority = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let ca = nginx.write("tls.crt", authority.self_signed(&key).unwrap().pem());
+    nginx.write("tls.key", key.serialize_pem());
+    let _server =
+        nginx.start("ssl", "ssl_certificate tls.crt; ssl_certificate_key tls.key; location / { return 200; }");
+    let url = format!("https://localhost:{}", nginx.port());
+    let mut waiting = Waiting::start(&["--ca-file", &ca, &url]);
+    waiting.until_it_says("not yet: TLS: its certificate is an authority's own");
+    Waiting::start(&["--insecure", &url]).ready();
+}
+
+#[test]
 fn tls_is_not_mistaken_for_something_else() {
     let Some(nginx) = Nginx::new() else { return };
     let _server = nginx.start("", "location / { return 200; }");

@@ -26,10 +26,10 @@ pub(super) fn write(template: &Template, example: &Example) -> String {
         budget: Budget::new(),
     };
     let Template { init_containers, sidecars, shared_volumes, volumes, target, pod, .. } = template;
-    let mut lines = parts.entries(init_containers, |it, item| parts.container("init container", it, item));
-    lines.extend(parts.entries(sidecars, |it, item| parts.container("sidecar", it, item)));
-    lines.extend(parts.entries(shared_volumes, |it, item| parts.shared_volume(it, item)));
-    lines.extend(parts.entries(volumes, |it, item| parts.volume(it, item)));
+    let mut lines = parts.entries(init_containers, |parts, it, item| parts.container("init container", it, item));
+    lines.extend(parts.entries(sidecars, |parts, it, item| parts.container("sidecar", it, item)));
+    lines.extend(parts.entries(shared_volumes, Parts::shared_volume));
+    lines.extend(parts.entries(volumes, Parts::volume));
     let additions = [
         ("environment of each target", &target.env, variable as fn(&Json) -> String),
         ("environment of each target, all of", &target.env_from, source),
@@ -113,7 +113,7 @@ impl Parts {
     }
 
     /// The entries of a list, each as often as its `forEach` says.
-    fn entries<T>(&self, entries: &[Entry<T>], show: impl Fn(&T, Option<&Item<'_>>) -> String) -> Vec<String> {
+    fn entries<T>(&self, entries: &[Entry<T>], show: impl Fn(&Self, &T, Option<&Item<'_>>) -> String) -> Vec<String> {
         let lines = |entry| self.each(entry, None, &show).into_iter().map(move |line| line + &clause(entry));
         entries.iter().flat_map(lines).collect()
     }
@@ -123,13 +123,26 @@ impl Parts {
         &self,
         entry: &Entry<T>,
         outer: Option<&Item<'_>>,
-        show: impl Fn(&T, Option<&Item<'_>>) -> String,
+        show: impl Fn(&Self, &T, Option<&Item<'_>>) -> String,
     ) -> Vec<String> {
         let items = entry.for_each.as_ref().and_then(|list| list.items(self, outer).ok()).unwrap_or_default();
+        let parts = self.where_there(entry);
         if items.is_empty() {
-            return vec![show(&entry.value, outer)];
+            return vec![show(&parts, &entry.value, outer)];
         }
-        items.iter().map(|item| show(&entry.value, Some(item))).collect()
+        items.iter().map(|item| show(&parts, &entry.value, Some(item))).collect()
+    }
+
+    /// What an entry's expressions see where it is there: if it isn't with the example's values, other ones of the
+    /// parameters that its condition names.
+    fn where_there<T>(&self, entry: &Entry<T>) -> Self {
+        let Self { values, known, podgraft, .. } = self;
+        let mut parts =
+            Self { values: values.clone(), known: known.clone(), podgraft: podgraft.clone(), budget: Budget::new() };
+        if let Some(when) = entry.when.as_ref().filter(|when| when.condition(self, None).is_ok_and(|holds| !holds)) {
+            when.parameters().iter().for_each(|index| parts.known[*index] = false);
+        }
+        parts
     }
 
     /// The items of a list, or the members of a map, in a phrase.
@@ -137,7 +150,9 @@ impl Parts {
         let shown: Vec<String> = match node {
             Node::List(entries) => entries
                 .iter()
-                .map(|entry| self.each(entry, item, |it, item| show(&self.value(it, item))).join(", ") + &clause(entry))
+                .map(|entry| {
+                    self.each(entry, item, |parts, it, item| show(&parts.value(it, item))).join(", ") + &clause(entry)
+                })
                 .collect(),
             node => match self.value(node, item) {
                 Json::Array(items) => items.iter().map(show).collect(),

@@ -1,0 +1,130 @@
+//! An AdmissionReview as it is answered, within the API server's limits.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::inject::json::MapWriter;
+use crate::template::node::write_string;
+
+use super::audit::Audit;
+
+/// The longest warning in characters; the API server cuts longer ones.
+const LONGEST_WARNING: usize = 256;
+
+/// What all warnings of an answer may hold together, in characters; the API server drops what exceeds it.
+const ALL_WARNINGS: usize = 4096;
+
+/// The longest rejection in characters: enough for dozens of mistakes, and a bound for hostile pods.
+pub(super) const LONGEST_MESSAGE: usize = 16 * 1024;
+
+/// The longest value of an audit annotation in characters: each is kept for every request.
+const LONGEST_AUDIT: usize = 256;
+
+/// An answer in the making. It is written as text: the patch is most of it, and goes from its own text straight into the
+/// answer's base64, which needs no escaping.
+pub(super) struct Answer(String);
+
+impl Answer {
+    pub(super) fn new(uid: &str, allowed: bool, room: usize) -> Self {
+        let mut out = String::with_capacity(256 + room);
+        out.push_str(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#);
+        write_string(uid, &mut out);
+        out.push_str(if allowed { r#","allowed":true"# } else { r#","allowed":false"# });
+        Self(out)
+    }
+
+    pub(super) fn patched(uid: &str, patch: &str) -> Self {
+        let mut answer = Self::new(uid, true, patch.len().div_ceil(3) * 4);
+        answer.0.push_str(r#","patchType":"JSONPatch","patch":""#);
+        BASE64_STANDARD.encode_string(patch, &mut answer.0);
+        answer.0.push('"');
+        answer
+    }
+
+    pub(super) fn denied(uid: &str, code: u16, reason: &str, message: &str) -> Self {
+        let Self(mut out) = Self::new(uid, false, message.len());
+        out.push_str(r#","status":{"status":"Failure","message":"#);
+        write_string(message, &mut out);
+        // Writing to a String can't fail.
+        let _ = write!(out, r#","reason":"{reason}","code":{code}}}"#);
+        Self(out)
+    }
+
+    /// The answer with its warnings, and with what the API server is to write into its audit log: there, each key has
+    /// the webhook's name before it.
+    pub(super) fn finish<W: ToString>(self, warned: &[W], audit: Audit) -> Vec<u8> {
+        let Self(mut out) = self;
+        if !warned.is_empty() {
+            out.push_str(r#","warnings":["#);
+            for (index, line) in warnings(warned).iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(line, &mut out);
+            }
+            out.push(']');
+        }
+        let mut annotations = MapWriter::with_capacity(128);
+        for (key, value) in audit.0.into_iter().filter(|(_, value)| !value.is_empty()) {
+            annotations.text(key, &cut(value.into_owned(), LONGEST_AUDIT));
+        }
+        out.push_str(r#","auditAnnotations":"#);
+        out.push_str(&annotations.finish());
+        out.push_str("}}");
+        out.into_bytes()
+    }
+}
+
+/// Warnings as the API server lets them through: one line each, in length and number bounded.
+fn warnings(warnings: &[impl ToString]) -> Vec<String> {
+    let mut left = ALL_WARNINGS;
+    let lines = warnings.iter().map(|warning| {
+        let line: String = warning.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        cut(line, LONGEST_WARNING)
+    });
+    let fitting = lines.take_while(|line| {
+        let length = line.chars().count();
+        let fits = length <= left;
+        left = left.saturating_sub(length);
+        fits
+    });
+    fitting.collect()
+}
+
+/// A text of at most so many characters.
+pub(super) fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most.saturating_sub(1)) {
+        Some((at, _)) if text.chars().count() > most => format!("{}…", &text[..at]),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_to_their_bound() {
+        assert_eq!(cut("abc".to_owned(), 3), "abc");
+        assert_eq!(cut("abcd".to_owned(), 3), "ab…");
+        assert_eq!(cut("äöüß".to_owned(), 3), "äö…");
+    }
+
+    #[test]
+    fn warnings_keep_to_what_the_api_server_lets_through() {
+        let long = vec!["a\nb".repeat(1000); 40];
+        let lines = warnings(&long);
+        assert!(lines.iter().all(|line| line.chars().count() == LONGEST_WARNING && !line.contains('\n')));
+        assert_eq!(lines.len(), ALL_WARNINGS / LONGEST_WARNING);
+    }
+
+    #[test]
+    fn what_there_is_nothing_to_say_of_is_not_written_down() {
+        let audit = Audit([("a", "x".into()), ("b", "".into()), ("c", "y".repeat(1000).into())]);
+        let body = Answer::new("u", true, 0).finish::<String>(&[], audit);
+        let said = &serde_json::from_slice::<serde_json::Value>(&body).unwrap()["response"]["auditAnnotations"];
+        assert_eq!(*said, serde_json::json!({"a": "x", "c": format!("{}…", "y".repeat(LONGEST_AUDIT - 1))}));
+    }
+}
