@@ -167,7 +167,7 @@ impl Scene {
     }
 
     /// The registration as this test's own.
-    fn ours(&self, mut registration: Value, webhook: &impl Webhook, others: &[&str]) -> Value {
+    pub fn ours(&self, mut registration: Value, webhook: &impl Webhook, others: &[&str]) -> Value {
         let name = format!("{}-{}", registration["metadata"]["name"].as_str().expect("a name"), self.namespace);
         registration["metadata"]["name"] = name.into();
         let namespaces: Vec<_> = others.iter().copied().chain([self.namespace.as_str()]).collect();

@@ -17,11 +17,15 @@ use tokio_rustls::TlsConnector;
 use super::balancer::Balancer;
 use super::until;
 use crate::podgraft::Podgraft;
-use crate::scene::{Scene, Webhook};
+use crate::scene::{Scene, Webhook, deployed};
 
-const REGISTRATIONS: &str = "/apis/admissionregistration.k8s.io/v1";
+/// Where the two kinds of configurations are.
+const REGISTRATIONS: [(&str, &str); 2] = [
+    ("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),
+    ("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
+];
+
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
-const KINDS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
 
 /// podgraft, installed.
 pub struct Installation<'s> {
@@ -44,20 +48,23 @@ impl<'s> Installation<'s> {
         installation
     }
 
-    /// The names of both configurations: there may be others of other tests.
-    fn name(&self) -> String {
-        format!("certificates-{}", self.scene.namespace)
+    /// The configurations' names, as [`Scene::ours`] makes them.
+    fn names(&self) -> [String; 2] {
+        ["zz-podgraft", "podgraft"].map(|name| format!("{name}-{}", self.scene.namespace))
     }
 
     /// An account that may do what self-managed certificates need, and no more.
     async fn authorize(&self) {
-        let (scene, name) = (self.scene, self.name());
+        let (scene, [mutating, validating]) = (self.scene, self.names());
+        let name = &mutating;
         let namespace = &scene.namespace;
         let rule = |group: &str, resources: &[&str], names: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "resourceNames": names, "verbs": verbs});
         let mut create = rule("", &["secrets"], &[], &["create"]);
         create.as_object_mut().expect("a rule").remove("resourceNames");
         let secrets = rule("", &["secrets"], &["podgraft-tls"], &["get", "list", "watch", "update"]);
-        let configurations = rule("admissionregistration.k8s.io", &KINDS, &[&name], &["get", "list", "watch", "patch"]);
+        let kinds = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+        let verbs = ["get", "list", "watch", "patch"];
+        let configurations = rule("admissionregistration.k8s.io", &kinds, &[&mutating, &validating], &verbs);
         let subject = json!({"kind": "ServiceAccount", "name": "podgraft", "namespace": namespace});
         let object = |kind: &str, name: &str, more: Value| {
             let mut object =
@@ -72,13 +79,13 @@ impl<'s> Installation<'s> {
         let namespaced = json!({"rules": [create, secrets]});
         let binding = json!({"roleRef": reference("Role", "podgraft"), "subjects": [subject]});
         let cluster_role = json!({"rules": [configurations]});
-        let cluster_binding = json!({"roleRef": reference("ClusterRole", &name), "subjects": [subject]});
+        let cluster_binding = json!({"roleRef": reference("ClusterRole", name), "subjects": [subject]});
         for (path, object) in [
             (accounts.clone(), account),
             (format!("{RBAC}/namespaces/{namespace}/roles"), object("Role", "podgraft", namespaced)),
             (format!("{RBAC}/namespaces/{namespace}/rolebindings"), object("RoleBinding", "podgraft", binding)),
-            (format!("{RBAC}/clusterroles"), object("ClusterRole", &name, cluster_role)),
-            (format!("{RBAC}/clusterrolebindings"), object("ClusterRoleBinding", &name, cluster_binding)),
+            (format!("{RBAC}/clusterroles"), object("ClusterRole", name, cluster_role)),
+            (format!("{RBAC}/clusterrolebindings"), object("ClusterRoleBinding", name, cluster_binding)),
         ] {
             scene.post(&path, &object).await.expect("an object");
         }
@@ -93,41 +100,20 @@ impl<'s> Installation<'s> {
         self.scene.directory.join("kubeconfig").display().to_string()
     }
 
-    /// The registration of `deploy/webhook.yaml` for this namespace, and a validating one; both trust nobody yet.
+    /// The registrations of `deploy/webhook.yaml` for this namespace; they trust nobody yet.
     pub async fn register(&self) {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/webhook.yaml");
-        let mut mutating: Value =
-            serde_saphyr::from_str(&fs::read_to_string(path).expect("the registration")).expect("YAML");
-        let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": [self.scene.namespace]});
-        for entry in mutating["webhooks"].as_array_mut().expect("webhooks") {
-            entry["namespaceSelector"]["matchExpressions"].as_array_mut().expect("a list").push(here.clone());
-            entry["clientConfig"] = json!({"url": format!("https://{}/mutate", self.balancer.address)});
-        }
-        let validating = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "webhooks": [{
-                "name": "workloads.podgraft.dev",
-                "clientConfig": {"url": format!("https://{}/validate", self.balancer.address)},
-                "admissionReviewVersions": ["v1"],
-                "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"], "operations": ["CREATE"]}],
-                "namespaceSelector": {"matchExpressions": [here]},
-                "failurePolicy": "Ignore",
-                "sideEffects": "None",
-            }],
-        });
-        for (kind, mut configuration) in KINDS.iter().zip([mutating, validating]) {
-            configuration["metadata"] = json!({"name": self.name()});
-            self.scene.post(&format!("{REGISTRATIONS}/{kind}"), &configuration).await.expect("a registration");
+        for (path, kind) in REGISTRATIONS {
+            let configuration = self.scene.ours(deployed(kind), &self.balancer, &[]);
+            self.scene.post(path, &configuration).await.expect("a registration");
         }
     }
 
     /// Starts one more replica.
     pub async fn add(&mut self, options: &[&str]) {
-        let (kubeconfig, name) = (self.kubeconfig(), self.name());
+        let (kubeconfig, [mutating, validating]) = (self.kubeconfig(), self.names());
         let mut all = vec!["--tls", "self-managed", "--kubernetes", "never", "--kubeconfig", &kubeconfig];
         all.extend(["--service-namespace", &self.scene.namespace, "--tls-names", "127.0.0.1"]);
-        all.extend(["--mutating-configuration", &name, "--validating-configuration", &name]);
+        all.extend(["--mutating-configuration", &mutating, "--validating-configuration", &validating]);
         all.extend(options);
         self.started += 1;
         self.replicas.push(Podgraft::replica(self.scene, &format!("replica-{}", self.started), &all).await);
@@ -187,13 +173,13 @@ impl<'s> Installation<'s> {
     }
 
     fn path(&self, which: usize) -> String {
-        format!("{REGISTRATIONS}/{}/{}", KINDS[which], self.name())
+        format!("{}/{}", REGISTRATIONS[which].0, self.names()[which])
     }
 
     /// The `caBundle` of each entry of the configurations that are there, as PEM.
     pub async fn bundles(&self) -> Vec<String> {
         let mut bundles = Vec::new();
-        for which in 0..KINDS.len() {
+        for which in 0..REGISTRATIONS.len() {
             let Ok(configuration) = self.scene.get(&self.path(which)).await else {
                 continue;
             };
@@ -216,7 +202,7 @@ impl<'s> Installation<'s> {
     }
 
     pub async fn delete_configurations(&self) {
-        for which in 0..KINDS.len() {
+        for which in 0..REGISTRATIONS.len() {
             self.scene.delete(&self.path(which)).await.expect("a deletion");
         }
     }
