@@ -30,7 +30,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the webhook over HTTPS.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Inject into manifests, off line.
     Inject(inject::Args),
     /// List, show and check templates.

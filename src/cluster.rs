@@ -3,6 +3,7 @@
 //! Everything here is optional: without an API server, or without the permission to use it, files and built-in
 //! templates are served as before.
 
+pub mod certificate;
 pub mod client;
 mod kind;
 mod mirror;

@@ -13,12 +13,14 @@
 //!
 //! - [`library`]: template directories and namespace files into snapshots, watched;
 //! - [`cluster`]: templates and namespaces of the Kubernetes API, watched;
+//! - [`authority`]: what replicas do to have certificates that the API server trusts; decides, and does nothing;
 //! - [`tls`]: certificates into a rustls configuration, watched;
 //! - [`server`]: HTTPS webhook and admin port;
 //! - [`wait`]: what the injected init containers run until a database or service is ready;
 //! - [`cli`]: the command line, one file a subcommand.
 
 pub mod admission;
+pub mod authority;
 pub mod cli;
 pub mod cluster;
 pub mod inject;

@@ -46,7 +46,7 @@ fn mode(text: &str) -> Result<u32, String> {
 }
 
 /// A name that a certificate can hold.
-fn host(text: &str) -> Result<String, String> {
+pub(super) fn host(text: &str) -> Result<String, String> {
     let dns = || DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)).is_ok();
     if text.parse::<IpAddr>().is_ok() || dns() {
         Ok(text.to_owned())

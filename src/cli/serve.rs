@@ -2,14 +2,14 @@
 
 mod api;
 mod assembly;
+mod certificate;
 mod greeting;
 mod reload;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::builder::BoolishValueParser;
@@ -22,11 +22,12 @@ use crate::server::{Options, Patience, Server, State};
 use crate::shutdown::Signals;
 use crate::snapshot::Policy;
 use crate::telemetry::{self, LogFormat, LogLevel};
-use crate::tls::{self, Keeper};
+use crate::tls;
 
 use super::options::{KubernetesArgs, OnErrorArg, PolicyArgs, SourceArgs, duration};
 use super::report;
 use assembly::Assembly;
+use certificate::{Source, TlsArgs};
 
 /// Options of `podgraft serve`.
 #[derive(Debug, clap::Args)]
@@ -37,10 +38,8 @@ pub struct Args {
     /// Address of /metrics, /healthz and /readyz, plain HTTP.
     #[arg(long, value_name = "IP:PORT", env = "PODGRAFT_ADMIN_LISTEN", default_value = "127.0.0.1:9090", value_parser = address)]
     admin_listen: SocketAddr,
-    /// Directory of ca.crt, tls.crt and tls.key. Empty or absent, and the address a loopback one: a development
-    /// certificate is made there.
-    #[arg(long, value_name = "DIR", env = "PODGRAFT_TLS_DIR", default_value = "certs")]
-    tls_dir: PathBuf,
+    #[command(flatten)]
+    tls: TlsArgs,
     #[command(flatten)]
     sources: SourceArgs,
     #[command(flatten)]
@@ -83,7 +82,7 @@ fn positive(text: &str) -> Result<usize, String> {
 
 /// What is checked before a port is bound.
 struct Checked {
-    keeper: Keeper,
+    certificate: Source,
     library: Library,
     loaded: Loaded,
 }
@@ -117,7 +116,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn check(args: &Args) -> Result<Checked, Vec<String>> {
     let mut problems = Vec::new();
     let development = args.listen.ip().is_loopback();
-    let keeper = Keeper::open(&args.tls_dir, development, SystemTime::now());
+    let certificate = args.tls.open(development, &args.kubernetes);
     let policy = Policy { workload_errors: args.workload_errors.into(), ..args.policy.policy() };
     let mut library = args.sources.library(args.policy.load.options(), policy);
     let loaded = library.load();
@@ -125,18 +124,18 @@ fn check(args: &Args) -> Result<Checked, Vec<String>> {
         let color = super::wants_color(&std::io::stderr());
         problems.extend(loaded.report.problems().map(|problem| problem.render(color)));
     }
-    match keeper {
-        Ok(keeper) if problems.is_empty() => Ok(Checked { keeper, library, loaded }),
+    match certificate {
+        Ok(certificate) if problems.is_empty() => Ok(Checked { certificate, library, loaded }),
         Ok(_) => Err(problems),
-        Err(error) => {
-            problems.push(error.to_string());
+        Err(more) => {
+            problems.extend(more);
             Err(problems)
         }
     }
 }
 
 async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
-    let Checked { keeper, library, loaded } = checked;
+    let Checked { certificate, library, loaded } = checked;
     // Before the first line is printed: who reads it may send a signal.
     let mut signals = Signals::take().context("taking signals over")?;
     let api = match args.kubernetes.access() {
@@ -145,26 +144,25 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     };
     let metrics = Arc::new(Metrics::new().context("setting up metrics")?);
     let state = Arc::new(State::new(Arc::clone(&metrics), args.max_in_flight, Patience::default()));
-    let tls = Arc::new(tls::server_config(keeper.resolver())?);
+    let tls = Arc::new(tls::server_config(certificate.resolver())?);
     let options = Options {
         max_connections: args.max_connections,
         shutdown_delay: args.shutdown_delay,
         drain_timeout: args.drain_timeout,
     };
     let server = Server::bind(args.listen, args.admin_listen, tls, Arc::clone(&state), options).await?;
-    let greeting = greeting::text(&server, &keeper, &loaded.snapshot)?;
+    let greeting = greeting::text(&server, &certificate, &loaded.snapshot)?;
 
     reload::tell(&loaded.report, &metrics);
-    let assembly = Arc::new(Assembly::new(state, loaded.snapshot, api.is_some()));
-    metrics.certificate(keeper.bundle().not_after);
+    let assembly = Arc::new(Assembly::new(Arc::clone(&state), loaded.snapshot, api.is_some()));
+    certificate.keep(&state).await?;
     if let Some(api) = api {
         let (assembly, metrics) = (Arc::clone(&assembly), Arc::clone(&metrics));
         tokio::spawn(cluster::follow(api, args.policy.load.options(), move |update| {
             api::take(update, &assembly, &metrics);
         }));
     }
-    tokio::spawn(reload::templates(library, args.sources.clone(), assembly, Arc::clone(&metrics)));
-    tokio::spawn(reload::certificate(keeper, args.tls_dir.clone(), metrics));
+    tokio::spawn(reload::templates(library, args.sources.clone(), assembly, metrics));
     super::print(greeting.as_bytes())?;
 
     let stop = CancellationToken::new();

@@ -37,12 +37,14 @@ async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
     }
 }
 
-/// Whether requests should be sent here. The certificate is there before anything listens, so it needs no look.
+/// Whether requests should be sent here.
 async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
     if state.leaving() {
         text(StatusCode::SERVICE_UNAVAILABLE, "shutting down")
     } else if state.live().is_none() {
         text(StatusCode::SERVICE_UNAVAILABLE, "templates are not loaded yet")
+    } else if let Some(why) = state.untrusted() {
+        text(StatusCode::SERVICE_UNAVAILABLE, why)
     } else {
         text(StatusCode::OK, "ok")
     }

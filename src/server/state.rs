@@ -38,6 +38,8 @@ pub struct State {
     /// One for each object that is being looked at. Its owner is the work, which goes on when its client does not.
     pub(super) validations: Arc<Semaphore>,
     leaving: AtomicBool,
+    /// Why clients can't trust our certificate, if they can't.
+    untrusted: ArcSwapOption<&'static str>,
 }
 
 /// A snapshot with its counters: both change in one step.
@@ -60,7 +62,17 @@ impl State {
             waiting: Semaphore::new((max_in_flight / PART_VALIDATED).clamp(1, Semaphore::MAX_PERMITS)),
             validations: Arc::new(Semaphore::new(VALIDATIONS)),
             leaving: AtomicBool::new(false),
+            untrusted: ArcSwapOption::empty(),
         }
+    }
+
+    /// Says why clients can't trust our certificate, and that they can. Until then they are taken to.
+    pub fn distrusted(&self, why: Option<&'static str>) {
+        self.untrusted.store(why.map(Arc::new));
+    }
+
+    pub(super) fn untrusted(&self) -> Option<&'static str> {
+        self.untrusted.load().as_deref().copied()
     }
 
     /// Puts a snapshot in force, for requests from now on.

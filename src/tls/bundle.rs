@@ -110,7 +110,11 @@ impl Bundle {
     }
 }
 
-fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<CertifiedKey>, Flaw> {
+/// A chain with its key, which has to be the key of the first certificate.
+pub(crate) fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, Flaw> {
     match CertifiedKey::from_der(chain, key, &provider()) {
         Ok(key) => Ok(Arc::new(key)),
         Err(rustls::Error::InconsistentKeys(_)) => Err(Flaw::Mismatch),
@@ -119,14 +123,14 @@ fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -
 }
 
 /// The certificates of a PEM file, at least one.
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Flaw> {
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Flaw> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| Flaw::Pem { file: "tls.crt", problem: error.to_string() })?;
     if chain.is_empty() { Err(Flaw::Nothing { file: "tls.crt", wanted: "certificate" }) } else { Ok(chain) }
 }
 
-fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Flaw> {
+pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Flaw> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         pem::Error::NoItemsFound => Flaw::Nothing { file: "tls.key", wanted: "private key" },
         error => Flaw::Pem { file: "tls.key", problem: error.to_string() },
@@ -178,11 +182,17 @@ pub(super) fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     extension.value.general_names.iter().filter_map(name).collect()
 }
 
+/// When a certificate expires; none if it is no X.509 certificate.
+pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(time(parsed.validity().not_after.timestamp()))
+}
+
 /// X.509 times before 1970 exist, and are as past as 1970 is.
 fn time(seconds: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-fn text(time: SystemTime) -> String {
+pub(crate) fn text(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "a time beyond year 9999".to_owned(), |time| time.to_string())
 }

@@ -2,32 +2,38 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 /// Gives each handshake the certificate that is in force at that moment.
 #[derive(Debug)]
 pub struct Resolver {
-    current: ArcSwap<CertifiedKey>,
+    current: ArcSwapOption<CertifiedKey>,
 }
 
 impl Resolver {
     /// Starts with a certificate.
     #[must_use]
     pub fn new(key: Arc<CertifiedKey>) -> Self {
-        Self { current: ArcSwap::new(key) }
+        Self { current: ArcSwapOption::new(Some(key)) }
+    }
+
+    /// Starts without one: handshakes fail until there is one.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { current: ArcSwapOption::empty() }
     }
 
     /// Puts another certificate in force, for handshakes from now on. Connections that are there keep theirs.
     pub fn swap(&self, key: Arc<CertifiedKey>) {
-        self.current.store(key);
+        self.current.store(Some(key));
     }
 }
 
 impl ResolvesServerCert for Resolver {
     /// The one certificate, whatever name the client asks for: API servers reach us by service name or address.
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        self.current.load_full()
     }
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
 
 mod authority;
+mod certificates;
 mod control_plane;
 mod podgraft;
 mod process;

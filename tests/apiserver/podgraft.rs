@@ -25,11 +25,16 @@ pub struct Podgraft {
 impl Podgraft {
     /// Starts it with the built-in templates, a development certificate and these options, and waits until it serves.
     pub async fn serve(scene: &Scene, options: &[&str]) -> Self {
+        Self::replica(scene, "podgraft", options).await
+    }
+
+    /// One of several, with a log of its own.
+    pub async fn replica(scene: &Scene, name: &str, options: &[&str]) -> Self {
         let tls = scene.directory.join("tls");
         let directory = tls.to_str().expect("text");
         let own = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--tls-dir", directory];
         let program = Path::new(env!("CARGO_BIN_EXE_podgraft"));
-        let log = scene.directory.join("podgraft.log");
+        let log = scene.directory.join(format!("{name}.log"));
         let mut process = Process::spawn(program, own.iter().chain(options), log).expect("podgraft starts");
         let until = Instant::now() + START;
         loop {
@@ -48,11 +53,16 @@ impl Podgraft {
     /// Waits until it is ready, and tells how long that took.
     pub async fn ready(&self) -> Duration {
         let start = Instant::now();
-        while !self.admin("/readyz").await.starts_with("HTTP/1.0 200") {
+        while !self.is_ready().await {
             assert!(start.elapsed() < START, "podgraft is not ready in time:\n{}", self.process.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         start.elapsed()
+    }
+
+    /// Whether it says that requests may come.
+    pub async fn is_ready(&self) -> bool {
+        self.admin("/readyz").await.starts_with("HTTP/1.0 200")
     }
 
     /// Its log so far.

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use axum::http::request::Builder;
 use axum::http::{Method, Request};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -120,12 +121,21 @@ impl Scene {
         self.request(Method::DELETE, path, Vec::new()).await
     }
 
+    /// Changes an object by a JSON merge patch.
+    pub async fn merge(&self, path: &str, change: &Value) -> Result<Value, Box<Status>> {
+        let request = Request::builder().method(Method::PATCH).uri(path);
+        self.send(request.header("content-type", "application/merge-patch+json"), change.to_string().into()).await
+    }
+
     async fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Box<Status>> {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        self.send(Request::builder().method(method).uri(path).header("content-type", "application/json"), body).await
+    }
+
+    async fn send(&self, request: Builder, body: Vec<u8>) -> Result<Value, Box<Status>> {
         match self.client.request(request.body(body).expect("a request")).await {
             Ok(object) => Ok(object),
             Err(kube::Error::Api(status)) => Err(status),
-            Err(error) => panic!("{path}: {error}"),
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -157,7 +167,7 @@ impl Scene {
     }
 
     /// The registration as this test's own.
-    fn ours(&self, mut registration: Value, webhook: &impl Webhook, others: &[&str]) -> Value {
+    pub fn ours(&self, mut registration: Value, webhook: &impl Webhook, others: &[&str]) -> Value {
         let name = format!("{}-{}", registration["metadata"]["name"].as_str().expect("a name"), self.namespace);
         registration["metadata"]["name"] = name.into();
         let namespaces: Vec<_> = others.iter().copied().chain([self.namespace.as_str()]).collect();

@@ -28,7 +28,7 @@ const IO: [&str; 19] = [
 ];
 
 /// Each layer, and the layers of this crate that it may use; every other one is forbidden.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("nearest", &[]),
     ("template", &["nearest", "template"]),
     ("snapshot", &["snapshot", "template"]),
@@ -41,7 +41,8 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("telemetry", &["telemetry"]),
     ("library", &["library", "snapshot", "template"]),
     ("tls", &["tls", "watch"]),
-    ("cluster", &["cluster", "manifest", "snapshot", "template", "tls"]),
+    ("authority", &["authority", "tls"]),
+    ("cluster", &["authority", "cluster", "manifest", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template", "validate"]),
     ("wait", &["nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls", "validate"]),

@@ -124,3 +124,17 @@ fn other_addresses_than_loopback_get_no_development_certificate() {
     assert!(errors.contains("podgraft certs --dir certs"), "{errors}");
     assert!(!dir.path().join("certs").exists());
 }
+
+#[test]
+fn self_managed_certificates_say_all_that_they_lack() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = podgraft();
+    command.args(["serve", "--tls", "self-managed", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.args(["--tls-lifetime", "1m"]).env_remove("KUBERNETES_SERVICE_HOST").env_remove("POD_NAMESPACE");
+    let (code, _, errors) = run(command.current_dir(dir.path()));
+    assert_eq!(code, Some(1));
+    for expected in ["or pass --kubeconfig", "pass --service-namespace", "at least three times the settling time"] {
+        assert!(errors.contains(expected), "{expected}: {errors}");
+    }
+    assert!(!dir.path().join("certs").exists());
+}

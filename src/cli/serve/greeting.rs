@@ -10,25 +10,32 @@ use crate::cli::table;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
 use crate::template::{Scope, Template};
-use crate::tls::Keeper;
 
-/// The text; its last line is the command.
-pub(super) fn text(server: &Server, keeper: &Keeper, snapshot: &Snapshot) -> anyhow::Result<String> {
+use super::certificate::Source;
+
+/// The text; where the certificate is one of files, its last line is the command.
+pub(super) fn text(server: &Server, certificate: &Source, snapshot: &Snapshot) -> anyhow::Result<String> {
     let webhook = server.webhook_address().context("asking for the bound address")?;
     let admin = server.admin_address().context("asking for the bound address")?;
-    let (ca, until) = (keeper.ca_file(), keeper.bundle().valid_until());
+    let (trust, hint) = match certificate {
+        Source::Files(keeper, _) => {
+            let (ca, bundle) = (keeper.ca_file(), keeper.bundle());
+            let command = command(webhook, &bundle.names, &ca, &snapshot.policy.annotation_prefix);
+            let trust = format!("CA file:  {} (valid until {})", ca.display(), bundle.valid_until());
+            (trust, format!("\nTry it:\n{command}\n"))
+        }
+        Source::SelfManaged(own) => (format!("CA:       self-managed, in secret {}", own.secret()), String::new()),
+    };
     let rows: Vec<_> = snapshot.templates.iter().map(|template| row(template)).collect();
     Ok(format!(
         "podgraft {} is listening\n\
          webhook:  https://{webhook}/mutate\n\
          admin:    http://{admin} (/metrics, /healthz, /readyz)\n\
-         CA file:  {} (valid until {until})\n\n\
-         {}\n\
-         Try it:\n{}\n",
+         {trust}\n\n\
+         {}\
+         {hint}",
         env!("CARGO_PKG_VERSION"),
-        ca.display(),
         table::render(["TEMPLATE", "DESCRIPTION"], &rows),
-        command(webhook, &keeper.bundle().names, &ca, &snapshot.policy.annotation_prefix),
     ))
 }
 

@@ -1,0 +1,329 @@
+//! Self-managed certificates: does in the API server what [`Machine`] decides, and tells it what is there.
+//!
+//! The objects are watched by name, which a Role may allow for that name alone. Everything is written over exactly what
+//! was read: a write that comes too late is refused (409), and what is there now is read instead.
+
+mod registration;
+mod secret;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt;
+use futures::stream::select_all;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use kube::api::DynamicObject;
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Standing};
+
+use registration::{Configuration, Kind};
+use secret::Vault;
+
+/// How long a single call may take. The objects are small, and the next attempt is due in a moment.
+const CALL: Duration = Duration::from_secs(10);
+
+/// After a call that failed, the next one waits this long, and twice as long with each further failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Somebody may undo at once whatever we do. After so many changes at once there is no more than one a second.
+const BURST: usize = 10;
+const BREATH: Duration = Duration::from_secs(1);
+
+/// The objects that certificates are kept in and trusted by.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The namespace of the Secret.
+    pub namespace: String,
+    /// The Secret.
+    pub secret: String,
+    /// The MutatingWebhookConfiguration.
+    pub mutating: String,
+    /// The ValidatingWebhookConfiguration.
+    pub validating: String,
+}
+
+/// What the rest of the program has to know.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// This certificate is to be served from now on.
+    Serve(Arc<Leaf>),
+    /// Whether requests should come here has changed.
+    Standing(Standing),
+}
+
+/// What a watch says.
+enum News {
+    Secret(Option<Secret>),
+    Configuration(usize, Option<DynamicObject>),
+    Trouble(&'static str, String),
+}
+
+/// Why something was not written.
+enum Failure {
+    /// It is not what was read any more.
+    Outdated,
+    Other(String),
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            // 404: deleted since. 409: changed since, or made by somebody else.
+            kube::Error::Api(status) if status.code == 409 || status.code == 404 => Self::Outdated,
+            kube::Error::Api(status) => Self::Other(format!("{} ({})", status.message, status.code)),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// Keeps certificates for as long as the process lives.
+pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(Event) + Send) {
+    let vault = Vault::new(&client, &names);
+    let configurations = [
+        Configuration::new(&client, Kind::Mutating, names.mutating),
+        Configuration::new(&client, Kind::Validating, names.validating),
+    ];
+    let secrets = watcher::watch_object(vault.api.clone(), &vault.name).default_backoff();
+    let secrets = secrets.map(|found| match found {
+        Ok(secret) => News::Secret(secret),
+        Err(error) => News::Trouble("secrets", error.to_string()),
+    });
+    let mut watches = vec![secrets.boxed()];
+    for (index, configuration) in configurations.iter().enumerate() {
+        let plural = configuration.kind.plural();
+        let found = watcher::watch_object(configuration.api.clone(), &configuration.name).default_backoff();
+        let news = found.map(move |found| match found {
+            Ok(object) => News::Configuration(index, object),
+            Err(error) => News::Trouble(plural, error.to_string()),
+        });
+        watches.push(news.boxed());
+    }
+    let mut keeper = Keeper { vault, configurations, machine, pause: Pause::new(Instant::now()), trouble: Vec::new() };
+    let mut news = select_all(watches);
+    let (mut standing, mut fresh) = (None, false);
+    let start = Instant::now();
+    loop {
+        let at = Moment { wall: SystemTime::now(), steady: start.elapsed() };
+        let mut decision = keeper.machine.decide(at, &keeper.seen());
+        if let Some(leaf) = decision.serve.take() {
+            tell(Event::Serve(leaf));
+        }
+        if standing.replace(decision.standing) != Some(decision.standing) {
+            tell(Event::Standing(decision.standing));
+        }
+        if !keeper.pause.is_on(Instant::now()) {
+            if !decision.apply.is_empty() && !fresh {
+                // Whom to trust is what the Secret says now, and its watch may lag behind. Where it can't be read, what
+                // is remembered counts.
+                let _ = call(keeper.vault.read()).await;
+                fresh = true;
+                continue;
+            }
+            // What was done may call for more.
+            if keeper.act(decision).await {
+                fresh = false;
+                continue;
+            }
+        }
+        fresh = false;
+        let pace = Instant::now() + keeper.machine.options().pace();
+        let again = if keeper.pause.is_on(Instant::now()) { pace.min(keeper.pause.until) } else { pace };
+        tokio::select! {
+            // The watches never end.
+            Some(news) = news.next() => keeper.take(news),
+            () = sleep_until(again) => {}
+        }
+    }
+}
+
+struct Keeper {
+    vault: Vault,
+    configurations: [Configuration; 2],
+    machine: Machine,
+    pause: Pause,
+    /// What watches complained of last, each said once.
+    trouble: Vec<(&'static str, String)>,
+}
+
+impl Keeper {
+    fn seen(&self) -> Seen {
+        let registrations = self.configurations.iter().map(|configuration| configuration.sight.clone()).collect();
+        Seen { secret: self.vault.sight.clone(), registrations }
+    }
+
+    fn take(&mut self, news: News) {
+        let what = match news {
+            News::Secret(secret) => {
+                self.vault.take(secret);
+                "secrets"
+            }
+            News::Configuration(index, object) => {
+                self.configurations[index].take(object);
+                self.configurations[index].kind.plural()
+            }
+            News::Trouble(what, problem) => {
+                let known = self.trouble.iter().any(|(whose, said)| *whose == what && *said == problem);
+                if !known {
+                    self.trouble.retain(|(whose, _)| *whose != what);
+                    tracing::warn!(problem, "{what} can't be watched, and what was last read of them counts");
+                    self.trouble.push((what, problem));
+                }
+                return;
+            }
+        };
+        self.trouble.retain(|(whose, _)| *whose != what);
+    }
+
+    /// Does what was decided; whether anything came of it. The configurations first: they may have been cleared.
+    async fn act(&mut self, decision: Decision) -> bool {
+        let (mut done, mut failed) = (false, false);
+        for index in decision.apply {
+            let configuration = &mut self.configurations[index];
+            let applied = call(configuration.apply(&decision.trust, decision.generation)).await;
+            match applied {
+                Ok(()) => {
+                    let (kind, name) = (configuration.kind.plural(), &configuration.name);
+                    tracing::info!(generation = decision.generation, "{kind}/{name} trusts our authority");
+                    done = true;
+                }
+                Err(Failure::Outdated) => {
+                    failed = true;
+                    let _ = call(configuration.read()).await;
+                }
+                Err(Failure::Other(problem)) => {
+                    failed = true;
+                    let (kind, name) = (configuration.kind.plural(), &configuration.name);
+                    tracing::error!(problem, "{kind}/{name} can't be told whom to trust");
+                }
+            }
+        }
+        if let Some(change) = decision.write {
+            let (step, generation) = (change.step.text(), change.generation);
+            let written = match change.make(self.machine.options(), SystemTime::now()) {
+                Ok(material) => call(self.vault.write(&material)).await,
+                Err(error) => Err(Failure::Other(error.to_string())),
+            };
+            let (namespace, name) = (&self.vault.namespace, &self.vault.name);
+            match written {
+                Ok(()) => {
+                    tracing::info!(generation, "secret {namespace}/{name}: {step}");
+                    done = true;
+                }
+                Err(Failure::Outdated) => {
+                    failed = true;
+                    let _ = call(self.vault.read()).await;
+                }
+                Err(Failure::Other(problem)) => {
+                    failed = true;
+                    tracing::error!(problem, "secret {namespace}/{name} can't be written");
+                }
+            }
+        }
+        if failed {
+            self.pause.failed(Instant::now());
+        } else if done {
+            self.pause.succeeded(Instant::now());
+        }
+        done
+    }
+}
+
+/// One call, in bounded time.
+async fn call(call: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let late = |_| Err(Failure::Other(format!("the API server did not answer within {} s", CALL.as_secs())));
+    timeout(CALL, call).await.unwrap_or_else(late)
+}
+
+/// How long the API server is left alone: after failures, and after too much.
+struct Pause {
+    until: Instant,
+    next: Duration,
+    /// When the last changes were made.
+    changes: VecDeque<Instant>,
+}
+
+impl Pause {
+    fn new(now: Instant) -> Self {
+        Self { until: now, next: FIRST_PAUSE, changes: VecDeque::new() }
+    }
+
+    fn failed(&mut self, now: Instant) {
+        self.until = now + self.next;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+    }
+
+    fn succeeded(&mut self, now: Instant) {
+        self.next = FIRST_PAUSE;
+        self.changes.push_back(now);
+        if self.changes.len() > BURST
+            && let Some(first) = self.changes.pop_front()
+            && now < first + BREATH * BURST as u32
+        {
+            self.until = now + BREATH;
+        }
+    }
+
+    fn is_on(&self, now: Instant) -> bool {
+        now < self.until
+    }
+}
+
+/// Whether something that was read is older than what is known: a watch lags behind the answers to our own calls.
+/// Versions of one object are numbers that grow (Kubernetes API concepts, "Resource versions").
+fn is_outdated(read: &ObjectMeta, known: &ObjectMeta) -> bool {
+    let version = |meta: &ObjectMeta| meta.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok());
+    read.uid == known.uid && version(read).zip(version(known)).is_some_and(|(read, known)| read < known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_followed_by_longer_and_longer_pauses() {
+        let now = Instant::now();
+        let mut pause = Pause::new(now);
+        assert!(!pause.is_on(now));
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            pause.failed(now);
+            pauses.push((pause.until - now).as_millis());
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        pause.succeeded(now);
+        pause.failed(now);
+        assert_eq!(pause.until, now + FIRST_PAUSE);
+    }
+
+    #[test]
+    fn who_undoes_everything_gets_an_answer_a_second() {
+        let now = Instant::now();
+        let mut pause = Pause::new(now);
+        (0..BURST).for_each(|_| pause.succeeded(now));
+        assert!(!pause.is_on(now), "a few at once");
+        pause.succeeded(now);
+        assert_eq!(pause.until, now + BREATH);
+        pause.succeeded(now + 2 * BREATH * BURST as u32);
+        assert_eq!(pause.until, now + BREATH, "a rare one");
+    }
+
+    #[test]
+    fn what_was_read_before_is_not_taken_for_news() {
+        let meta = |uid: &str, version: &str| ObjectMeta {
+            uid: Some(uid.to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        };
+        assert!(is_outdated(&meta("a", "9"), &meta("a", "10")));
+        for (read, known) in [(("a", "10"), ("a", "9")), (("a", "9"), ("a", "9")), (("b", "9"), ("a", "10"))] {
+            assert!(!is_outdated(&meta(read.0, read.1), &meta(known.0, known.1)), "{read:?} {known:?}");
+        }
+        assert!(!is_outdated(&meta("a", "x"), &meta("a", "10")), "no number");
+    }
+}
