@@ -7,6 +7,8 @@ use std::sync::{Arc, LazyLock};
 use podgraft::metrics::Metrics;
 use serde_json::{Value, json};
 
+use crate::process::{podgraft, run};
+
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 static INSTALL: LazyLock<Objects> = LazyLock::new(|| Objects::read(&read("install.yaml")));
@@ -150,6 +152,14 @@ fn replicas_are_spread_probed_and_not_drained_at_once() {
         let selector = selector.as_object().unwrap();
         assert!(!selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value), "{selector:?}");
     }
+}
+
+#[test]
+fn the_program_knows_the_options_that_it_is_started_with() {
+    let (code, _, errors) = run(podgraft().args(INSTALL.args()).arg("--help"));
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, _, _) = run(podgraft().args(INSTALL.args()).args(["--no-such-option", "--help"]));
+    assert_eq!(code, Some(2), "what is wrong before --help is seen");
 }
 
 /// The kubelet kills what takes longer: the delay, then the time for requests in flight (`--drain-timeout`, 25 s).

@@ -36,17 +36,24 @@ fn pods_are_created_at_every_moment_from_apply_to_delete() {
     works(&scene);
     let rolled = rolls(&scene);
     let crashed = survives_a_crash(&scene);
+    let without_secret = survives_the_loss_of_its_secret(&scene);
+    let distrusted = is_trusted_again(&scene);
     takes_templates(&scene);
     let memory = memory();
     uninstalls(&scene, &manifest);
     let numbers = format!(
         "installed: first pod injected {:.1} s after apply; rollout: {} creations, {} refused; crash: {} creations, {} \
-         refused; memory: {memory}\n",
+         refused; Secret deleted: {} creations, {} refused; caBundle cleared: {} creations, {} refused; memory: \
+         {memory}\n",
         first.as_secs_f64(),
         rolled.asked,
         rolled.refused.len(),
         crashed.asked,
         crashed.refused.len(),
+        without_secret.asked,
+        without_secret.refused.len(),
+        distrusted.asked,
+        distrusted.refused.len(),
     );
     let _ = io::stderr().write_all(numbers.as_bytes());
 }
@@ -110,6 +117,35 @@ fn survives_a_crash(scene: &Scene) -> Stream {
     assert_eq!(asking.create(scene).expect("pods"), asking.injected(), "after the crash");
     let Stream { asked, refused } = &stream;
     assert!(refused.len() * 10 < *asked, "{} of {asked} refused: {refused:#?}", refused.len());
+    stream
+}
+
+/// The Secret with the certificate is made anew, and nobody notices.
+fn survives_the_loss_of_its_secret(scene: &Scene) -> Stream {
+    let ((), stream) = during(scene, &Pods::asking(), || {
+        in_namespace(&["delete", "secret", "podgraft-tls"]);
+        scene.until("a Secret", || {
+            let certificate =
+                ["get", "secret", "podgraft-tls", "--ignore-not-found", "-o", r"jsonpath={.data.tls\.crt}"];
+            (!in_namespace(&certificate).is_empty()).then_some(())
+        });
+    });
+    assert_eq!(stream.refused, [""; 0], "of {} without the Secret", stream.asked);
+    stream
+}
+
+/// Somebody clears `caBundle`. Until it is back, which takes a moment, the API server trusts nobody.
+fn is_trusted_again(scene: &Scene) -> Stream {
+    let ((), stream) = during(scene, &Pods::asking(), || {
+        for registration in ["mutatingwebhookconfiguration/zz-podgraft", "validatingwebhookconfiguration/podgraft"] {
+            let clear = r#"[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]"#;
+            scene.kubectl(&["patch", registration, "--type=json", "-p", clear]);
+            let bundle = "{.webhooks[0].clientConfig.caBundle}";
+            scene.until("a caBundle", || (!scene.get(registration, bundle).is_empty()).then_some(()));
+        }
+    });
+    let asking = Pods::asking();
+    assert_eq!(asking.create(scene).expect("pods"), asking.injected(), "with caBundle again");
     stream
 }
 

@@ -174,7 +174,7 @@ impl Display for Podgraft {
 }
 
 /// Makes a server's certificate for one name: a directory with `ca.crt`, `tls.crt` and `tls.key`.
-pub fn certificates(run: &Run, name: &str, host: &str) -> PathBuf {
+fn certificates(run: &Run, name: &str, host: &str) -> PathBuf {
     let directory = run.directory.join(name);
     let made = Command::new(PROGRAM).arg("certs").arg("--dir").arg(&directory).args(["--host", host]).output();
     let made = made.expect("podgraft starts");
