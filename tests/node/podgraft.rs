@@ -76,7 +76,7 @@ impl Podgraft {
     /// One that somebody else has put in force, in this namespace.
     pub fn installed(run: &Run, namespace: &str) -> Self {
         let place = Place::Cluster { namespace: namespace.to_owned(), image: run.image.clone() };
-        Self { name: format!("{}-{namespace}", run.name), place }
+        Self { name: format!("{}-installed", run.name), place }
     }
 
     /// Starts the program that was just built, on this machine.
