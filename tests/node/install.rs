@@ -176,12 +176,9 @@ fn ready() -> String {
 fn uninstalls(scene: &Scene, manifest: &Manifest) {
     let (_, stream) = during(scene, &Pods::asking(), || manifest.delete());
     assert_eq!(stream.refused, [""; 0], "of {} during the removal", stream.asked);
-    let kinds =
-        "mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings,namespaces";
     let definitions = kubectl(&["get", "customresourcedefinitions", "-o", "name"], "").expect("a list");
     assert!(!definitions.contains(".podgraft.dev"), "{definitions}");
-    let left = kubectl(&["get", kinds, "-l", "app.kubernetes.io/name=podgraft", "-o", "name"], "").expect("a list");
-    assert_eq!(left, "");
+    assert_eq!(manifest.left(), "");
     assert_eq!(kubectl(&["get", "namespace", NAMESPACE, "--ignore-not-found"], "").expect("an answer"), "");
     // What was injected lives on.
     assert_eq!(scene.status("web"), "Running");

@@ -166,6 +166,11 @@ impl Scene {
         row.split_whitespace().nth(2).unwrap_or_default().to_owned()
     }
 
+    /// Waits until the column STATUS is this: the kubelet tells what it has done a moment after it has done it.
+    pub fn until_status(&self, pod: &str, wanted: &str) {
+        self.until(&format!("{pod} {wanted}"), || (self.status(pod) == wanted).then_some(()));
+    }
+
     /// A container's log so far.
     pub fn logs(&self, pod: &str, container: &str) -> String {
         self.kubectl(&["logs", pod, "-c", container])

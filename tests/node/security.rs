@@ -23,7 +23,7 @@ fn no_injected_container_holds_the_service_accounts_token() {
 
     // Init containers can be looked into while they wait.
     scene.wait("pod/web", "jsonpath={.status.initContainerStatuses[?(@.name=='wait-for-service')].state.running}");
-    assert_eq!(scene.status("web"), "Init:1/2");
+    scene.until_status("web", "Init:1/2");
     assert_eq!(scene.exec("web", "wait-for-service", &["ls", TOKEN]), "");
     scene.apply(json!({
         "apiVersion": "v1",

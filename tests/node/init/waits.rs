@@ -29,7 +29,7 @@ fn two_waits_pass_one_after_the_other() {
     assert_eq!(scene.status("web"), "Init:0/2");
     database.start();
     scene.until_logged("web", "wait-for-service", "503");
-    assert_eq!(scene.status("web"), "Init:1/2");
+    scene.until_status("web", "Init:1/2");
     scene.exec("api", "app", &["touch", "/tmp/well"]);
     scene.wait("pod/web", "condition=Ready");
 }
@@ -54,7 +54,7 @@ fn busybox_waits_where_podgrafts_image_cannot_be_had() {
     scene.apply(service("api", 8080));
     scene.apply(pod("api", &json!({}), MOODY));
     scene.until_logged("web", "wait-for-service", "http://api:8080/cgi-bin/ready: status 503");
-    assert_eq!(scene.status("web"), "Init:1/2");
+    scene.until_status("web", "Init:1/2");
     scene.exec("api", "app", &["touch", "/tmp/well"]);
     scene.wait("pod/web", "condition=Ready");
 }

@@ -48,6 +48,12 @@ impl Manifest {
         kubectl(&["delete", "-f", "-"], &self.text()).unwrap_or_else(|why| panic!("{why}"))
     }
 
+    /// What of it is there, by name.
+    pub fn left(&self) -> String {
+        let args = ["get", "-f", "-", "--ignore-not-found", "-o", "name"];
+        kubectl(&args, &self.text()).unwrap_or_else(|why| panic!("{why}"))
+    }
+
     fn text(&self) -> String {
         // Not a list, whose order would not be that of the file.
         self.objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
