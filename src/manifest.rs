@@ -4,7 +4,7 @@
 //! boolean, `0644` octal), merge keys, a repeated key's last value. A text that begins like a JSON object and is a
 //! sequence of JSON values is JSON, as in kubectl.
 
-pub(crate) mod emit;
+mod emit;
 mod misplaced;
 mod pods;
 mod splice;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
-use crate::manifest::emit;
+use crate::manifest;
 use crate::snapshot::{Broken, Templates};
 use crate::template::{self, Diagnostic, LoadError, LoadOptions, Origin, Scope, Template};
 
@@ -108,5 +108,5 @@ fn text(kind: Kind, key: &Key, spec: &Value) -> String {
     let mut metadata = Map::from_iter([("name".to_owned(), Value::from(key.name.clone()))]);
     metadata.extend(key.namespace.clone().map(|namespace| ("namespace".to_owned(), namespace.into())));
     let object = json!({"apiVersion": api_version(), "kind": kind.name(), "metadata": metadata, "spec": spec});
-    emit::yaml(&object, emit::Style::default())
+    manifest::template_text(&object)
 }
