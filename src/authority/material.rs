@@ -1,4 +1,4 @@
-//! What the replicas share: certificate authorities and the leaf, as a Secret of type `kubernetes.io/tls` holds them.
+//! What the replicas share: certificate authorities and the leaf, as a Secret holds them under the names of type `kubernetes.io/tls`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

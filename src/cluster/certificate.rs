@@ -19,7 +19,7 @@ use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Standing};
+use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Sight, Standing};
 
 use registration::{Configuration, Kind};
 use secret::Vault;
@@ -118,10 +118,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
             tell(Event::Standing(decision.standing));
         }
         if !keeper.pause.is_on(Instant::now()) {
-            if !decision.apply.is_empty() && !fresh {
-                // Whom to trust is what the Secret says now, and its watch may lag behind. Where it can't be read, what
-                // is remembered counts.
-                let _ = call(keeper.vault.read()).await;
+            if !fresh && keeper.refresh(&decision).await {
                 fresh = true;
                 continue;
             }
@@ -178,6 +175,24 @@ impl Keeper {
             }
         };
         self.trouble.retain(|(whose, _)| *whose != what);
+    }
+
+    /// Reads what a decision depends on, as one watch may lag behind another; whether there was any need. Where it can't be
+    /// read, what is remembered counts.
+    async fn refresh(&mut self, decision: &Decision) -> bool {
+        if !decision.apply.is_empty() {
+            // Whom to trust is what the Secret says now.
+            let _ = call(self.vault.read()).await;
+            true
+        } else if decision.write.is_some() && matches!(self.vault.sight, Sight::Absent) {
+            // In an uninstallation the configurations went before it, and then it should stay away.
+            for configuration in &mut self.configurations {
+                let _ = call(configuration.read()).await;
+            }
+            true
+        } else {
+            false
+        }
     }
 
     /// Does what was decided; whether anything came of it. The configurations first: they may have been cleared.

@@ -65,8 +65,6 @@ async fn rotations_under_constant_creation_fail_no_request() {
     let Some(scene) = Scene::set(&PLAIN, "rotation").await else { return };
     // All at once: one makes the Secret, and the others take what it made.
     let installation = Installation::start(&scene, 3, &SHORT).await;
-    let first = installation.secret().await.expect("a Secret");
-    assert_eq!(first["type"], "kubernetes.io/tls");
 
     let rotations = async {
         let (mut authorities, mut leaves) = (BTreeSet::new(), BTreeSet::new());
@@ -130,13 +128,17 @@ async fn what_people_break_is_healed() {
 async fn a_configuration_that_is_deleted_stays_so_and_a_new_one_is_told() {
     let Some(scene) = Scene::set(&PLAIN, "deletion").await else { return };
     let installation = Installation::start(&scene, 1, &STEADY).await;
+    // In an uninstallation the Secret follows at once.
     installation.delete_configurations().await;
+    installation.delete_secret().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(installation.bundles().await.is_empty(), "they are made again");
+    assert!(installation.secret().await.is_none(), "it is made again");
     assert!(installation.replicas[0].is_ready().await);
     assert_eq!(installation.logs().matches("does not call us by it").count(), 2, "{}", installation.logs());
 
     installation.register().await;
+    until("a Secret", async || installation.secret().await.is_some()).await;
     until("bundles", async || {
         let bundles = installation.bundles().await;
         bundles.len() > 2 && bundles.iter().all(|bundle| !bundle.is_empty())

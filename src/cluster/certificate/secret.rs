@@ -75,16 +75,15 @@ impl Vault {
         Ok(())
     }
 
-    /// A Secret where there is none.
+    /// A Secret where there is none. It says nothing that a manifest of it could disagree with.
     fn made(&self) -> Secret {
-        let label = |key: &str| (format!("app.kubernetes.io/{key}"), "podgraft".to_owned());
+        let label = ("app.kubernetes.io/name".to_owned(), "podgraft".to_owned());
         Secret {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
-                labels: Some([label("name"), label("managed-by")].into()),
+                labels: Some([label].into()),
                 ..ObjectMeta::default()
             },
-            type_: Some("kubernetes.io/tls".to_owned()),
             ..Secret::default()
         }
     }
