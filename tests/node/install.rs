@@ -1,15 +1,21 @@
-//! `deploy/install.yaml` from `kubectl apply` to `kubectl delete`: pods are created at every moment.
+//! `deploy/install.yaml` from `kubectl apply` to `kubectl delete`: pods are created at every moment. The chart by Helm is
+//! the same story once more.
 //!
-//! One story, because what it installs is there once in a cluster. Its registration is held to namespaces of this run.
+//! A story each, and one after the other, because what they install is there once in a cluster. Its registration is held
+//! to namespaces of this run.
 
+mod helm;
 mod manifest;
+mod stream;
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::{kubectl, skipped};
 use crate::manifests::{IDLE, pod};
@@ -17,45 +23,60 @@ use crate::podgraft::{NOT_IN_CLUSTER, Podgraft};
 use crate::scene::{PATIENCE, Scene};
 
 use manifest::{Manifest, NAMESPACE};
+use stream::{Pods, Stream, during};
 
 /// The issue's promise for an empty cluster: from `kubectl apply` to the first pod that is injected.
 const FIRST: Duration = Duration::from_secs(30);
 
-#[test]
-fn pods_are_created_at_every_moment_from_apply_to_delete() {
+/// Where podgraft is to be installed, by nobody else meanwhile; `None`, which is said, where it can't be.
+fn scene(test: &str) -> Option<(MutexGuard<'static, ()>, Scene)> {
+    static ALONE: Mutex<()> = Mutex::new(());
     if env::var_os("PODGRAFT_NODE_SERVER").is_some_and(|place| place != "cluster") {
-        return skipped("install", NOT_IN_CLUSTER);
+        skipped(test, NOT_IN_CLUSTER);
+        return None;
     }
-    let Some(scene) = Scene::set_for("install", |run| Podgraft::installed(run, NAMESPACE)) else { return };
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let scene = Scene::set_for(test, |run| Podgraft::installed(run, NAMESPACE))?;
     let there =
         scene.kubectl(&["get", "mutatingwebhookconfiguration", "zz-podgraft", "--ignore-not-found", "-o", "name"]);
     assert_eq!(there, "", "podgraft is installed in this cluster already, and this test would uninstall it");
+    Some((alone, scene))
+}
+
+#[test]
+fn pods_are_created_at_every_moment_from_apply_to_delete() {
+    let Some((_alone, scene)) = scene("install") else { return };
     let manifest = Manifest::read(&scene);
 
     let first = installs(&scene, &manifest);
     works(&scene);
+    let idle = memory();
     let rolled = rolls(&scene);
     let crashed = survives_a_crash(&scene);
     let without_secret = survives_the_loss_of_its_secret(&scene);
-    let distrusted = is_trusted_again(&scene);
+    let (healed, distrusted) = is_trusted_again(&scene);
     takes_templates(&scene);
-    let memory = memory();
+    let busy = memory();
     uninstalls(&scene, &manifest);
-    let numbers = format!(
-        "installed: first pod injected {:.1} s after apply; rollout: {} creations, {} refused; crash: {} creations, {} \
-         refused; Secret deleted: {} creations, {} refused; caBundle cleared: {} creations, {} refused; memory: \
-         {memory}\n",
+    say(&format!(
+        "installed: first pod injected {:.1} s after apply; rollout: {rolled}; crash: {crashed}; Secret deleted: \
+         {without_secret}; caBundle cleared: {distrusted}, back after {:.2} s; memory: {idle} idle, {busy} at the end",
         first.as_secs_f64(),
-        rolled.asked,
-        rolled.refused.len(),
-        crashed.asked,
-        crashed.refused.len(),
-        without_secret.asked,
-        without_secret.refused.len(),
-        distrusted.asked,
-        distrusted.refused.len(),
-    );
-    let _ = io::stderr().write_all(numbers.as_bytes());
+        healed.as_secs_f64(),
+    ));
+}
+
+/// Numbers are not judged here, but printed.
+fn say(numbers: &str) {
+    let _ = io::stderr().write_all(format!("{numbers}\n").as_bytes());
+}
+
+impl Display for Stream {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { asked, refused, window } = self;
+        write!(f, "{asked} creations, {} refused", refused.len())?;
+        if refused.is_empty() { Ok(()) } else { write!(f, " within {:.2} s", window.as_secs_f64()) }
+    }
 }
 
 /// Applies the manifest, and gives the time until a pod is injected. Pods that ask for nothing don't notice.
@@ -115,7 +136,7 @@ fn survives_a_crash(scene: &Scene) -> Stream {
     });
     let asking = Pods::asking();
     assert_eq!(asking.create(scene).expect("pods"), asking.injected(), "after the crash");
-    let Stream { asked, refused } = &stream;
+    let Stream { asked, refused, .. } = &stream;
     assert!(refused.len() * 10 < *asked, "{} of {asked} refused: {refused:#?}", refused.len());
     stream
 }
@@ -134,19 +155,29 @@ fn survives_the_loss_of_its_secret(scene: &Scene) -> Stream {
     stream
 }
 
-/// Somebody clears `caBundle`. Until it is back, which takes a moment, the API server trusts nobody.
-fn is_trusted_again(scene: &Scene) -> Stream {
-    let ((), stream) = during(scene, &Pods::asking(), || {
-        for registration in ["mutatingwebhookconfiguration/zz-podgraft", "validatingwebhookconfiguration/podgraft"] {
-            let clear = r#"[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]"#;
-            scene.kubectl(&["patch", registration, "--type=json", "-p", clear]);
-            let bundle = "{.webhooks[0].clientConfig.caBundle}";
-            scene.until("a caBundle", || (!scene.get(registration, bundle).is_empty()).then_some(()));
-        }
+/// Somebody clears `caBundle`. While it is empty the API server trusts nobody, and refuses who asks; that is over in a
+/// moment. Gives the longer time that one of both took.
+fn is_trusted_again(scene: &Scene) -> (Duration, Stream) {
+    let (healed, stream) = during(scene, &Pods::asking(), || {
+        let healed = [("mutatingwebhookconfiguration/zz-podgraft", 2), ("validatingwebhookconfiguration/podgraft", 4)]
+            .map(|(registration, entries)| {
+                let remove =
+                    |entry| json!({"op": "remove", "path": format!("/webhooks/{entry}/clientConfig/caBundle")});
+                let clear = json!((0..entries).map(remove).collect::<Vec<_>>()).to_string();
+                scene.kubectl(&["patch", registration, "--type=json", "-p", &clear]);
+                let start = Instant::now();
+                while scene.get(registration, "{.webhooks[*].clientConfig.caBundle}").split(' ').count() < entries {
+                    assert!(start.elapsed() < PATIENCE, "{registration} stays cleared\n{}", scene.podgraft().picture());
+                }
+                start.elapsed()
+            });
+        // The API server acts upon it a moment after it has stored it.
+        thread::sleep(Duration::from_secs(1));
+        healed
     });
-    let asking = Pods::asking();
-    assert_eq!(asking.create(scene).expect("pods"), asking.injected(), "with caBundle again");
-    stream
+    let ((), after) = during(scene, &Pods::asking(), || thread::sleep(Duration::from_secs(3)));
+    assert_eq!(after.refused, [""; 0], "of {} with caBundle again", after.asked);
+    (healed.into_iter().max().unwrap_or_default(), stream)
 }
 
 /// A template is made, then changed, and pods get what it says; its status says that it is in force.
@@ -219,60 +250,4 @@ fn memory() -> String {
             .map_or("?".to_owned(), |bytes| format!("{:.1} MiB", bytes / 1_048_576.0))
     });
     resident.collect::<Vec<_>>().join(", ")
-}
-
-/// Pods to create, without keeping them.
-struct Pods {
-    list: String,
-    count: usize,
-}
-
-impl Pods {
-    fn asking() -> Self {
-        Self::new(&json!({"inject/log-shipper": "true"}))
-    }
-
-    fn plain() -> Self {
-        Self::new(&json!({}))
-    }
-
-    fn new(annotations: &Value) -> Self {
-        let count = 20;
-        let pods: Vec<Value> = (0..count).map(|number| pod(&format!("web-{number}"), annotations, IDLE)).collect();
-        Self { list: json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string(), count }
-    }
-
-    /// What is printed when all of them are injected.
-    fn injected(&self) -> String {
-        "log-shipper\n".repeat(self.count)
-    }
-
-    /// Asks for one after the other, and goes on after a refusal.
-    fn create(&self, scene: &Scene) -> Result<String, String> {
-        let names = r#"jsonpath={.spec.initContainers[*].name}{"\n"}"#;
-        kubectl(&["create", "-n", &scene.namespace, "--dry-run=server", "-f", "-", "-o", names], &self.list)
-    }
-}
-
-/// What came of a stream of pods.
-struct Stream {
-    asked: usize,
-    refused: Vec<String>,
-}
-
-/// Creates pods for as long as something else takes.
-fn during<T: Send>(scene: &Scene, pods: &Pods, work: impl FnOnce() -> T + Send) -> (T, Stream) {
-    let mut stream = Stream { asked: 0, refused: Vec::new() };
-    let done = thread::scope(|scope| {
-        let work = scope.spawn(work);
-        while !work.is_finished() {
-            stream.asked += pods.count;
-            if let Err(why) = pods.create(scene) {
-                stream.refused.extend(why.lines().filter(|line| line.starts_with("Error")).map(str::to_owned));
-            }
-        }
-        work.join()
-    });
-    // A failed test's own words.
-    (done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), stream)
 }
