@@ -54,6 +54,11 @@ bench *filter:
 load:
     cargo bench --bench load
 
+# How long a change among 10,000 templates of the cluster takes to be in force, in a release build.
+many-templates:
+    cargo build --locked --release
+    PODGRAFT_TEST_TEMPLATES=10000 PODGRAFT_TEST_PROGRAM="${CARGO_TARGET_DIR:-$PWD/target}/release/podgraft" just apiserver many
+
 # The container image, without a container engine, as target/podgraft.tar (needs rustup, musl-gcc and Python 3.11).
 image:
     rustup target add x86_64-unknown-linux-musl

@@ -1,9 +1,9 @@
 //! The program itself, serving.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -33,9 +33,10 @@ impl Podgraft {
         let tls = scene.directory.join("tls");
         let directory = tls.to_str().expect("text");
         let own = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--tls-dir", directory];
-        let program = Path::new(env!("CARGO_BIN_EXE_podgraft"));
+        let built = env!("CARGO_BIN_EXE_podgraft").to_owned();
+        let program = env::var("PODGRAFT_TEST_PROGRAM").unwrap_or(built);
         let log = scene.directory.join(format!("{name}.log"));
-        let mut process = Process::spawn(program, own.iter().chain(options), log).expect("podgraft starts");
+        let mut process = Process::spawn(Path::new(&program), own.iter().chain(options), log).expect("podgraft starts");
         let until = Instant::now() + START;
         loop {
             let output = process.output();
