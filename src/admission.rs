@@ -5,6 +5,7 @@
 
 mod answer;
 mod audit;
+mod rejection;
 mod wire;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use crate::validate::{self, Decision, Denial, Verdict};
 
 use answer::{Answer, LONGEST_MESSAGE, cut};
 use audit::Audit;
+pub use rejection::{Owner, Rejection};
 use wire::{Wire, WireRequest, checked};
 
 /// The API server's word for what is denied.

@@ -5,8 +5,10 @@
 
 pub mod certificate;
 pub mod client;
+pub mod events;
 mod kind;
 mod mirror;
+pub mod prefix;
 mod resource;
 mod status;
 mod store;

@@ -6,7 +6,7 @@
 mod label;
 mod process;
 
-pub use label::{ByLabel, Graft, HandshakeFailure, Label, Load, Operation, Verdict};
+pub use label::{ByLabel, EventFate, Graft, HandshakeFailure, Label, Load, Operation, Verdict};
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -66,6 +66,10 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// Requests that were turned away because too many were in flight.
     pub shed: IntCounter,
+    /// Rejections that Events tell of.
+    pub events: ByLabel<EventFate>,
+    /// Entries of the registration that look for another annotation prefix.
+    pub prefix_mismatches: IntGauge,
 }
 
 /// The counters of a snapshot's templates.
@@ -156,6 +160,17 @@ impl Metrics {
             connections: gauge(&registry, "podgraft_connections", "Open connections of the webhook")?,
             in_flight: gauge(&registry, "podgraft_requests_in_flight", "Requests being answered")?,
             shed,
+            events: by_label(
+                &registry,
+                "podgraft_rejection_events_total",
+                "Rejections of controllers' pods, by what became of the Event that tells of them",
+                "result",
+            )?,
+            prefix_mismatches: gauge(
+                &registry,
+                "podgraft_registration_prefix_mismatches",
+                "Entries of the webhook configurations that look for another annotation prefix than this replica",
+            )?,
             registry,
         };
         metrics.registry.register(Box::new(process::Collector::new()?))?;

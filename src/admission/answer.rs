@@ -101,6 +101,15 @@ pub(super) fn cut(text: String, most: usize) -> String {
     }
 }
 
+/// A text of at most so many bytes, for what counts in these.
+pub(super) fn cut_bytes(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +119,8 @@ mod tests {
         assert_eq!(cut("abc".to_owned(), 3), "abc");
         assert_eq!(cut("abcd".to_owned(), 3), "ab…");
         assert_eq!(cut("äöüß".to_owned(), 3), "äö…");
+        assert_eq!(cut_bytes("abcde".to_owned(), 5), "abcde");
+        assert_eq!(cut_bytes("äöüßä".to_owned(), 6), "ä…");
     }
 
     #[test]

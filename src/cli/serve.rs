@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::builder::BoolishValueParser;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, client};
@@ -143,7 +144,13 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let metrics = Arc::new(Metrics::new().context("setting up metrics")?);
-    let state = Arc::new(State::new(Arc::clone(&metrics), args.max_in_flight, Patience::default()));
+    let mut state = State::new(Arc::clone(&metrics), args.max_in_flight, Patience::default());
+    if let Some(api) = &api {
+        let (listener, rejections) = mpsc::channel(api::WAITING);
+        state = state.with_rejections_told(listener);
+        tokio::spawn(api::tell_of(rejections, api.clone(), Arc::clone(&metrics)));
+    }
+    let state = Arc::new(state);
     let tls = Arc::new(tls::server_config(certificate.resolver())?);
     let options = Options {
         max_connections: args.max_connections,
@@ -157,6 +164,8 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     let assembly = Arc::new(Assembly::new(Arc::clone(&state), loaded.snapshot, api.is_some()));
     certificate.keep(&state).await?;
     if let Some(api) = api {
+        let prefix = args.policy.load.annotation_prefix.clone();
+        tokio::spawn(api::compare(api.clone(), args.tls.configurations(), prefix, Arc::clone(&metrics)));
         let (assembly, metrics) = (Arc::clone(&assembly), Arc::clone(&metrics));
         tokio::spawn(cluster::follow(api, args.policy.load.options(), move |update| {
             api::take(update, &assembly, &metrics);

@@ -118,6 +118,22 @@ labels! {
     }
 }
 
+labels! {
+    /// What became of a rejection that an Event should tell of.
+    EventFate {
+        /// An Event was written.
+        Written = "written",
+        /// There is one already, that will be counted up.
+        Repeated = "repeated",
+        /// There were too many.
+        Limited = "limited",
+        /// There were more than could be looked at.
+        Dropped = "dropped",
+        /// The API server did not take it.
+        Failed = "failed",
+    }
+}
+
 impl From<Subject> for Operation {
     fn from(subject: Subject) -> Self {
         match subject {

@@ -126,6 +126,7 @@ async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response
     let outcome = inject(&review.request, &live.snapshot);
     let answer = admission::encode(&review.uid, &outcome);
     record::decided(&state.metrics, &live.injections, &review, &outcome, start.elapsed());
+    state.tell(&review, &outcome);
     json(answer)
 }
 

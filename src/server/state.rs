@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
-use crate::metrics::{Injections, Metrics};
+use crate::admission::{Rejection, Review};
+use crate::inject::Outcome;
+use crate::metrics::{EventFate, Injections, Metrics};
 use crate::snapshot::Snapshot;
 
 use super::Patience;
@@ -40,6 +42,8 @@ pub struct State {
     leaving: AtomicBool,
     /// Why clients can't trust our certificate, if they can't.
     untrusted: ArcSwapOption<&'static str>,
+    /// Who hears of rejections.
+    rejections: Option<mpsc::Sender<Rejection>>,
 }
 
 /// A snapshot with its counters: both change in one step.
@@ -63,6 +67,23 @@ impl State {
             validations: Arc::new(Semaphore::new(VALIDATIONS)),
             leaving: AtomicBool::new(false),
             untrusted: ArcSwapOption::empty(),
+            rejections: None,
+        }
+    }
+
+    /// The same state, with somebody who hears of rejections.
+    #[must_use]
+    pub fn with_rejections_told(mut self, listener: mpsc::Sender<Rejection>) -> Self {
+        self.rejections = Some(listener);
+        self
+    }
+
+    /// Tells of a decision, if it is a rejection that should be known. Nobody waits: who listens too slowly misses some.
+    pub(super) fn tell(&self, review: &Review<'_>, outcome: &Outcome<'_>) {
+        let Some(listener) = &self.rejections else { return };
+        let Some(rejection) = Rejection::of(review, outcome) else { return };
+        if listener.try_send(rejection).is_err() {
+            self.metrics.events.inc(EventFate::Dropped);
         }
     }
 

@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
 
+mod account;
 mod authority;
 mod certificates;
 mod control_plane;
@@ -32,10 +33,12 @@ mod accounts;
 mod availability;
 mod cluster;
 mod corpus;
+mod events;
 mod injection;
 mod install;
 mod made;
 mod neighbours;
 mod pod_security;
+mod prefix;
 mod registration;
 mod validation;

@@ -88,6 +88,8 @@ fn the_permissions_are_those_that_are_used() {
         " secrets podgraft-tls: get list watch update",
         "admissionregistration.k8s.io mutatingwebhookconfigurations zz-podgraft: get list watch patch",
         "admissionregistration.k8s.io validatingwebhookconfigurations podgraft: get list watch patch",
+        "apps replicasets : get",
+        "batch jobs : get",
         "events.k8s.io events : create patch",
         "podgraft.dev clusterinjectiontemplates : get list watch",
         "podgraft.dev clusterinjectiontemplates/status : patch",

@@ -42,7 +42,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("library", &["library", "snapshot", "template"]),
     ("tls", &["tls", "watch"]),
     ("authority", &["authority", "tls"]),
-    ("cluster", &["authority", "cluster", "manifest", "snapshot", "template", "tls"]),
+    ("cluster", &["admission", "authority", "cluster", "manifest", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template", "validate"]),
     ("wait", &["nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls", "validate"]),

@@ -1,9 +1,17 @@
 //! What the Kubernetes API brings: put in force, counted, and told, a line a change.
 
+use std::fs;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use kube::Client;
+use tokio::sync::mpsc;
+
+use crate::admission::Rejection;
+use crate::cluster::events::{self, Fate};
+use crate::cluster::prefix::{self, Mismatch};
 use crate::cluster::{Event, Kind, News, Trouble, Update};
-use crate::metrics::{Load, Metrics};
+use crate::metrics::{EventFate, Load, Metrics};
 use crate::template::Origin;
 
 use super::assembly::Assembly;
@@ -20,6 +28,47 @@ pub(super) fn take(update: Update, assembly: &Assembly, metrics: &Metrics) {
     for one in news {
         tell(one, metrics);
     }
+}
+
+/// Rejections that wait to be told of; each holds some hundred bytes, and 2 KiB at most.
+pub(super) const WAITING: usize = 256;
+
+/// Tells of rejections in the API for as long as anybody rejects.
+pub(super) async fn tell_of(rejections: mpsc::Receiver<Rejection>, api: Client, metrics: Arc<Metrics>) {
+    // In a pod it is the pod's name.
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let instance = match host.trim() {
+        "" => "podgraft".to_owned(),
+        name => name.to_owned(),
+    };
+    events::write(api, instance, rejections, |fate| {
+        metrics.events.inc(match fate {
+            Fate::Written => EventFate::Written,
+            Fate::Repeated => EventFate::Repeated,
+            Fate::Limited => EventFate::Limited,
+            Fate::Failed => EventFate::Failed,
+        });
+    })
+    .await;
+}
+
+/// Says for as long as the process lives where the registration looks for another annotation prefix than we do.
+pub(super) async fn compare(api: Client, [mutating, validating]: [String; 2], own: String, metrics: Arc<Metrics>) {
+    let tell = |found: &[Mismatch]| {
+        metrics.prefix_mismatches.set(i64::try_from(found.len()).unwrap_or(i64::MAX));
+        for Mismatch { configuration, entry, prefixes } in found {
+            let theirs = prefixes.join("/, ");
+            tracing::error!(
+                entry,
+                "{configuration} looks for annotations of {theirs}/, and --annotation-prefix is {own}: nobody who asks is \
+                 heard; give both the same"
+            );
+        }
+        if found.is_empty() {
+            tracing::info!("the registration looks for annotations of {own}/ now, as we do");
+        }
+    };
+    prefix::compare(api, &mutating, &validating, &own, tell).await;
 }
 
 fn tell(news: News, metrics: &Metrics) {

@@ -45,10 +45,10 @@ pub(super) struct TlsArgs {
     /// Self-managed: the Secret that the replicas share.
     #[arg(long, value_name = "NAME", env = "PODGRAFT_TLS_SECRET", default_value = "podgraft-tls")]
     tls_secret: String,
-    /// Self-managed: the MutatingWebhookConfiguration that is told whom to trust.
+    /// The MutatingWebhookConfiguration: it should look for --annotation-prefix and, self-managed, is told whom to trust.
     #[arg(long, value_name = "NAME", env = "PODGRAFT_MUTATING_CONFIGURATION", default_value = "zz-podgraft")]
     mutating_configuration: String,
-    /// Self-managed: the ValidatingWebhookConfiguration that is told whom to trust.
+    /// The ValidatingWebhookConfiguration, in the same way.
     #[arg(long, value_name = "NAME", env = "PODGRAFT_VALIDATING_CONFIGURATION", default_value = "podgraft")]
     validating_configuration: String,
     /// Self-managed: how long a certificate lives; it is renewed at two thirds.
@@ -95,6 +95,11 @@ impl SelfManaged {
 }
 
 impl TlsArgs {
+    /// The names of both webhook configurations.
+    pub(super) fn configurations(&self) -> [String; 2] {
+        [self.mutating_configuration.clone(), self.validating_configuration.clone()]
+    }
+
     /// Reads the files, or checks the options. All that is wrong at once.
     pub(super) fn open(&self, development: bool, kubernetes: &KubernetesArgs) -> Result<Source, Vec<String>> {
         if self.tls == Tls::Files {
@@ -127,12 +132,8 @@ impl TlsArgs {
         };
         problems.extend(options.check().err());
         let Some(access) = access.filter(|_| problems.is_empty()) else { return Err(problems) };
-        let names = Names {
-            namespace,
-            secret: self.tls_secret.clone(),
-            mutating: self.mutating_configuration.clone(),
-            validating: self.validating_configuration.clone(),
-        };
+        let [mutating, validating] = self.configurations();
+        let names = Names { namespace, secret: self.tls_secret.clone(), mutating, validating };
         let resolver = Arc::new(Resolver::empty());
         Ok(Source::SelfManaged(Box::new(SelfManaged { access, names, options, resolver })))
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::account;
 use crate::podgraft::Podgraft;
 use crate::scene::{named, pod};
 
@@ -78,15 +79,7 @@ async fn what_changed_while_the_api_server_was_gone_is_seen_when_it_is_back() {
 #[tokio::test]
 async fn a_permission_that_is_missing_is_named_and_seen_when_it_is_granted() {
     let Some(scene) = scene("permissions").await else { return };
-    let accounts = format!("/api/v1/namespaces/{}/serviceaccounts", scene.namespace);
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "podgraft"}});
-    scene.post(&accounts, &account).await.expect("an account");
-    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-    let token = scene.post(&format!("{accounts}/podgraft/token"), &request).await.expect("a token");
-    let token = token["status"]["token"].as_str().expect("a token").to_owned();
-    let with_token = |text: &str| text.replace("{token: admin}", &format!("{{token: '{token}'}}"));
-    let kubeconfig = kubeconfig(&scene, "account", with_token).display().to_string();
-
+    let kubeconfig = account::make(&scene).await;
     let podgraft = Podgraft::serve(&scene, &["--kubeconfig", &kubeconfig]).await;
     podgraft.ready().await;
     for resource in ["clusterinjectiontemplates", "injectiontemplates", "namespaces"] {
@@ -94,43 +87,13 @@ async fn a_permission_that_is_missing_is_named_and_seen_when_it_is_granted() {
         eventually(&missing, async || podgraft.log().matches(&missing).count() == 1).await;
     }
 
-    grant(&scene.namespace, &scene).await;
+    account::grant(&scene, &[]).await;
     scene.register(&podgraft, &[]).await;
     let here = templates(Some(&scene.namespace));
     scene.post(&here, &template("InjectionTemplate", "granted", "namespace")).await.expect("a template");
     eventually("the template", async || from(&scene, "granted").await.as_deref() == Ok("namespace")).await;
     let path = format!("{here}/granted");
     eventually("its status", async || condition(&scene, &path, "Ready").await.0 == "True").await;
-}
-
-/// All that podgraft needs, and no more.
-async fn grant(name: &str, scene: &crate::scene::Scene) {
-    let name = format!("podgraft-{name}");
-    let kinds = json!(["clusterinjectiontemplates", "injectiontemplates"]);
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": name},
-        "rules": [
-            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
-            {"apiGroups": ["podgraft.dev"], "resources": kinds, "verbs": ["get", "list", "watch"]},
-            {
-                "apiGroups": ["podgraft.dev"],
-                "resources": ["clusterinjectiontemplates/status", "injectiontemplates/status"],
-                "verbs": ["patch"],
-            },
-        ],
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": "podgraft", "namespace": scene.namespace}],
-    });
-    for (plural, object) in [("clusterroles", role), ("clusterrolebindings", binding)] {
-        scene.post(&format!("/apis/rbac.authorization.k8s.io/v1/{plural}"), &object).await.expect("a permission");
-    }
 }
 
 /// A kubeconfig's text with another address.
