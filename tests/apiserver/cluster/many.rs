@@ -18,7 +18,7 @@ const AT_ONCE: usize = 16;
 
 #[tokio::test]
 async fn a_change_among_many_templates_is_in_force() {
-    let Some(scene) = scene("many").await else { return };
+    let Some(scene) = scene("many-templates").await else { return };
     let asked = env::var("PODGRAFT_TEST_TEMPLATES").ok().map(|many| many.parse().expect("a number"));
     let many = asked.unwrap_or(SOME);
     let say = |what: &str, took: Duration| {
