@@ -8,13 +8,18 @@ use crate::scene::Scene;
 
 const INSTALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install.yaml");
 
-/// Makes the account, which may do nothing yet, and gives a kubeconfig file of its.
+/// Makes the account in the test's namespace, where it may do nothing yet, and gives a kubeconfig file of its.
 pub async fn make(scene: &Scene) -> String {
-    let accounts = format!("/api/v1/namespaces/{}/serviceaccounts", scene.namespace);
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "podgraft"}});
-    scene.post(&accounts, &account).await.expect("an account");
+    scene.post(&format!("/api/v1/namespaces/{}/serviceaccounts", scene.namespace), &account).await.expect("an account");
+    kubeconfig(scene, &scene.namespace).await
+}
+
+/// A kubeconfig file of the account in a namespace.
+pub async fn kubeconfig(scene: &Scene, namespace: &str) -> String {
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-    let token = scene.post(&format!("{accounts}/podgraft/token"), &request).await.expect("a token");
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/podgraft/token");
+    let token = scene.post(&path, &request).await.expect("a token");
     let token = token["status"]["token"].as_str().expect("a token");
     let text = fs::read_to_string(&scene.api.kubeconfig).expect("the administrator's");
     let path = scene.directory.join("account");

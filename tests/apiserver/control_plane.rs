@@ -39,6 +39,9 @@ pub static INSTALLED: LazyLock<Option<ApiServer>> = LazyLock::new(|| {
     ApiServer::start("installed", &["--enable-aggregator-routing", config])
 });
 
+/// For what Helm installs and removes.
+pub static HELM: LazyLock<Option<ApiServer>> = LazyLock::new(|| ApiServer::start("helm", &[]));
+
 static RUN: LazyLock<Option<Run>> = LazyLock::new(Run::start);
 
 /// What the API servers share: the directory of this run, and etcd.

@@ -34,6 +34,7 @@ mod availability;
 mod cluster;
 mod corpus;
 mod events;
+mod helm;
 mod injection;
 mod install;
 mod made;
