@@ -121,3 +121,29 @@ impl State {
         self.leaving.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission;
+    use crate::inject::outcome::Reason;
+
+    #[test]
+    fn nobody_waits_for_who_hears_of_rejections() {
+        let body = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","namespace":"shop",
+            "kind":{"group":"","version":"v1","kind":"Pod"},"operation":"CREATE","object":{"metadata":{"ownerReferences":[
+            {"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web","uid":"1","controller":true}]}}}}"#;
+        let review = admission::decode(body.as_bytes()).unwrap();
+        let reason = Reason::Order { graft: "a".to_owned(), chain: "b".to_owned() };
+        let outcome = Outcome::Reject(vec![reason], Vec::new());
+        let (listener, mut heard) = mpsc::channel(1);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let state = State::new(Arc::clone(&metrics), 1, Patience::default()).with_rejections_told(listener);
+        for _ in 0..3 {
+            state.tell(&review, &outcome);
+        }
+        assert_eq!(heard.try_recv().unwrap().owner.name, "web");
+        let counted = "podgraft_rejection_events_total{result=\"dropped\"} 2\n";
+        assert!(metrics.text().unwrap().contains(counted));
+    }
+}

@@ -89,6 +89,20 @@ async fn rotations_under_constant_creation_fail_no_request() {
 }
 
 #[tokio::test]
+async fn a_replica_is_ready_only_when_the_api_server_trusts_it() {
+    let Some(scene) = Scene::set(&PLAIN, "trusted").await else { return };
+    let mut installation = Installation::prepare(&scene, &["get", "list", "watch"]).await;
+    installation.add(&STEADY).await;
+    until("a Secret", async || installation.secret().await.is_some()).await;
+    until("a complaint", async || installation.logs().contains("can't be told whom to trust")).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!installation.replicas[0].is_ready().await, "{}", installation.logs());
+    installation.permit().await;
+    installation.ready().await;
+    scene.try_out(&pod("app", &json!({"inject/log-shipper": "true"}))).await.expect("a pod");
+}
+
+#[tokio::test]
 async fn what_people_break_is_healed() {
     let Some(scene) = Scene::set(&PLAIN, "healing").await else { return };
     let installation = Installation::start(&scene, 2, &STEADY).await;

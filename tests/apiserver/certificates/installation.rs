@@ -25,6 +25,9 @@ const REGISTRATIONS: [(&str, &str); 2] = [
     ("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
 ];
 
+/// What a replica does with them.
+const VERBS: [&str; 4] = ["get", "list", "watch", "patch"];
+
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 /// podgraft, installed.
@@ -38,14 +41,28 @@ pub struct Installation<'s> {
 impl<'s> Installation<'s> {
     /// Starts so many replicas at once, and waits until all are ready.
     pub async fn start(scene: &'s Scene, replicas: usize, options: &[&str]) -> Self {
-        let mut installation = Self { scene, replicas: Vec::new(), balancer: Balancer::start().await, started: 0 };
-        installation.authorize().await;
-        installation.register().await;
+        let mut installation = Self::prepare(scene, &VERBS).await;
         for _ in 0..replicas {
             installation.add(options).await;
         }
         installation.ready().await;
         installation
+    }
+
+    /// What there is before the first replica starts, with an account that may do so much with the configurations.
+    pub async fn prepare(scene: &'s Scene, verbs: &[&str]) -> Self {
+        let installation = Self { scene, replicas: Vec::new(), balancer: Balancer::start().await, started: 0 };
+        installation.authorize(verbs).await;
+        installation.register().await;
+        installation
+    }
+
+    /// Lets the account do with the configurations what it needs.
+    pub async fn permit(&self) {
+        let path = format!("{RBAC}/clusterroles/{}", self.names()[0]);
+        let mut role = self.scene.get(&path).await.expect("the role");
+        role["rules"][0]["verbs"] = json!(VERBS);
+        self.scene.put(&path, &role).await.expect("a permission");
     }
 
     /// The configurations' names, as [`Scene::ours`] makes them.
@@ -54,7 +71,7 @@ impl<'s> Installation<'s> {
     }
 
     /// An account that may do what self-managed certificates need, and no more.
-    async fn authorize(&self) {
+    async fn authorize(&self, verbs: &[&str]) {
         let (scene, [mutating, validating]) = (self.scene, self.names());
         let name = &mutating;
         let namespace = &scene.namespace;
@@ -63,8 +80,7 @@ impl<'s> Installation<'s> {
         create.as_object_mut().expect("a rule").remove("resourceNames");
         let secrets = rule("", &["secrets"], &["podgraft-tls"], &["get", "list", "watch", "update"]);
         let kinds = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
-        let verbs = ["get", "list", "watch", "patch"];
-        let configurations = rule("admissionregistration.k8s.io", &kinds, &[&mutating, &validating], &verbs);
+        let configurations = rule("admissionregistration.k8s.io", &kinds, &[&mutating, &validating], verbs);
         let subject = json!({"kind": "ServiceAccount", "name": "podgraft", "namespace": namespace});
         let object = |kind: &str, name: &str, more: Value| {
             let mut object =
