@@ -18,6 +18,9 @@ mod stub;
 #[expect(dead_code, clippy::unwrap_used, reason = "the property tests use more of it, and may unwrap")]
 mod make;
 
+#[path = "../it/properties/templates.rs"]
+mod templates;
+
 /// What the made-up pods ask for, beside templates of their own.
 mod builtin {
     use std::sync::Arc;

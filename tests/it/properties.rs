@@ -2,6 +2,8 @@
 
 mod environment;
 pub mod make;
+mod order;
+pub mod templates;
 
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use podgraft::inject::{Outcome, inject};
 use podgraft::snapshot::Snapshot;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::promises;
@@ -90,15 +94,36 @@ proptest! {
         prop_assert_eq!(patch(&again.to_string(), &snapshot), None);
     }
 
-    /// Promise 4: the same bytes, however the snapshot was put together.
+    /// Promise 4: the same bytes, however the snapshot was put together, and in whatever order the annotations stand.
     #[test]
     fn the_same_pod_gets_the_same_bytes(made in make::pod()) {
         let Made { pod, snapshot } = made;
+        let mut turned: Value = serde_json::from_str(&pod).unwrap();
+        if let Some(annotations) = turned["metadata"]["annotations"].as_object_mut() {
+            *annotations = std::mem::take(annotations).into_iter().rev().collect();
+        }
         let mut other = Snapshot { policy: snapshot.policy.clone(), ..Snapshot::default() };
         let templates: Vec<_> = snapshot.templates.iter().map(Arc::clone).collect();
         templates.into_iter().rev().for_each(|template| other.templates.insert(template));
         snapshot.namespaces.get("default").cloned().into_iter().for_each(|namespace| other.namespaces.insert(namespace));
-        prop_assert_eq!(patch(&pod, &snapshot), patch(&pod, &other));
+        let answer = |pod: &str, snapshot: &Snapshot| {
+            let request = PodRequest::create(pod, "default").unwrap();
+            String::from_utf8(admission::encode("u", &inject(&request, snapshot))).unwrap()
+        };
+        let answered = answer(&pod, &snapshot);
+        prop_assert_eq!(&answered, &answer(&pod, &other));
+        prop_assert_eq!(&answered, &answer(&turned.to_string(), &snapshot));
+    }
+
+    /// Templates' `order` is kept; by default sidecars come first, then init containers, each by template, then the pod's.
+    #[test]
+    fn containers_stand_in_their_order(made in make::pod()) {
+        let Made { pod, snapshot } = made;
+        let Some(first) = patch(&pod, &snapshot) else { return Ok(()) };
+        let before: Value = serde_json::from_str(&pod).unwrap();
+        let mut patched = before.clone();
+        promises::apply(&mut patched, &first);
+        order::check(&before, &patched, &snapshot)?;
     }
 
     /// A value is a value: whatever it is, it stands where it was put, and nothing else changes.
@@ -149,6 +174,39 @@ proptest! {
         });
         prop_assert!(answers(review.to_string().as_bytes(), &made.snapshot), "{}", review);
     }
+}
+
+proptest! {
+    // To load a template takes longer than to inject it.
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 40, ..config() })]
+
+    /// Promises 1 to 5 hold for templates that were never loaded before.
+    #[test]
+    fn new_templates_keep_the_promises(made in make::pod_of_new_templates()) {
+        let Made { pod, snapshot } = made;
+        let Some(first) = patch(&pod, &snapshot) else { return Ok(()) };
+        let patched = promises::keep(&pod, &first);
+        prop_assert_eq!(patch(&pod, &snapshot), Some(first));
+        prop_assert_eq!(patch(&patched.to_string(), &snapshot), None);
+    }
+}
+
+/// What is made up is grafted often enough for the properties to say something, and refused now and then.
+#[test]
+fn made_up_pods_get_made_up_grafts() {
+    let mut runner = TestRunner::deterministic();
+    let (mut grafted, mut refused) = (0, 0);
+    for _ in 0..300 {
+        let Made { pod, snapshot } = make::pod().new_tree(&mut runner).unwrap().current();
+        match inject(&PodRequest::create(&pod, "default").unwrap(), &snapshot) {
+            Outcome::Inject(plan) => {
+                grafted += usize::from(plan.grafts.iter().any(|graft| templates::NAMES.contains(&graft.name.template)));
+            }
+            Outcome::Reject(..) => refused += 1,
+            Outcome::Skip(..) => {}
+        }
+    }
+    assert!(grafted > 30 && refused > 30, "{grafted} grafted, {refused} refused");
 }
 
 /// Whether the bytes get an answer that is a review, or words.

@@ -9,7 +9,11 @@ use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
+
+use super::templates;
 
 /// A pod, as JSON text, and the set that it meets.
 pub struct Made {
@@ -20,7 +24,9 @@ pub struct Made {
 impl fmt::Debug for Made {
     /// What to try it again with.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let templates: Vec<_> = self.snapshot.templates.names("default").collect();
+        let templates = self.snapshot.templates.iter();
+        let made = |name: &str| templates::NAMES.contains(&name);
+        let templates: Vec<_> = templates.map(|it| if made(&it.name) { &*it.text } else { &*it.name }).collect();
         let namespace = self.snapshot.namespaces.get("default").map(|namespace| &namespace.defaults);
         let native = self.snapshot.policy.native_sidecars;
         write!(f, "{} with {templates:?}, namespace {namespace:?}, native sidecars: {native}", self.pod)
@@ -48,10 +54,40 @@ fn with(templates: &[Arc<Template>], policy: Policy) -> Snapshot {
     snapshot
 }
 
+/// Made-up templates: of each name some, the same ones each time, as it takes a while to load them.
+static MADE: LazyLock<[Vec<Arc<Template>>; 3]> = LazyLock::new(|| {
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    templates::NAMES.map(|name| {
+        let strategy = templates::template(name);
+        (0..40).map(|_| strategy.new_tree(&mut runner).expect("they load").current()).collect()
+    })
+});
+
 /// A pod that asks for some of some templates.
 pub fn pod() -> impl Strategy<Value = Made> {
-    let templates = subsequence(TEMPLATES.clone(), 1..=TEMPLATES.len());
-    (templates, any::<bool>()).prop_flat_map(|(templates, native_sidecars)| {
+    let made = (any::<[Index; 3]>(), 0..=MADE.len()).prop_map(|(which, many)| {
+        let made = MADE.iter().zip(which).map(|(of_name, index)| Arc::clone(index.get(of_name)));
+        made.take(many).collect::<Vec<_>>()
+    });
+    let templates = (subsequence(TEMPLATES.clone(), 1..=TEMPLATES.len()), made).prop_map(|(mut templates, made)| {
+        if !made.is_empty() {
+            // Beside few others, each of which may be what a pod is refused for.
+            templates.truncate(1);
+        }
+        templates.extend(made);
+        templates
+    });
+    pod_of(templates)
+}
+
+/// A pod that asks for made-up templates that were never loaded before.
+pub fn pod_of_new_templates() -> impl Strategy<Value = Made> {
+    pod_of(templates::NAMES.map(templates::template).into_iter().collect::<Vec<_>>())
+}
+
+fn pod_of(templates: impl Strategy<Value = Vec<Arc<Template>>>) -> impl Strategy<Value = Made> {
+    (templates, weighted(0.7, Just(()))).prop_flat_map(|(templates, native_sidecars)| {
+        let native_sidecars = native_sidecars.is_some();
         let names: Vec<_> = templates.iter().map(|template| template.name.clone()).collect();
         let defaults = weighted(0.3, asked(names.clone()));
         (asked(names), defaults, metadata(), spec(), unknown()).prop_map(move |made| {
@@ -76,30 +112,46 @@ pub fn pod() -> impl Strategy<Value = Made> {
 /// Annotations that ask for templates: mostly as one should.
 fn asked(templates: Vec<String>) -> impl Strategy<Value = Vec<(String, Value)>> {
     let instance = prop_oneof![3 => Just(""), 1 => Just("one."), 1 => Just("two.")];
-    let one = (instance, select(templates), any::<Index>()).prop_map(|(instance, template, index)| {
-        let values: &[&str] = match &*template {
-            "log-shipper" | "pages" => &["true", "/data", "/data/logs", "/data/logs/", "/var/log/app"],
-            "set-env" => &["A=1", "A=1,B=2", "A=2,C=$(A)", "D="],
-            "wait-for-service" => &["myservice", "a:1,b:2"],
-            "content-sync" | "fetch-config" => &["http://web/a.tar.gz", "https://web:8443/b?c=d"],
-            "db-migrate" => &["migrate,up", "[\"migrate\", \"up\"]"],
-            "backup" | "config-reloader" | "fix-permissions" | "seed-volume" => &["/data", "/data/logs"],
-            "metrics-exporter" => &["exporter:1"],
-            "validate-env" => &["A", "A=[0-9]+,HOME"],
-            _ => &["true", "true", "false"],
-        };
-        // What must be given beside the main key.
-        let more = match &*template {
-            "backup" => Some(("destination", "https://store/copies")),
-            "config-reloader" => Some(("url", "http://localhost/-/reload")),
-            "metrics-exporter" => Some(("port", "9113")),
-            _ => None,
-        };
-        let key = format!("{instance}inject/{template}");
-        let more = more.map(|(parameter, value)| (format!("{key}.{parameter}"), Value::from(value)));
-        [(key, Value::from(*index.get(values)))].into_iter().chain(more)
-    });
+    let one =
+        (instance, select(templates), any::<Index>(), parameters()).prop_map(|(instance, template, index, said)| {
+            let values: &[&str] = match &*template {
+                "log-shipper" | "pages" => &["true", "/data", "/data/logs", "/data/logs/", "/var/log/app"],
+                "set-env" => &["A=1", "A=1,B=2", "A=2,C=$(A)", "D="],
+                "wait-for-service" => &["myservice", "a:1,b:2"],
+                "content-sync" | "fetch-config" => &["http://web/a.tar.gz", "https://web:8443/b?c=d"],
+                "db-migrate" => &["migrate,up", "[\"migrate\", \"up\"]"],
+                "backup" | "config-reloader" | "fix-permissions" | "seed-volume" => &["/data", "/data/logs"],
+                "metrics-exporter" => &["exporter:1"],
+                "validate-env" => &["A", "A=[0-9]+,HOME"],
+                it if templates::NAMES.contains(&it) => {
+                    &["true", "true", "true", "true", "true", "true", "/data", "8090"]
+                }
+                _ => &["true", "true", "false"],
+            };
+            // What must be given beside the main key.
+            let more = match &*template {
+                "backup" => vec![("destination", "https://store/copies")],
+                "config-reloader" => vec![("url", "http://localhost/-/reload")],
+                "metrics-exporter" => vec![("port", "9113")],
+                it if templates::NAMES.contains(&it) => said,
+                _ => Vec::new(),
+            };
+            let key = format!("{instance}inject/{template}");
+            let more = more.into_iter().map(|(parameter, value)| (format!("{key}.{parameter}"), Value::from(value)));
+            let more: Vec<_> = more.collect();
+            [(key, Value::from(*index.get(values)))].into_iter().chain(more).collect::<Vec<_>>()
+        });
     vec(one, 1..4).prop_map(|asked| asked.into_iter().flatten().collect())
+}
+
+/// Values for some parameters of made-up templates.
+fn parameters() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+    let one = |(name, values): (&'static str, &'static [&'static str])| {
+        // The first of them fit most often.
+        (0..values.len(), 0..values.len(), 0..values.len()).prop_map(move |(a, b, c)| (name, values[a.min(b).min(c)]))
+    };
+    subsequence(templates::PARAMETERS.to_vec(), 0..3)
+        .prop_flat_map(move |some| some.into_iter().map(one).collect::<Vec<_>>())
 }
 
 fn metadata() -> impl Strategy<Value = Value> {
