@@ -86,6 +86,19 @@ impl Field {
             _ => Style::Typed,
         }
     }
+
+    /// Whether messages and `podgraft.dev/status` tell what stands in a member of a map here: names, ports and paths, by
+    /// which parts of a pod are found again, and in which they clash.
+    fn tells(self, key: &str) -> bool {
+        match self {
+            Self::Container => matches!(key, "name" | "ports" | "volumeMounts"),
+            Self::Env => key == "name",
+            Self::Pod => matches!(key, "imagePullSecrets" | "hostAliases"),
+            // Of a shared volume.
+            Self::Other => key == "mountPath",
+            _ => false,
+        }
+    }
 }
 
 /// Compiles one template and tries what comes of it.
@@ -104,6 +117,10 @@ pub(super) struct Compiler<'c, 'f, 't> {
     pub(super) object: FieldMask,
     /// An expression was compiled whose type is known only when it is evaluated.
     pub(super) untyped: bool,
+    /// What is compiled now is told in messages.
+    pub(super) told: bool,
+    /// The sensitive parameter that the item of the `forEach` around comes from: its index.
+    pub(super) secret_item: Option<usize>,
     pub(super) parts: Parts<'t>,
 }
 
@@ -116,7 +133,13 @@ impl<'t> Compiler<'_, '_, 't> {
             Kind::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
             Kind::Number(number) => json = number.to_string(),
             Kind::Text(text) => match self.leaf(text, &tree.place, field.style()) {
-                Some(leaf) => return Some(Node::Leaf(leaf)),
+                Some(leaf) => {
+                    // One expression for a whole variable makes its name, too.
+                    if self.told || field == Field::Env {
+                        self.tells_no_secret(&leaf, &tree.place);
+                    }
+                    return Some(Node::Leaf(leaf));
+                }
                 None => write_string(text, &mut json),
             },
             Kind::List(items) => {
@@ -131,8 +154,35 @@ impl<'t> Compiler<'_, '_, 't> {
     /// Compiles the members of a map, without those to skip.
     pub(super) fn members(&mut self, tree: &'t Tree<'t>, field: Field, skip: impl Fn(&str) -> bool) -> Members {
         let members = tree.members().filter(|(key, ..)| !skip(key));
-        let compiled = members.filter_map(|(key, _, value)| Some((key.into(), self.node(value, field.member(key))?)));
+        let compiled = members.filter_map(|(key, _, value)| {
+            let told = self.told || field.tells(key);
+            Some((key.into(), self.telling(told, |compiler| compiler.node(value, field.member(key)))?))
+        });
         Members(compiled.collect())
+    }
+
+    /// Compiles something that messages tell, or don't.
+    pub(super) fn telling<T>(&mut self, told: bool, compile: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.told, told);
+        let compiled = compile(self);
+        self.told = outer;
+        compiled
+    }
+
+    /// Refuses a sensitive parameter where a message would tell its value.
+    fn tells_no_secret(&mut self, leaf: &Leaf, place: &Place) {
+        let Some(index) = leaf.expressions().find_map(|expression| self.secret(expression)) else { return };
+        let parameter = &self.names.parameters[index].name;
+        self.problems
+            .error(place, format!("params.{parameter} is sensitive, and what stands here is told in messages"))
+            .help("a sensitive parameter may stand in values: of variables, in command and args, in a volume's source");
+    }
+
+    /// The sensitive parameter that an expression looks at, itself or by the item around.
+    fn secret(&self, expression: &Expression) -> Option<usize> {
+        let mut named = expression.parameters().iter().copied();
+        let named = named.find(|index| self.names.parameters[*index].sensitive);
+        named.or_else(|| self.secret_item.filter(|_| expression.names_item()))
     }
 
     fn item(&mut self, tree: &'t Tree<'t>, field: Field) -> Option<Entry<Node>> {
@@ -148,13 +198,16 @@ impl<'t> Compiler<'_, '_, 't> {
         tree: &'t Tree<'t>,
         compile: impl FnOnce(&mut Self, Option<&Expression>, Option<&Expression>) -> Option<T>,
     ) -> Option<Entry<T>> {
-        let outer = self.names.in_for_each;
+        let outer = (self.names.in_for_each, self.secret_item);
         let repeated = tree.get("forEach");
         let for_each = repeated.and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
+        if let Some(list) = &for_each {
+            self.secret_item = self.secret(list);
+        }
         self.names.in_for_each |= repeated.is_some();
         let when = tree.get("when").and_then(|tree| self.condition(tree));
         let value = compile(self, when.as_ref(), for_each.as_ref());
-        self.names.in_for_each = outer;
+        (self.names.in_for_each, self.secret_item) = outer;
         Some(Entry { when, for_each, value: value?, line: tree.place.line })
     }
 

@@ -101,6 +101,8 @@ pub(super) fn template(
         expressions: 0,
         object: FieldMask::default(),
         untyped: false,
+        told: false,
+        secret_item: None,
         parts: Parts::default(),
     };
     let when = spec.get("when").and_then(|tree| compiler.template_condition(tree));

@@ -2,7 +2,7 @@
 //! ValidatingAdmissionPolicy.
 
 use super::compile::{Compiler, Field};
-use super::expression::{EvaluationError, Expression, Item, Style, Variables};
+use super::expression::{EvaluationError, Item, Style, Variables};
 use super::fields::{Fields, list, text};
 use super::node::{Entry, Node};
 use super::trial::Basis;
@@ -38,7 +38,7 @@ impl<'t> Compiler<'_, '_, 't> {
         let items = spec.get("validations").and_then(|tree| list(tree, self.problems)).unwrap_or_default();
         let entry = |item| {
             self.entry(item, |compiler, when, for_each| {
-                compiler.within(item, when, for_each, |compiler| compiler.validation(item, for_each))
+                compiler.within(item, when, for_each, |compiler| compiler.validation(item))
             })
         };
         let validations: Vec<_> = items.iter().filter_map(entry).collect();
@@ -49,7 +49,7 @@ impl<'t> Compiler<'_, '_, 't> {
         validations
     }
 
-    fn validation(&mut self, tree: &'t Tree<'t>, for_each: Option<&Expression>) -> Option<Validation> {
+    fn validation(&mut self, tree: &'t Tree<'t>) -> Option<Validation> {
         let known = ["expression", "message", "action", "when", "forEach"];
         let fields = Fields::read(tree, &tree.place, &known, self.problems)?;
         let action = self.word(&fields, "action", &[("Deny", Action::Deny), ("Warn", Action::Warn)]);
@@ -61,28 +61,14 @@ impl<'t> Compiler<'_, '_, 't> {
             }
             Some(expression)
         });
-        let message = fields.required("message", self.problems).and_then(|tree| self.message(tree, for_each));
+        let message = fields.required("message", self.problems).and_then(|tree| self.message(tree));
         Some(Validation { expression: expression?, message: message?, action })
     }
 
-    fn message(&mut self, tree: &'t Tree<'t>, for_each: Option<&Expression>) -> Option<Node> {
+    fn message(&mut self, tree: &'t Tree<'t>) -> Option<Node> {
         text(tree, self.problems)?;
-        let message = self.node(tree, Field::Scalar(Style::Text))?;
+        let message = self.telling(true, |compiler| compiler.node(tree, Field::Scalar(Style::Text)))?;
         self.render(tree, &message);
-        let parameters = self.names.parameters;
-        let secret = |expression: &Expression| {
-            let found = expression.parameters().iter().map(|index| &parameters[*index]);
-            found.into_iter().find(|parameter| parameter.sensitive)
-        };
-        if let Node::Leaf(leaf) = &message
-            && let Some(parameter) = leaf.expressions().find_map(|expression| {
-                secret(expression).or_else(|| for_each.filter(|_| expression.names_item()).and_then(secret))
-            })
-        {
-            self.problems
-                .error(&tree.place, format!("a message can't show params.{}, which is sensitive", parameter.name))
-                .help("name the parameter and say what is allowed");
-        }
         Some(message)
     }
 }

@@ -3,6 +3,7 @@
 mod environment;
 pub mod make;
 mod order;
+pub mod sensitive;
 pub mod templates;
 
 use std::panic::catch_unwind;
