@@ -59,6 +59,18 @@ many-templates:
     cargo build --locked --release
     PODGRAFT_TEST_TEMPLATES=10000 PODGRAFT_TEST_PROGRAM="${CARGO_TARGET_DIR:-$PWD/target}/release/podgraft" just apiserver many
 
+# Bytes from nowhere into every door, so many seconds each (needs cargo-fuzz and a nightly toolchain; finds stay in fuzz/artifacts).
+fuzz seconds="60" *targets="review annotations template expression manifest handshake":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd fuzz
+    for target in {{ targets }}; do
+        # Without a sanitizer, as there is no unsafe code of ours; with overflow checks. What is new goes where git does not look.
+        mkdir -p "target/corpus/$target"
+        cargo +nightly fuzz run -s none -a "$target" "target/corpus/$target" "corpus/$target" -- \
+            -max_total_time={{ seconds }} -timeout=10 -rss_limit_mb=2048 -max_len=16384 -dict=dictionaries/words -print_final_stats=1
+    done
+
 # The container image, without a container engine, as target/podgraft.tar (needs rustup, musl-gcc and Python 3.11).
 image:
     rustup target add x86_64-unknown-linux-musl

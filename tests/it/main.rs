@@ -9,6 +9,9 @@ mod chart;
 mod cli;
 mod crds;
 mod deploy;
+mod fuzz;
+#[path = "../../fuzz/src/targets.rs"]
+mod fuzz_targets;
 mod generated;
 mod golden;
 mod http;
