@@ -76,7 +76,13 @@ pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcom
     let mut reasons = Vec::new();
     let mut of_namespace_reasons = Vec::new();
     let pod = annotations::read(prefix, Level::Pod, of_pod(), &mut reasons);
-    let namespace = annotations::read(prefix, Level::Namespace, defaults(), &mut of_namespace_reasons);
+    let found = defaults().filter(|(key, _)| annotations::is_ours(prefix, key)).count();
+    let namespace = if found > MAX_ANNOTATIONS {
+        of_namespace_reasons.push(Reason::TooManyAnnotations { level: Level::Namespace, found, most: MAX_ANNOTATIONS });
+        Vec::new()
+    } else {
+        annotations::read(prefix, Level::Namespace, defaults(), &mut of_namespace_reasons)
+    };
     let mut resolved = resolve::resolve(snapshot, &request.namespace, &pod, &namespace);
     resolved.reasons.splice(0..0, reasons);
     let left_out = of_namespace_reasons.into_iter().map(|reason| Warning::LeftOut(Box::new(reason)));
@@ -95,6 +101,10 @@ pub fn check_defaults<'a>(
     let mut reasons = Vec::new();
     // The namespace is what the messages are about: its annotations need not be told from a pod's.
     let read = annotations::read(&snapshot.policy.annotation_prefix, Level::Pod, annotations, &mut reasons);
+    let found = read.len() + reasons.len();
+    if found > MAX_ANNOTATIONS {
+        return vec![Reason::TooManyAnnotations { level: Level::Namespace, found, most: MAX_ANNOTATIONS }];
+    }
     reasons.extend(resolve::check(snapshot, namespace, &read));
     reasons
 }
@@ -103,7 +113,7 @@ pub fn check_defaults<'a>(
 fn too_much(asked: usize, pod: &Pod<'_>) -> Option<Reason> {
     let entries = pod.spec.as_ref().map_or(0, pod::Spec::entries);
     if asked > MAX_ANNOTATIONS {
-        Some(Reason::TooManyAnnotations { found: asked, most: MAX_ANNOTATIONS })
+        Some(Reason::TooManyAnnotations { level: Level::Pod, found: asked, most: MAX_ANNOTATIONS })
     } else if entries > MAX_ENTRIES {
         Some(Reason::TooManyEntries { found: entries, most: MAX_ENTRIES })
     } else {

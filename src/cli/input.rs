@@ -38,6 +38,9 @@ impl Error {
     }
 }
 
+/// The largest input, in bytes: more than a dump of everything in most clusters.
+const MAX_INPUT: u64 = 256 * 1024 * 1024;
+
 /// What directories are searched for.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
@@ -106,14 +109,23 @@ fn search(directory: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>
     }
 }
 
+/// All of it, or a byte more than is allowed.
+fn read_to_end(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_INPUT + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn read_one(path: &Path) -> Result<Input, String> {
     let (name, bytes) = if is_stdin(path) {
-        let mut bytes = Vec::new();
-        ("stdin".to_owned(), io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes))
+        ("stdin".to_owned(), read_to_end(io::stdin().lock()))
     } else {
-        (path.display().to_string(), fs::read(path))
+        (path.display().to_string(), fs::File::open(path).and_then(read_to_end))
     };
     let bytes = bytes.map_err(|error| format!("{name}: {error}"))?;
+    if bytes.len() as u64 > MAX_INPUT {
+        return Err(format!("{name}: has more than {MAX_INPUT} bytes, the most that is read; split it"));
+    }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Input { name, text }),
         Err(error) => Err(format!("{name}: not UTF-8 text at byte {}", error.utf8_error().valid_up_to() + 1)),

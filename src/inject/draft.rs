@@ -7,6 +7,10 @@ use crate::template::Line;
 /// The most additions that the grafts of one pod may make: planning compares each with those before it.
 pub const MAX_ADDITIONS: usize = 4096;
 
+/// The most bytes of JSON that the grafts of one pod may add, beside environments that are handed on. etcd takes 1.5 MiB
+/// of an object, so that no pod with more could be stored.
+pub const MAX_ADDED: usize = 2 * 1024 * 1024;
+
 /// Index of a graft among those that are asked for.
 pub type GraftIndex = usize;
 
@@ -211,6 +215,22 @@ impl Draft<'_> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.mark().0.iter().sum()
+    }
+
+    /// How many bytes of JSON are planned.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.containers.iter().map(|it| it.json.len()).sum::<usize>()
+            + self.volumes.iter().map(|it| it.json.len()).sum::<usize>()
+            + self.mounts.iter().map(|it| it.json.len()).sum::<usize>()
+            + self.variables.iter().map(|it| it.json.len()).sum::<usize>()
+            + self.fields.iter().map(|it| it.json.len()).sum::<usize>()
+    }
+
+    /// Whether more is planned than one pod may get: nothing need be added to it.
+    #[must_use]
+    pub fn is_too_much(&self) -> bool {
+        self.len() > MAX_ADDITIONS || self.bytes() > MAX_ADDED
     }
 
     /// Whether anything of this graft is planned.

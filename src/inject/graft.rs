@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::bindings::{Bindings, Shared};
-use super::draft::{Draft, GraftIndex, MAX_ADDITIONS};
+use super::draft::{Draft, GraftIndex, MAX_ADDED, MAX_ADDITIONS};
 use super::json::Text;
 use super::pod::{Container, Pod};
 use super::reason::{Reason, Warning, said};
@@ -139,9 +139,14 @@ pub fn plan<'a>(
         // All of it is there: who made the pod has been warned.
         grafting.warnings.retain(|warning| !matches!(warning, Warning::Validation { .. }));
     }
-    if found > MAX_ADDITIONS {
-        let (graft, what) = (grafting.name(), "additions to the pod");
-        grafting.refuse(Reason::TooMuch { graft, what, found, most: MAX_ADDITIONS });
+    let bytes = grafting.draft.bytes();
+    for (what, found, most) in
+        [("additions to the pod", found, MAX_ADDITIONS), ("bytes of additions to the pod", bytes, MAX_ADDED)]
+    {
+        if found > most {
+            let graft = grafting.name();
+            grafting.refuse(Reason::TooMuch { graft, what, found, most });
+        }
     }
     if grafting.clashes.is_empty() {
         warnings.append(&mut grafting.warnings);
@@ -241,7 +246,11 @@ impl<'a> Grafting<'_, 'a> {
         let bindings = self.bindings;
         for entry in entries {
             bindings.forget();
-            if let Err(error) = entry.each(bindings, None, |value, item| visit(self, value, item, entry.line)) {
+            let visited = entry.each(bindings, None, |value, item| {
+                // It is refused then, however much is still to come.
+                if self.draft.is_too_much() { Ok(()) } else { visit(self, value, item, entry.line) }
+            });
+            if let Err(error) = visited {
                 self.evaluation(field, entry.line, &error);
             }
         }

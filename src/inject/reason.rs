@@ -3,7 +3,7 @@
 mod warning;
 mod words;
 
-use super::annotations::Key;
+use super::annotations::{Key, Level};
 use crate::template::parameter::ParameterError;
 
 pub use warning::Warning;
@@ -138,9 +138,11 @@ pub enum Reason {
         /// The graft.
         graft: Name,
     },
-    /// More annotations of ours than one pod may have.
-    #[error("the pod has {found} annotations of podgraft; at most {most} are allowed")]
+    /// More annotations of ours than one pod or namespace may have.
+    #[error("the {} has {found} annotations of podgraft; at most {most} are allowed", if *level == Level::Pod { "pod" } else { "namespace" })]
     TooManyAnnotations {
+        /// Whose they are.
+        level: Level,
         /// How many it has.
         found: usize,
         /// How many are allowed.

@@ -10,6 +10,9 @@ use super::Problem;
 /// The largest file that is read, in bytes: what a ConfigMap can hold.
 pub(super) const MAX_FILE: u64 = 1024 * 1024;
 
+/// The most manifests that are read of a directory: twice as many as are known to work, and some hundred MiB of memory.
+pub(super) const MAX_FILES: usize = 20_000;
+
 /// The files of a directory that may hold manifests, by name; or `path` itself if it is no directory.
 ///
 /// Not recursive. Names that begin with a dot are the kubelet's (`..data`) and editors' own. A link counts as what it
@@ -27,6 +30,9 @@ pub(super) fn list(path: &Path) -> Result<Vec<PathBuf>, Problem> {
         if manifest && !hidden && !file.is_dir() {
             files.push(file);
         }
+    }
+    if files.len() > MAX_FILES {
+        return Err(Problem::TooMany { path: path.to_owned(), found: files.len() });
     }
     files.sort();
     Ok(files)

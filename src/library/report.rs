@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::template::{Diagnostic, LoadError, Origin};
 
-use super::files::MAX_FILE;
+use super::files::{MAX_FILE, MAX_FILES};
 
 /// What a reading did.
 #[derive(Debug, Default)]
@@ -67,6 +67,14 @@ pub enum Problem {
         path: PathBuf,
         /// Its size in bytes.
         size: u64,
+    },
+    /// A directory of which nothing new was read.
+    #[error("{}: has {found} manifests; at most {MAX_FILES} are read", path.display())]
+    TooMany {
+        /// The directory.
+        path: PathBuf,
+        /// How many there are.
+        found: usize,
     },
     /// It is not UTF-8.
     #[error("{}: is not UTF-8 text: byte {offset} begins no character", path.display())]

@@ -200,3 +200,18 @@ fn a_file_of_something_else_is_no_file_of_namespaces() {
     assert!(parse_namespaces("a: [").unwrap_err().starts_with("ns.yaml: "));
     assert!(parse_namespaces("").unwrap().is_empty());
 }
+
+#[test]
+fn of_a_directory_with_too_many_files_nothing_new_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.yaml"), "a1").unwrap();
+    let mut shelf = Shelf::default();
+    read(&mut shelf, &[dir.path()]);
+
+    let many = (0..files::MAX_FILES).map(|index| dir.path().join(format!("{index}.yaml")));
+    many.for_each(|path| drop(fs::File::create(path).unwrap()));
+    let (in_force, parsed, report) = read(&mut shelf, &[dir.path()]);
+    assert_eq!((in_force, parsed), (vec!["a1".to_owned()], 0));
+    let told = format!("{}: has 20001 manifests; at most 20000 are read", dir.path().display());
+    assert_eq!(report.problems().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+}

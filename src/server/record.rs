@@ -10,6 +10,10 @@ use crate::inject::request::PodRequest;
 use crate::metrics::{Graft, Injections, Metrics, Operation, Verdict};
 use crate::validate::{self, Decision};
 
+/// The longest word of a request in a line of the log, in bytes: names have 253 at most, and whoever can reach the port
+/// can send others.
+const MAX_WORD: usize = 1024;
+
 /// Records a decision and the time that it took.
 ///
 /// Pods' contents are never logged. Reasons quote annotations, which their authors choose: they are written escaped.
@@ -20,9 +24,10 @@ pub(super) fn decided(
     outcome: &Outcome<'_>,
     took: Duration,
 ) {
-    let (uid, request) = (&*review.uid, &review.request);
-    let pod = pod_name(request);
-    let (namespace, dry_run, seconds) = (&*request.namespace, request.dry_run, took.as_secs_f64());
+    let (uid, request) = (short(&review.uid), &review.request);
+    let name = pod_name(request);
+    let pod = short(&name);
+    let (namespace, dry_run, seconds) = (short(&request.namespace), request.dry_run, took.as_secs_f64());
     metrics.duration.observe(seconds);
     let verdict = match outcome {
         Outcome::Inject(plan) => {
@@ -70,8 +75,9 @@ pub(super) fn validated(
     took: Duration,
 ) {
     metrics.answered(Operation::from(request.subject()), Verdict::from(verdict));
-    let (namespace, kind, name) = (&*request.namespace, &*request.kind, &*request.name);
-    let (operation, dry_run, seconds) = (&*request.operation, request.dry_run, took.as_secs_f64());
+    let (uid, namespace, kind, name) =
+        (short(uid), short(&request.namespace), short(&request.kind), short(&request.name));
+    let (operation, dry_run, seconds) = (short(&request.operation), request.dry_run, took.as_secs_f64());
     match &verdict.decision {
         Decision::Denied(denial) => {
             let why = denied(denial);
@@ -101,7 +107,12 @@ fn pod_name(request: &PodRequest<'_>) -> String {
 /// Records a review of something that is no pod.
 pub(super) fn bad_object(metrics: &Metrics, uid: &str, problem: &str) {
     metrics.answered(Operation::Unknown, Verdict::BadObject);
-    tracing::info!(uid, problem = ?problem, "rejected: no pod");
+    tracing::info!(uid = short(uid), problem = ?short(problem), "rejected: no pod");
+}
+
+/// As much of a word as a line of the log holds.
+fn short(word: &str) -> &str {
+    &word[..word.floor_char_boundary(MAX_WORD)]
 }
 
 fn list(items: impl IntoIterator<Item = impl ToString>) -> String {

@@ -18,6 +18,7 @@ mod http;
 mod image;
 mod image_mirror;
 mod layers;
+mod limits;
 mod manifest;
 mod process;
 mod promises;

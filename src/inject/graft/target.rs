@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Grafting, items, read, render};
-use crate::inject::draft::{MAX_ADDITIONS, NewMount, NewVariable};
+use crate::inject::draft::{NewMount, NewVariable};
 use crate::inject::json::{MapWriter, Members, Raw, Text, same};
 use crate::inject::paths;
 use crate::inject::pod::{EnvSource, EnvVar, VolumeMount};
@@ -47,7 +47,7 @@ impl<'a> Grafting<'_, 'a> {
         let added = render(Some(node), self.bindings, None, field).and_then(|json| {
             for item in items(json.as_ref(), field)? {
                 // One too many is enough to be refused.
-                if self.draft.len() > MAX_ADDITIONS {
+                if self.draft.is_too_much() {
                     break;
                 }
                 if *verify {

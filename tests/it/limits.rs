@@ -1,0 +1,186 @@
+//! Limits: `docs/limits.md` against the source, and what exceeds a limit and has no test of its own elsewhere.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use podgraft::inject::request::PodRequest;
+use podgraft::inject::{Outcome, check_defaults, inject};
+use podgraft::snapshot::{NAMESPACE_LABEL, Namespace, Snapshot};
+use podgraft::template::{self, LoadOptions, Origin};
+use serde_json::{Value, json};
+
+use crate::process::{podgraft, run};
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The value of a constant in a file: a product of numbers, of which some may be constants of that file.
+fn constant(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.contains(&format!("const {name}: ")))?;
+    let value = line.split_once(" = ")?.1.split(';').next()?;
+    value.split('*').map(|factor| factor.trim().replace('_', "").parse::<u64>().ok()).product()
+}
+
+/// Every number of a text: `1,280`, `64 KiB`, `8th`.
+fn numbers(text: &str) -> Vec<u64> {
+    let mut found = Vec::new();
+    let text = text.replace(", ", " ; ");
+    let mut words = text.split(' ').peekable();
+    while let Some(word) = words.next() {
+        let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+        let Ok(number) = digits.parse::<u64>() else { continue };
+        let unit = match words.peek() {
+            Some(&"KiB") => 1024,
+            Some(&"MiB") => 1024 * 1024,
+            _ => 1,
+        };
+        found.push(number * unit);
+    }
+    found
+}
+
+/// The constants of a row's last column, with their files.
+fn named(cell: &str) -> Vec<(String, String)> {
+    let mut file = String::new();
+    let mut named = Vec::new();
+    for word in cell.split('`').skip(1).step_by(2) {
+        if word.ends_with(".rs") {
+            word.clone_into(&mut file);
+        } else {
+            named.push((file.clone(), word.to_owned()));
+        }
+    }
+    named
+}
+
+/// The rows of the table that name a constant.
+fn rows() -> Vec<(String, Vec<(String, String)>)> {
+    let table = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/limits.md")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    cells.filter(|cells| cells[3].contains('`')).map(|cells| (cells[..3].join(" ; "), named(cells[3]))).collect()
+}
+
+#[test]
+fn the_table_says_what_the_source_says() {
+    let rows = rows();
+    assert!(rows.len() > 30);
+    for (row, constants) in rows {
+        for (file, name) in constants {
+            let text = fs::read_to_string(source().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let value = constant(&text, &name).unwrap_or_else(|| panic!("{file} has no {name}"));
+            assert!(numbers(&row).contains(&value), "{name} of {file} is {value}: {row}");
+        }
+    }
+}
+
+#[test]
+fn every_limit_of_the_source_is_in_the_table() {
+    // Of what is looked at to find a nearest name, and for how long a name may be in a message: nothing is refused.
+    const NOT_TOLD: [(&str, &str); 4] = [
+        ("nearest.rs", "MAX_EDITS"),
+        ("nearest.rs", "MAX_NAME"),
+        ("nearest.rs", "MAX_KNOWN"),
+        ("template/fields.rs", "MAX_NAME"),
+    ];
+    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { below(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut files = Vec::new();
+    below(&source(), &mut files);
+    let told: BTreeSet<(String, String)> = rows().into_iter().flat_map(|(_, constants)| constants).collect();
+    let mut missing = Vec::new();
+    for path in files {
+        let file = path.strip_prefix(source()).unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for line in text.lines().take_while(|line| line.trim() != "#[cfg(test)]") {
+            let Some((before, after)) = line.split_once("const MAX_") else { continue };
+            let name = format!("MAX_{}", after.split(':').next().unwrap());
+            let of_template = file == "inject/annotations.rs" && name == "MAX_TEMPLATE";
+            let known = told.contains(&(file.clone(), name.clone())) || NOT_TOLD.contains(&(&file, &name));
+            if !known && !of_template && !before.contains("//") {
+                missing.push(format!("{file} {name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/limits.md does not tell of {missing:#?}");
+}
+
+fn snapshot(spec: &Value) -> Snapshot {
+    let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
+    let text = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "big"}, "spec": spec}).to_string();
+    let loaded = template::load(Origin("big.yaml".into()), &text, &LoadOptions::default());
+    let mut snapshot = Snapshot::default();
+    for template in loaded.unwrap_or_else(|error| panic!("{error}")).templates {
+        snapshot.templates.insert(Arc::new(template));
+    }
+    snapshot
+}
+
+fn pod(annotations: &Value) -> String {
+    let containers: Vec<_> = (0..3).map(|index| json!({"name": format!("c{index}"), "image": "a"})).collect();
+    json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}}).to_string()
+}
+
+/// However large its parts are and however often it repeats them, a template adds no more than could be stored.
+#[test]
+fn what_grafts_add_together_is_bounded() {
+    let long = "x".repeat(200 * 1024);
+    let repeated = json!({"sidecars": [
+        {"name": "s-{{ index }}", "forEach": "lists.range(64)", "image": "a", "args": [long.clone()]},
+    ]});
+    let wired = json!({"targets": "all", "target": {"env": [
+        {"name": "A_{{ index }}", "forEach": "lists.range(15)", "value": "{{ params.long }}"},
+    ]}, "parameters": {"long": {"type": "string", "default": "x".repeat(60 * 1024)}}});
+    let by_instances = json!({"sidecars": [{"name": "s", "image": "a", "args": [long]}]});
+    let once = json!({"inject/big": "true"});
+    let many: Value = (0..60).map(|index| (format!("i{index:02}.inject/big"), json!("true"))).collect();
+    for (spec, asked, graft) in [(repeated, &once, "big"), (wired, &once, "big"), (by_instances, &many, "i10.big")] {
+        let snapshot = snapshot(&spec);
+        let pod = pod(asked);
+        let request = PodRequest::create(&pod, "default").unwrap();
+        let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { panic!("it is too much") };
+        assert_eq!(reasons[0].label(), "too_much");
+        let said = reasons[0].to_string();
+        assert!(said.starts_with(&format!("{graft}: 2")), "{said}");
+        assert!(said.ends_with(" bytes of additions to the pod; at most 2097152 are allowed"), "{said}");
+    }
+}
+
+#[test]
+fn annotations_of_a_namespace_are_counted() {
+    let mut snapshot = snapshot(&json!({"initContainers": [{"name": "a", "image": "a"}]}));
+    let many: Value = (0..1281).map(|index| (format!("inject/big.p{index}"), json!("x"))).collect();
+    let annotations = many.as_object().unwrap().iter().map(|(key, value)| (&**key, value.as_str().unwrap()));
+    let told = "the namespace has 1281 annotations of podgraft; at most 1280 are allowed";
+    assert_eq!(
+        check_defaults(&snapshot, "default", annotations).iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [told]
+    );
+
+    let labels = json!({(NAMESPACE_LABEL.0): NAMESPACE_LABEL.1});
+    let object = json!({"metadata": {"name": "default", "labels": labels, "annotations": many}});
+    snapshot.namespaces.insert(Namespace::from_object(object).unwrap());
+    let pod = pod(&json!({"inject/big": "true"}));
+    let request = PodRequest::create(&pod, "default").unwrap();
+    let Outcome::Inject(plan) = inject(&request, &snapshot) else { panic!("the pod's own is right") };
+    assert_eq!(plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [format!("left out: {told}")]);
+}
+
+#[test]
+fn an_input_without_end_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge.yaml");
+    // Holes take no room.
+    File::create(&path).unwrap().set_len(256 * 1024 * 1024 + 1).unwrap();
+    let (code, output, errors) = run(podgraft().arg("inject").arg(&path).current_dir(dir.path()));
+    assert_eq!((code, output.as_str()), (Some(1), ""));
+    let told = format!("{}: has more than 268435456 bytes, the most that is read; split it", path.display());
+    assert!(errors.contains(&told), "{errors}");
+}
