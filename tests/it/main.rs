@@ -26,6 +26,7 @@ mod properties;
 mod readme;
 mod reload;
 mod rules;
+mod security;
 mod serve;
 mod servers;
 mod stopping;
