@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use serde_json::json;
 
-use super::{change, eventually, from, scene, serve, template, templates};
+use crate::podgraft::Podgraft;
+
+use super::{change, eventually, from, scene, template, templates};
 
 /// In the tests: enough for more than one batch of the watch.
 const SOME: usize = 600;
@@ -36,7 +38,9 @@ async fn a_change_among_many_templates_is_in_force() {
     say("made", start.elapsed());
 
     let start = Instant::now();
-    let podgraft = serve(&scene, &[]).await;
+    let kubeconfig = scene.api.kubeconfig.display().to_string();
+    let podgraft = Podgraft::serve(&scene, &["--kubeconfig", &kubeconfig, "--log-level", "warn"]).await;
+    eventually("ready", async || podgraft.is_ready().await).await;
     say("ready", start.elapsed());
     // Ready means that all are in force.
     scene.register(&podgraft, &[]).await;
