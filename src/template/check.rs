@@ -27,6 +27,12 @@ const VALUES: &[(&str, Rule)] = &[
     ("terminationMessagePolicy", |policy| one_of(policy, &["File", "FallbackToLogsOnError"])),
     ("env[].name", |name| names::variable(name.text()?)),
     ("env[].valueFrom.fieldRef.fieldPath", field_path),
+    ("env[].valueFrom.configMapKeyRef.name", |name| names::subdomain(name.text()?)),
+    ("env[].valueFrom.configMapKeyRef.key", |key| names::data_key(key.text()?)),
+    ("env[].valueFrom.secretKeyRef.name", |name| names::subdomain(name.text()?)),
+    ("env[].valueFrom.secretKeyRef.key", |key| names::data_key(key.text()?)),
+    ("envFrom[].configMapRef.name", |name| names::subdomain(name.text()?)),
+    ("envFrom[].secretRef.name", |name| names::subdomain(name.text()?)),
     ("envFrom[].prefix", |prefix| names::variable(prefix.text().filter(|prefix| !prefix.is_empty())?)),
     ("ports[].name", |name| names::port(name.text()?)),
     ("ports[].containerPort", port),
@@ -68,8 +74,12 @@ const VOLUME_VALUES: &[(&str, Rule)] = &[
     ("secret.secretName", present),
     ("persistentVolumeClaim.claimName", |name| names::subdomain(name.text()?)),
     ("configMap.defaultMode", mode),
+    ("configMap.items[].key", present),
+    ("configMap.items[].path", item_path),
     ("configMap.items[].mode", mode),
     ("secret.defaultMode", mode),
+    ("secret.items[].key", present),
+    ("secret.items[].path", item_path),
     ("secret.items[].mode", mode),
     ("downwardAPI.defaultMode", mode),
     ("projected.defaultMode", mode),
@@ -476,6 +486,13 @@ fn mount_path(value: &Rendered<'_>) -> Option<String> {
         Fault::Nul => "can't hold a NUL",
     };
     Some(format!("the path `{}` {problem}", shorten(path)))
+}
+
+/// The path of a file in a volume: unlike a sub path, it can't be missing.
+fn item_path(value: &Rendered<'_>) -> Option<String> {
+    let path = value.text()?;
+    let wrong = path.is_empty() || path.starts_with("..") || paths::leaves(path);
+    wrong.then(|| format!("`{}` must be a relative path that does not begin with `..`", shorten(path)))
 }
 
 fn sub_path(value: &Rendered<'_>) -> Option<String> {

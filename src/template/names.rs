@@ -54,6 +54,14 @@ pub(crate) fn port(name: &str) -> Option<String> {
     })
 }
 
+/// A key of a ConfigMap's or Secret's data: `IsConfigMapKey`.
+pub(crate) fn data_key(key: &str) -> Option<String> {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let right = (1..=253).contains(&key.len()) && key.bytes().all(inner) && key != "." && !key.starts_with("..");
+    (!right)
+        .then(|| format!("`{}` is no key of a ConfigMap or Secret: letters, digits, `-`, `_` and `.`", shorten(key)))
+}
+
 /// The key of a label or annotation: `IsQualifiedName`.
 pub(crate) fn qualified(key: &str) -> Option<String> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
@@ -115,6 +123,11 @@ mod tests {
             [("http", true), ("80", false), ("a--b", false), ("http-metrics-long", false), ("p2p", true)]
         {
             assert_eq!(accepts(port, name), right, "{name}");
+        }
+        for (key, right) in
+            [("a.B_c-1", true), ("", false), (".", false), ("..a", false), ("a b", false), ("$(A)", false)]
+        {
+            assert_eq!(accepts(data_key, key), right, "{key}");
         }
         for (key, right) in [("app", true), ("example.com/App_1", true), ("/a", false), ("a/b/c", false), ("a/", false)]
         {
