@@ -42,12 +42,12 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     for template in built_in.into_iter().chain(own.templates) {
         snapshot.templates.insert(Arc::new(template));
     }
-    snapshot.namespaces.insert(namespace(json!({"inject/meta": "true"})));
+    snapshot.namespaces.insert(namespace(&json!({"inject/meta": "true"})));
     snapshot
 });
 
 /// The namespace `default` with these annotations.
-fn namespace(annotations: Value) -> Namespace {
+fn namespace(annotations: &Value) -> Namespace {
     let labels = json!({(NAMESPACE_LABEL.0): NAMESPACE_LABEL.1, "pod-security.kubernetes.io/enforce": "restricted"});
     let metadata = json!({"name": "default", "labels": labels, "annotations": annotations});
     Namespace::from_object(json!({"metadata": metadata})).expect("a namespace")
@@ -83,8 +83,8 @@ pub fn annotations(lines: &[u8]) {
         of.insert(key.to_owned(), value.into());
     }
     let mut snapshot = Snapshot { templates: SNAPSHOT.templates.clone(), ..Snapshot::default() };
-    snapshot.namespaces.insert(namespace(of_namespace.into()));
-    grafted(&pod(of_pod), "default", &snapshot);
+    snapshot.namespaces.insert(namespace(&of_namespace.into()));
+    grafted(&pod(&of_pod), "default", &snapshot);
 }
 
 /// A template file: it is refused with words, or what it makes keeps the promises.
@@ -92,7 +92,7 @@ pub fn template(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
     match template::load(Origin("fuzz.yaml".into()), text, &LoadOptions::default()) {
         Err(error) => {
-            assert!(!error.diagnostics.is_empty() && !error.to_string().is_empty(), "an error says something")
+            assert!(!error.diagnostics.is_empty() && !error.to_string().is_empty(), "an error says something");
         }
         Ok(loaded) => {
             for template in loaded.templates {
@@ -153,7 +153,7 @@ pub fn manifest(stream: &[u8]) {
             let rewritten = document.rewrite(&patched).text;
             let read = manifest::read(&rewritten).unwrap_or_else(|errors| panic!("{errors:?}: {rewritten}"));
             assert_eq!(
-                read.iter().map(|it| it.value()).filter(|it| !it.is_null()).collect::<Vec<_>>(),
+                read.iter().map(manifest::Document::value).filter(|it| !it.is_null()).collect::<Vec<_>>(),
                 [&patched],
                 "{rewritten}"
             );
@@ -187,7 +187,7 @@ pub fn handshake(bytes: &[u8]) {
 }
 
 /// A pod with something of everything that grafts look at.
-fn pod(annotations: Map<String, Value>) -> Value {
+fn pod(annotations: &Map<String, Value>) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -227,7 +227,7 @@ fn asked_for(template: Template) {
     }
     let mut snapshot = Snapshot::default();
     snapshot.templates.insert(Arc::new(template));
-    grafted(&pod(annotations), "default", &snapshot);
+    grafted(&pod(&annotations), "default", &snapshot);
 }
 
 /// The pod with its grafts, if it gets some; it keeps the promises.

@@ -47,7 +47,7 @@ fn named(cell: &str) -> Vec<(String, String)> {
     let mut file = String::new();
     let mut named = Vec::new();
     for word in cell.split('`').skip(1).step_by(2) {
-        if word.ends_with(".rs") {
+        if word.contains('.') {
             word.clone_into(&mut file);
         } else {
             named.push((file.clone(), word.to_owned()));

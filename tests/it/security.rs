@@ -143,7 +143,7 @@ fn permissions_are_those_of_the_table() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/install.yaml")).unwrap();
     let documents = podgraft::manifest::read(&text).unwrap();
     let mut found = BTreeSet::new();
-    for role in documents.iter().map(|document| document.value()) {
+    for role in documents.iter().map(podgraft::manifest::Document::value) {
         let place = match role["kind"].as_str() {
             Some("ClusterRole") if role["metadata"]["name"] == "podgraft" => "cluster",
             Some("Role") if role["metadata"]["name"] == "podgraft" => "own namespace",

@@ -47,7 +47,7 @@ pub fn check(before: &Value, after: &Value, snapshot: &Snapshot) -> Result<(), T
 
     let says_nothing = made.iter().all(|it| it.order.before.is_empty() && it.order.after.is_empty());
     let all =
-        || ["containers", "initContainers"].into_iter().flat_map(|list| before["spec"][list].as_array()).flatten();
+        || ["containers", "initContainers"].into_iter().filter_map(|list| before["spec"][list].as_array()).flatten();
     let in_mesh = all().any(|it| MESHES.iter().any(|mesh| it["name"] == *mesh));
     if says_nothing && !in_mesh {
         let own = list(before);
@@ -56,7 +56,7 @@ pub fn check(before: &Value, after: &Value, snapshot: &Snapshot) -> Result<(), T
                 return (2, "");
             }
             let template = made.iter().find(|it| it.places.contains(&index)).map_or("", |it| &it.template);
-            (if container["restartPolicy"] == "Always" { 0 } else { 1 }, template)
+            (i32::from(container["restartPolicy"] != "Always"), template)
         });
         prop_assert!(ranks.is_sorted(), "{}", after);
     }

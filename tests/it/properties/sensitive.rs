@@ -135,11 +135,11 @@ pub fn text(name: &str) -> impl Strategy<Value = String> + use<> {
                 Value::String(text) => format!("'{text}'"),
                 other => other.to_string(),
             };
-            let mut used = used.replace("BASE", &before);
+            let mut leaf = used.replace("BASE", &before);
             if ["/when", "/expression"].iter().any(|end| place.ends_with(end)) {
-                used = used.trim_matches(['{', '}', ' ']).replace(&before, "true");
+                leaf = leaf.trim_matches(['{', '}', ' ']).replace(&before, "true");
             }
-            *spec.pointer_mut(place).unwrap() = used.into();
+            *spec.pointer_mut(place).unwrap() = leaf.into();
         }
         spec["failurePolicy"] = if ignore { "Ignore" } else { "Fail" }.into();
         spec["hostNetwork"] = "allow".into();
@@ -236,7 +236,9 @@ fn enough_goes_wrong() {
         let request = PodRequest::create(&pod, "default").unwrap();
         match inject(&request, &snapshot) {
             podgraft::inject::Outcome::Reject(reasons, _) => {
-                reasons.iter().for_each(|it| *labels.entry(it.label()).or_default() += 1)
+                for reason in &reasons {
+                    *labels.entry(reason.label()).or_default() += 1;
+                }
             }
             _ => *labels.entry("not rejected").or_default() += 1,
         }
