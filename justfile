@@ -50,9 +50,14 @@ deny:
 bench *filter:
     cargo bench --bench admission {{ filter }}
 
-# The release server over HTTPS: start-up, requests a second, processor time and memory.
-load:
-    cargo bench --bench load
+# The release server over HTTPS beside an echo: requests, handshakes, start-up, memory (docs/performance.md).
+load *part:
+    cargo bench --bench load -- {{ part }}
+
+# What podgraft adds to the creation of a pod on a real API server, beside a MutatingAdmissionPolicy.
+load-apiserver:
+    KUBEBUILDER_ASSETS="${KUBEBUILDER_ASSETS:-$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 use 1.36 -p path)}" \
+        cargo bench --bench creation
 
 # How long a change among 10,000 templates of the cluster takes to be in force, in a release build.
 many-templates:
