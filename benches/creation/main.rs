@@ -1,0 +1,232 @@
+//! What podgraft adds to the creation of a pod: `KUBEBUILDER_ASSETS=… cargo bench --bench creation`.
+//!
+//! A real kube-apiserver, as the tests start it, with all its default admission plugins. Pods are created by dry run, so
+//! that etcd is not what is measured: in a namespace where nothing is done to them, in one where a
+//! MutatingAdmissionPolicy makes podgraft's graft, and in one whose pods podgraft is called for; in turns, pod by pod. docs/performance.md says what the figures mean.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench that can't run says why")]
+#![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people have three digits")]
+
+#[path = "../../tests/apiserver/authority.rs"]
+mod authority;
+#[path = "../../tests/apiserver/control_plane.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod control_plane;
+#[path = "../../tests/apiserver/podgraft.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod podgraft;
+mod policy;
+#[path = "../../tests/apiserver/process.rs"]
+mod process;
+#[path = "../review/mod.rs"]
+mod review;
+#[path = "../../tests/apiserver/scene.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod scene;
+
+use std::time::{Duration, Instant};
+
+use ::podgraft::admission;
+use ::podgraft::inject::inject;
+use ::podgraft::inject::outcome::Outcome;
+use ::podgraft::snapshot::Snapshot;
+use ::podgraft::template::{LoadOptions, builtin};
+use serde_json::{Value, json};
+
+use control_plane::FULL;
+use podgraft::Podgraft;
+use policy::policy;
+use scene::{Scene, Webhook};
+
+/// How often a pod is created in each namespace, and before that for nothing.
+const ROUNDS: usize = 2000;
+const WARM_UP: usize = 200;
+
+/// The whole run ends after this, whatever hangs.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// How long the API server may take to notice a policy.
+const NOTICE: Duration = Duration::from_secs(30);
+
+fn main() {
+    if std::env::args().skip(1).any(|argument| !argument.starts_with('-') && !"creation".contains(&argument)) {
+        // A filter for the other benches.
+        return;
+    }
+    // Test runs that take in every target leave the option out.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("this takes minutes and a release build: cargo bench --bench creation");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(LIMIT, run()).await.expect("an end in time") });
+}
+
+/// Namespaces, by what is done to pods in them.
+const NOTHING: &str = "nothing";
+const POLICY: &str = "policy";
+/// Not podgraft's own namespace, whose pods are never sent.
+const PODGRAFT: &str = "webhook";
+
+async fn run() {
+    let Some(plain) = Scene::set(&FULL, NOTHING).await else { return };
+    let mut scenes = vec![plain];
+    for name in [POLICY, PODGRAFT] {
+        scenes.extend(Scene::set(&FULL, name).await);
+    }
+    for scene in &scenes {
+        scene.account().await;
+    }
+    let webhook = Podgraft::serve(&scenes[2], &[]).await;
+    scenes[2].register(&webhook, &[]).await;
+
+    for (what, containers) in [("one container", 1), ("three containers", 3)] {
+        let pod = pod(containers);
+        let before = scenes[0].try_out(&pod).await.expect("a pod");
+        // The API server adds the token's volume before it asks anybody.
+        let patch = patch(&before);
+        enforce(&scenes[1], &patch, &pod).await;
+        let by_policy = comparable(scenes[1].try_out(&pod).await.expect("a pod"));
+        let by_podgraft = comparable(scenes[2].try_out(&pod).await.expect("a pod"));
+        assert_eq!(by_policy, by_podgraft, "the policy makes another pod");
+
+        let mut took: Vec<Vec<Duration>> = vec![Vec::with_capacity(ROUNDS); scenes.len()];
+        let mut counted = (0, 0.0, 0.0);
+        for round in 0..WARM_UP + ROUNDS {
+            if round == WARM_UP {
+                counted = counts(&webhook).await;
+            }
+            for (scene, took) in scenes.iter().zip(&mut took) {
+                let begin = Instant::now();
+                scene.try_out(&pod).await.expect("a pod");
+                if round >= WARM_UP {
+                    took.push(begin.elapsed());
+                }
+            }
+        }
+        let (calls, decisions, seconds) = counts(&webhook).await;
+        println!("\n{what}, {} bytes, one sidecar; ms, {ROUNDS} creations each:", pod.to_string().len());
+        println!("{:24}{:>8}{:>8}{:>8}{:>12}{:>10}", "", "p50", "p99", "mean", "added p50", "added p99");
+        let figures: Vec<_> = took.into_iter().map(Figures::new).collect();
+        for (scene, its) in scenes.iter().zip(&figures) {
+            print!("{:24}{:>8.3}{:>8.3}{:>8.3}", scene.namespace, its.p50, its.p99, its.mean);
+            println!("{:>12.3}{:>10.3}", its.p50 - figures[0].p50, its.p99 - figures[0].p99);
+        }
+        println!(
+            "calls of podgraft for a pod: {:.3}; of its time, deciding took {:.3} ms a call",
+            (calls - counted.0) as f64 / ROUNDS as f64,
+            (seconds - counted.2) * 1e3 / (decisions - counted.1)
+        );
+    }
+}
+
+struct Figures {
+    p50: f64,
+    p99: f64,
+    mean: f64,
+}
+
+impl Figures {
+    fn new(mut took: Vec<Duration>) -> Self {
+        took.sort_unstable();
+        let milliseconds = |took: Duration| took.as_secs_f64() * 1e3;
+        let percentile = |percent: usize| milliseconds(took[(took.len() - 1) * percent / 100]);
+        let mean = milliseconds(took.iter().sum()) / took.len() as f64;
+        Self { p50: percentile(50), p99: percentile(99), mean }
+    }
+}
+
+/// A pod as people write it, which asks for log-shipper.
+fn pod(containers: usize) -> Value {
+    let review: Value = serde_json::from_slice(&review::review(containers, &review::annotations(1))).expect("a review");
+    let object = &review["request"]["object"];
+    let mut containers = object["spec"]["containers"].clone();
+    for container in containers.as_array_mut().expect("containers") {
+        container["volumeMounts"] = json!([{"name": "config", "mountPath": "/etc/app", "readOnly": true}]);
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "orders",
+            "labels": object["metadata"]["labels"],
+            "annotations": object["metadata"]["annotations"],
+        },
+        "spec": {"containers": containers, "volumes": [object["spec"]["volumes"][0]]},
+    })
+}
+
+/// What podgraft adds to a pod.
+fn patch(pod: &Value) -> Vec<Value> {
+    let mut snapshot = Snapshot::default();
+    for template in builtin(&LoadOptions::default()).expect("they load") {
+        snapshot.templates.insert(template.into());
+    }
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "u",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "operation": "CREATE",
+            "namespace": "default",
+            "object": pod,
+        },
+    })
+    .to_string();
+    let review = admission::decode(review.as_bytes()).expect("a review");
+    match inject(&review.request, &snapshot) {
+        Outcome::Inject(plan) => serde_json::from_str(&plan.patch()).expect("operations"),
+        other => panic!("no graft: {other:?}"),
+    }
+}
+
+/// Puts the policy in force in the scene's namespace.
+async fn enforce(scene: &Scene, patch: &[Value], pod: &Value) {
+    let base = "/apis/admissionregistration.k8s.io/v1";
+    for (object, list) in policy(&scene.namespace, patch)
+        .into_iter()
+        .zip(["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"])
+    {
+        let own = format!("{base}/{list}/{}", scene.namespace);
+        match scene.get(&own).await {
+            Ok(there) => {
+                let mut object = object;
+                object["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
+                scene.put(&own, &object).await.expect("a policy");
+            }
+            Err(_) => drop(scene.post(&format!("{base}/{list}"), &object).await.expect("a policy")),
+        }
+    }
+    let until = Instant::now() + NOTICE;
+    let names = |pod: &Value| pod["spec"]["containers"].as_array().map(Vec::len);
+    loop {
+        let made = scene.try_out(pod).await.expect("a pod");
+        if made["spec"]["initContainers"].is_array() && names(&made) == names(pod) {
+            return;
+        }
+        assert!(Instant::now() < until, "{}: the policy is not in force", scene.namespace);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A pod without what differs between two that are made alike.
+fn comparable(mut pod: Value) -> Value {
+    let metadata = pod["metadata"].take();
+    let annotations = metadata["annotations"].as_object().into_iter().flatten();
+    let annotations: Vec<_> = annotations.filter(|(name, _)| !name.starts_with("podgraft.dev/")).collect();
+    pod["metadata"] = json!({"labels": metadata["labels"], "annotations": annotations.len()});
+    // The token's volume has a name of its own in each pod.
+    let text = pod.to_string();
+    let token = text.split('"').find(|name| name.starts_with("kube-api-access-")).unwrap_or("-");
+    serde_json::from_str(&text.replace(token, "token")).expect("a pod")
+}
+
+/// Calls, decisions and the seconds that they took.
+async fn counts(webhook: &Podgraft) -> (u64, f64, f64) {
+    let duration = "podgraft_admission_duration_seconds";
+    let (count, sum) = (format!("{duration}_count"), format!("{duration}_sum"));
+    (webhook.calls().await, webhook.metric(&count).await, webhook.metric(&sum).await)
+}
