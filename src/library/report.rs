@@ -84,6 +84,12 @@ pub enum Problem {
         /// How many bytes are.
         offset: usize,
     },
+    /// It held something, and holds nothing: most programs empty a file before they write it anew.
+    #[error("{}: is empty now; remove it if nothing of it is to be in force", path.display())]
+    Emptied {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of templates that does not load.
     #[error("{0}")]
     Template(Arc<LoadError>),

@@ -66,11 +66,11 @@ impl<T> Shelf<T> {
         let mut report = Vec::new();
         let mut before: HashMap<PathBuf, Entry<T>> = self.files.drain(..).collect();
         for source in sources {
-            match files::list(source) {
-                Ok(paths) => {
-                    for path in paths {
+            match files::texts(source) {
+                Ok(texts) => {
+                    for (path, text) in texts {
                         let mut entry = before.remove(&path).unwrap_or_default();
-                        let changed = entry.refresh(files::read(&path), &self.hasher, |text| parse(&path, text));
+                        let changed = entry.refresh(&path, text, &self.hasher, |text| parse(&path, text));
                         report.push(entry.report(path.clone(), changed));
                         self.files.push((path, entry));
                     }
@@ -109,6 +109,7 @@ impl<T> Entry<T> {
     /// Takes in the file's text as it is now; `true` when that makes a difference.
     fn refresh(
         &mut self,
+        path: &Path,
         text: Result<String, Problem>,
         hasher: &RandomState,
         parse: impl FnOnce(&str) -> Result<Parsed<T>, Problem>,
@@ -120,6 +121,9 @@ impl<T> Entry<T> {
         let digest = Some(hasher.hash_one(&text));
         if self.digest == digest {
             return false;
+        }
+        if text.is_empty() && self.in_force() > 0 {
+            return self.spoil(Problem::Emptied { path: path.to_owned() }, digest);
         }
         match parse(&text) {
             Ok(Parsed { items, notes }) => {

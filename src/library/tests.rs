@@ -67,6 +67,63 @@ fn a_file_that_went_bad_keeps_its_last_good_version() {
 }
 
 #[test]
+fn a_file_that_is_empty_all_at_once_is_one_that_is_being_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    fs::write(&file, "").unwrap();
+    let mut shelf = Shelf::default();
+    let (in_force, _, report) = read(&mut shelf, &[dir.path()]);
+    assert_eq!((in_force.len(), report.problems().count()), (0, 0), "one that never held anything is just empty");
+
+    fs::write(&file, "a1").unwrap();
+    read(&mut shelf, &[dir.path()]);
+    fs::write(&file, "").unwrap();
+    let (in_force, _, report) = read(&mut shelf, &[dir.path()]);
+    assert_eq!(in_force, ["a1"]);
+    let problem = report.problems().next().unwrap().to_string();
+    assert!(problem.ends_with("a.yaml: is empty now; remove it if nothing of it is to be in force"), "{problem}");
+    fs::remove_file(&file).unwrap();
+    assert!(read(&mut shelf, &[dir.path()]).0.is_empty());
+}
+
+#[test]
+fn a_mounted_config_map_is_read_in_one_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let files = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let swap = |version: usize| {
+        let new = format!("..{version}");
+        fs::create_dir(at(&new)).unwrap();
+        for file in files {
+            fs::write(at(&new).join(file), version.to_string()).unwrap();
+        }
+        std::os::unix::fs::symlink(&new, at("..next")).unwrap();
+        fs::rename(at("..next"), at("..data")).unwrap();
+        let _ = fs::remove_dir_all(at(&format!("..{}", version.wrapping_sub(1))));
+    };
+    swap(0);
+    for file in files {
+        std::os::unix::fs::symlink(format!("..data/{file}"), at(&format!("{file}.yaml"))).unwrap();
+    }
+    let mut shelf = Shelf::default();
+    std::thread::scope(|scope| {
+        let swaps = scope.spawn(|| {
+            (1..500).for_each(|version| {
+                swap(version);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            });
+        });
+        while !swaps.is_finished() {
+            let (in_force, ..) = read(&mut shelf, &[dir.path()]);
+            assert!(
+                in_force.len() == files.len() && in_force.iter().all(|version| *version == in_force[0]),
+                "{in_force:?}"
+            );
+        }
+    });
+}
+
+#[test]
 fn a_file_that_never_was_good_gives_nothing() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.yaml"), "bad").unwrap();
