@@ -55,7 +55,7 @@ pub struct Metrics {
     pub template_loads: ByLabel<Load>,
     template_last_success: Gauge,
     templates: IntGauge,
-    /// Readings of the certificate directory that brought another certificate, or a bad one.
+    /// Readings of the certificate directory that brought another certificate, or a bad one; the same of client authorities.
     pub certificate_loads: ByLabel<Load>,
     certificate_expiry: Gauge,
     /// Failed handshakes.
@@ -143,7 +143,7 @@ impl Metrics {
             certificate_loads: by_label(
                 &registry,
                 "podgraft_certificate_loads_total",
-                "Changes of the certificate directory",
+                "Changes of the certificate files, and of those of client authorities",
                 "result",
             )?,
             certificate_expiry: timestamp(
@@ -154,7 +154,7 @@ impl Metrics {
             handshake_failures: by_label(
                 &registry,
                 "podgraft_tls_handshake_failures_total",
-                "Failed TLS handshakes; unknown_ca and bad_certificate mean a stale caBundle",
+                "Failed TLS handshakes; unknown_ca and bad_certificate mean a stale caBundle, client_refused a stranger",
                 "reason",
             )?,
             connections: gauge(&registry, "podgraft_connections", "Open connections of the webhook")?,

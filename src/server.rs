@@ -3,6 +3,20 @@
 //! [`router`] and [`admin`] are what is served, [`Server::bind`] takes the sockets, [`Server::run`] serves until a
 //! future says stop, and then ends every connection in order. Requests meet the rest of the program in one place: the
 //! set that [`State::publish`] puts in force.
+//!
+//! # What nobody can do to it
+//!
+//! Everything that a client can take is limited, and what it takes without using it can be taken back:
+//!
+//! - **Connections** and **requests in flight** have places (`places`). Who keeps us waiting for longer than a second (for a
+//!   handshake, a head, a body, the taking of an answer, or idly) keeps its place until a newcomer finds none; then who
+//!   has waited longest goes, strangers first. So neither thousands of connections nor slow bodies keep pods out. A
+//!   request that finds no place, because all are at work, is asked to come again.
+//! - **Memory of bodies** has a budget (`body`): a part that each request in flight has for itself, enough for a usual pod,
+//!   and one that large bodies share as they arrive. Nobody waits for it: what does not fit is asked to come again.
+//! - **Time** has limits at each stage of a connection (`patience`).
+//! - **HTTP/2** streams, heads, cancellations and answers that are not taken have limits of their own (`listener`).
+//! - **File descriptors**, when they run out, are got back from those who linger, in the same way as places.
 
 mod admin;
 mod answer;
@@ -10,7 +24,9 @@ mod body;
 mod listener;
 mod mutate;
 mod patience;
+mod places;
 mod record;
+mod seldom;
 mod state;
 mod validate;
 
@@ -25,10 +41,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::tls::Handshakes;
 
 use listener::Listener;
 
@@ -38,7 +55,8 @@ const ADMIN_CONNECTIONS: usize = 32;
 /// What a server may do, and how it stops.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Connections to the webhook at a time; more wait until one ends.
+    /// Connections to the webhook at a time. One more takes the place of the one that has waited longest for its client, or
+    /// waits until one ends.
     pub max_connections: usize,
     /// How long to go on serving after the signal, until load balancers know.
     pub shutdown_delay: Duration,
@@ -67,7 +85,7 @@ pub struct BindError {
 pub struct Server {
     webhook: TcpListener,
     admin: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Arc<Handshakes>,
     routes: Router,
     state: Arc<State>,
     options: Options,
@@ -83,7 +101,7 @@ impl Server {
     pub async fn bind(
         webhook: SocketAddr,
         admin: SocketAddr,
-        tls: Arc<ServerConfig>,
+        tls: Arc<Handshakes>,
         state: Arc<State>,
         options: Options,
     ) -> Result<Self, BindError> {

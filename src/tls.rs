@@ -1,22 +1,26 @@
 //! The webhook's certificate: read from a directory, checked, served, and swapped when the files change.
 //!
-//! A connection takes the certificate in force at its handshake through the [`Resolver`]; neither listener nor
-//! rustls configuration is ever replaced. A set of files that is bad, or only half written, changes nothing.
+//! A connection takes the certificate in force at its handshake through the [`Resolver`]; the listener is never replaced,
+//! and rustls' configuration only when other clients are to be served. A set of files that is bad, or only half written,
+//! changes nothing.
 
 pub mod authority;
 pub mod bundle;
+mod clients;
 pub mod directory;
 mod resolver;
 #[cfg(test)]
 mod tests;
 
 pub use bundle::Bundle;
+pub use clients::{Clients, ClientsError, ClientsReload};
 pub use resolver::Resolver;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::ServerSessionMemoryCache;
@@ -69,16 +73,50 @@ pub fn provider() -> CryptoProvider {
     aws_lc_rs::default_provider()
 }
 
-/// What a listener needs: HTTP/2 and HTTP/1.1 by ALPN, sessions that resume, the resolver's certificate.
-///
-/// # Errors
-///
-/// rustls refuses; with the provider that is compiled in, it does not.
-pub fn server_config(resolver: Arc<Resolver>) -> Result<ServerConfig, TlsError> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
+/// How handshakes are made: HTTP/2 and HTTP/1.1 by ALPN, sessions that resume, the resolver's certificate, and whose
+/// clients are served.
+#[derive(Debug)]
+pub struct Handshakes {
+    resolver: Arc<Resolver>,
+    config: ArcSwap<ServerConfig>,
+}
+
+impl Handshakes {
+    /// With everybody served, or these clients alone.
+    ///
+    /// # Errors
+    ///
+    /// rustls refuses; with the provider that is compiled in, it does not.
+    pub fn new(resolver: Arc<Resolver>, clients: Option<&Clients>) -> Result<Self, TlsError> {
+        let config = server_config(Arc::clone(&resolver), clients)?;
+        Ok(Self { resolver, config: ArcSwap::from_pointee(config) })
+    }
+
+    /// From now on, other clients are served. Sessions with those before don't resume: what would be resumed is that
+    /// they were let in. Connections that are there stay.
+    ///
+    /// # Errors
+    ///
+    /// As in [`Handshakes::new`].
+    pub fn serve(&self, clients: &Clients) -> Result<(), TlsError> {
+        self.config.store(Arc::new(server_config(Arc::clone(&self.resolver), Some(clients))?));
+        Ok(())
+    }
+
+    /// For the next handshake.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.load_full()
+    }
+}
+
+fn server_config(resolver: Arc<Resolver>, clients: Option<&Clients>) -> Result<ServerConfig, TlsError> {
+    let config = ServerConfig::builder_with_provider(Arc::new(provider())).with_safe_default_protocol_versions()?;
+    let config = match clients {
+        None => config.with_no_client_auth(),
+        Some(clients) => config.with_client_cert_verifier(clients.verifier()),
+    };
+    let mut config = config.with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Tickets for clients that take them; a small cache for TLS 1.2 clients that don't. A resumed handshake costs no
     // signature, and API servers come back often.
@@ -161,6 +199,13 @@ impl Keeper {
     #[must_use]
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// Why clients will refuse the certificate in force, whatever the files hold by now. Clocks jump, so it is to be asked
+    /// again and again.
+    #[must_use]
+    pub fn obstacle(&self, now: SystemTime) -> Option<&'static str> {
+        (now > self.bundle.not_after).then_some("the certificate has expired")
     }
 
     /// The file of the CA that clients must trust.

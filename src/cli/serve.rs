@@ -23,7 +23,7 @@ use crate::server::{Options, Patience, Server, State};
 use crate::shutdown::Signals;
 use crate::snapshot::Policy;
 use crate::telemetry::{self, LogFormat, LogLevel};
-use crate::tls;
+use crate::tls::{Clients, Handshakes};
 
 use super::options::{KubernetesArgs, OnErrorArg, PolicyArgs, SourceArgs, duration};
 use super::report;
@@ -56,7 +56,7 @@ pub struct Args {
     /// Requests that may be in flight; more are told to come again in a second.
     #[arg(long, value_name = "N", env = "PODGRAFT_MAX_IN_FLIGHT", default_value = "512", value_parser = positive)]
     max_in_flight: usize,
-    /// Connections that may be open; more wait until one closes.
+    /// Connections that may be open; one more takes the place of the one that has waited longest for its client.
     #[arg(long, value_name = "N", env = "PODGRAFT_MAX_CONNECTIONS", default_value = "1000", value_parser = positive)]
     max_connections: usize,
     /// After SIGTERM, serve this much longer while load balancers learn of it.
@@ -84,6 +84,7 @@ fn positive(text: &str) -> Result<usize, String> {
 /// What is checked before a port is bound.
 struct Checked {
     certificate: Source,
+    clients: Option<Clients>,
     library: Library,
     loaded: Loaded,
 }
@@ -125,8 +126,12 @@ fn check(args: &Args) -> Result<Checked, Vec<String>> {
         let color = super::wants_color(&std::io::stderr());
         problems.extend(loaded.report.problems().map(|problem| problem.render(color)));
     }
+    let clients = args.tls.clients().unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
     match certificate {
-        Ok(certificate) if problems.is_empty() => Ok(Checked { certificate, library, loaded }),
+        Ok(certificate) if problems.is_empty() => Ok(Checked { certificate, clients, library, loaded }),
         Ok(_) => Err(problems),
         Err(more) => {
             problems.extend(more);
@@ -136,7 +141,7 @@ fn check(args: &Args) -> Result<Checked, Vec<String>> {
 }
 
 async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
-    let Checked { certificate, library, loaded } = checked;
+    let Checked { certificate, clients, library, loaded } = checked;
     // Before the first line is printed: who reads it may send a signal.
     let mut signals = Signals::take().context("taking signals over")?;
     let api = match args.kubernetes.access() {
@@ -151,18 +156,22 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
         tokio::spawn(api::tell_of(rejections, api.clone(), Arc::clone(&metrics)));
     }
     let state = Arc::new(state);
-    let tls = Arc::new(tls::server_config(certificate.resolver())?);
+    let handshakes = Arc::new(Handshakes::new(certificate.resolver(), clients.as_ref())?);
     let options = Options {
         max_connections: args.max_connections,
         shutdown_delay: args.shutdown_delay,
         drain_timeout: args.drain_timeout,
     };
-    let server = Server::bind(args.listen, args.admin_listen, tls, Arc::clone(&state), options).await?;
-    let greeting = greeting::text(&server, &certificate, &loaded.snapshot)?;
+    let server = Server::bind(args.listen, args.admin_listen, Arc::clone(&handshakes), Arc::clone(&state), options);
+    let server = server.await?;
+    let greeting = greeting::text(&server, &certificate, clients.is_some(), &loaded.snapshot)?;
 
     reload::tell(&loaded.report, &metrics);
     let assembly = Arc::new(Assembly::new(Arc::clone(&state), loaded.snapshot, api.is_some()));
     certificate.keep(&state).await?;
+    if let Some(clients) = clients {
+        tokio::spawn(reload::clients(clients, handshakes, Arc::clone(&metrics)));
+    }
     if let Some(api) = api {
         let prefix = args.policy.load.annotation_prefix.clone();
         tokio::spawn(api::compare(api.clone(), args.tls.configurations(), prefix, Arc::clone(&metrics)));

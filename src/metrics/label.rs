@@ -105,6 +105,8 @@ labels! {
         BadCertificate = "bad_certificate",
         /// The client's clock says that the certificate has expired.
         Expired = "certificate_expired",
+        /// Clients must have a certificate of `--client-ca`, and this one has none.
+        ClientRefused = "client_refused",
         /// What came is no TLS: plain HTTP, mostly.
         NotTls = "not_tls",
         /// No protocol version or cipher suite in common.

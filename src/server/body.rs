@@ -1,5 +1,6 @@
 //! The body of a request that may be a review, within limits of size, time and type.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
@@ -9,15 +10,57 @@ use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::places::{Guest, Places};
+
 /// The largest body that is read, in bytes: etcd keeps objects below 1.5 MiB, and a review of an update holds two.
 const MAX_BODY: u64 = 8 * 1024 * 1024;
 
-/// From this size on a body is large, and waits for one of a few slots: hundreds of requests may be in flight, and their
-/// bodies must not fill the memory. Most pods are a quarter of this.
-const LARGE: u64 = 32 * 1024;
-
-/// How much of a body that is too large is passed over, so that its sender hears why.
+/// How much of a body that is not kept is passed over, so that its sender hears why.
 const MAX_PASSED_OVER: u64 = 64 * 1024 * 1024;
+
+/// Bytes of bodies that are in memory at a time, over all requests in flight.
+const BUDGET: usize = 64 * 1024 * 1024;
+
+/// The budget, in two parts. A quarter is divided evenly among the requests that may be in flight: with 512 of them each
+/// has 32 KiB, four times a usual pod's review, and never depends on what others send. What a body has beyond that is
+/// taken from the rest as it arrives. Nobody waits for it, so none who sends slowly holds others up: what does not fit
+/// is asked to come again.
+#[derive(Debug)]
+pub(super) struct Budget {
+    each: usize,
+    rest: Semaphore,
+}
+
+impl Budget {
+    pub(super) fn new(max_in_flight: usize) -> Self {
+        Self { each: BUDGET / 4 / max_in_flight.max(1), rest: Semaphore::new(BUDGET - BUDGET / 4) }
+    }
+}
+
+/// What one body has of the rest of the budget.
+struct Share<'b> {
+    budget: &'b Budget,
+    taken: SemaphorePermit<'b>,
+}
+
+impl<'b> Share<'b> {
+    fn of(budget: &'b Budget) -> Option<Self> {
+        Some(Self { budget, taken: budget.rest.try_acquire_many(0).ok()? })
+    }
+
+    /// Whether there is room for a body of this size.
+    fn grow(&mut self, size: usize) -> bool {
+        let more = size.saturating_sub(self.budget.each + self.taken.num_permits());
+        // Bodies are far below 4 GiB.
+        match self.budget.rest.try_acquire_many(more as u32) {
+            Ok(more) => {
+                self.taken.merge(more);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
 
 /// Why a body is not read, or not to its end. `Display` is the answer's text.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +73,14 @@ pub(super) enum Refusal {
     Encoded(String),
     #[error("the body has more than {MAX_BODY} bytes, the most that is read")]
     TooLarge,
+    #[error("bodies in flight take all the memory that they may; come again in a second")]
+    NoRoom,
     #[error("the body broke off: {0}")]
     BrokeOff(axum::Error),
     #[error("the body did not arrive within {} s", .0.as_secs_f64())]
     TooSlow(Duration),
+    #[error("the body did not arrive within {} s, and others need its place; come again in a second", .0.as_secs_f64())]
+    Outstayed(Duration),
 }
 
 impl Refusal {
@@ -41,25 +88,55 @@ impl Refusal {
         match self {
             Self::NoType | Self::WrongType(_) | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoRoom | Self::Outstayed(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BrokeOff(_) => StatusCode::BAD_REQUEST,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }
 
-/// A body, and its slot if it is large.
-pub(super) struct Read<'s> {
+/// A body, and what it has of the budget.
+pub(super) struct Read<'b> {
     pub(super) bytes: Vec<u8>,
-    _slot: Option<SemaphorePermit<'s>>,
+    _share: Share<'b>,
 }
 
-/// Reads a body to its end.
-pub(super) async fn read(request: Request, patience: Duration, large: &Semaphore) -> Result<Read<'_>, Refusal> {
-    let headers = request.headers();
-    check_type(headers)?;
-    let asks_first = headers.contains_key(header::EXPECT);
-    let collected = timeout(patience, collect(request.into_body(), asks_first, large)).await;
-    collected.unwrap_or(Err(Refusal::TooSlow(patience)))
+/// Reads a body to its end, unless its place is needed before.
+pub(super) async fn read<'b>(
+    request: Request,
+    patience: Duration,
+    places: &Arc<Places>,
+    budget: &'b Budget,
+) -> Result<Read<'b>, Refusal> {
+    check_type(request.headers())?;
+    let arrives = timeout(patience, collect(request, budget));
+    tokio::select! {
+        // A body that is there needs no timer.
+        biased;
+        body = arrives => body.unwrap_or(Err(Refusal::TooSlow(patience))),
+        () = places.outstayed(Guest::Regular) => Err(Refusal::Outstayed(places.grace())),
+    }
+}
+
+/// Waits for the end of a body that is not kept: a client that is still sending when its connection closes may never see
+/// the answer. One that asks before it sends is told at once.
+pub(super) async fn pass_over(request: Request, patience: Duration) {
+    if !asks_first(request.headers()) {
+        let mut body = request.into_body();
+        let _ = timeout(patience, passed_over(&mut body, 0)).await;
+    }
+}
+
+async fn passed_over(body: &mut Body, mut size: u64) {
+    while size <= MAX_PASSED_OVER
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        size += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+}
+
+fn asks_first(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::EXPECT)
 }
 
 /// Reviews are JSON, and not compressed.
@@ -80,27 +157,82 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// Collects a body. Of one that is too large nothing is kept, but its end is waited for: a client that is still
-/// sending when its connection closes may never see the answer. One that asks before it sends is told at once.
-async fn collect(mut body: Body, asks_first: bool, large: &Semaphore) -> Result<Read<'_>, Refusal> {
+/// Collects a body. Of one that is refused nothing is kept, and its end is waited for.
+async fn collect(request: Request, budget: &Budget) -> Result<Read<'_>, Refusal> {
+    let asks_first = asks_first(request.headers());
+    let mut body = request.into_body();
     let told = body.size_hint().lower();
-    if told > MAX_PASSED_OVER || (told > MAX_BODY && asks_first) {
-        return Err(Refusal::TooLarge);
+    let mut size = 0;
+    let refusal = if told > MAX_BODY {
+        Refusal::TooLarge
+    } else {
+        match kept(&mut body, &mut size, told, budget).await {
+            Ok(read) => return Ok(read),
+            Err(Refusal::BrokeOff(error)) => return Err(Refusal::BrokeOff(error)),
+            Err(refusal) => refusal,
+        }
+    };
+    if told <= MAX_PASSED_OVER && !asks_first {
+        passed_over(&mut body, size).await;
     }
-    // Of what was announced no more than arrives is memory in use, and a buffer that needn't grow is never there twice.
-    let (mut bytes, mut size, mut slot) = (Vec::with_capacity(told.min(LARGE) as usize), 0, None);
+    Err(refusal)
+}
+
+async fn kept<'b>(body: &mut Body, size: &mut u64, told: u64, budget: &'b Budget) -> Result<Read<'b>, Refusal> {
+    let mut share = Share::of(budget).ok_or(Refusal::NoRoom)?;
+    // What is announced is believed once some of it has come: a buffer that needn't grow is never there twice.
+    let mut bytes = Vec::with_capacity((told as usize).min(budget.each));
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Refusal::BrokeOff)?.into_data() else { continue };
-        size += data.len() as u64;
-        if size > MAX_PASSED_OVER {
-            break;
+        *size += data.len() as u64;
+        if *size > MAX_BODY {
+            return Err(Refusal::TooLarge);
         }
-        if size > LARGE && slot.is_none() {
-            // Never closed. While it is waited for, nothing is read, and the client can't go on sending.
-            slot = large.acquire().await.ok();
-            bytes.reserve_exact((told.max(size).min(MAX_BODY) as usize).saturating_sub(bytes.len()));
+        if !share.grow(*size as usize) {
+            return Err(Refusal::NoRoom);
         }
-        if size > MAX_BODY { bytes = Vec::new() } else { bytes.extend_from_slice(&data) }
+        if told > *size && bytes.capacity() < *size as usize {
+            bytes.reserve_exact(told as usize - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
     }
-    if size > MAX_BODY { Err(Refusal::TooLarge) } else { Ok(Read { bytes, _slot: slot }) }
+    Ok(Read { bytes, _share: share })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::places::GRACE;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// What becomes of a body of this many bytes.
+    async fn read_one(budget: &Budget, bytes: usize) -> Result<Read<'_>, Refusal> {
+        let request = Request::post("/mutate").header(header::CONTENT_TYPE, "application/json");
+        read(request.body(Body::from(vec![b' '; bytes])).unwrap(), PATIENCE, &Places::new(1, GRACE), budget).await
+    }
+
+    #[tokio::test]
+    async fn bodies_share_the_budget_and_small_ones_do_not_depend_on_it() {
+        let budget = Budget { each: 10, rest: Semaphore::new(100) };
+        let held = [read_one(&budget, 50).await.unwrap(), read_one(&budget, 60).await.unwrap()];
+        assert_eq!(budget.rest.available_permits(), 10);
+        assert_eq!(read_one(&budget, 20).await.unwrap().bytes.len(), 20);
+        assert!(matches!(read_one(&budget, 21).await, Err(Refusal::NoRoom)));
+        let _more = read_one(&budget, 20).await.unwrap();
+        assert!(matches!(read_one(&budget, 11).await, Err(Refusal::NoRoom)));
+        assert_eq!(read_one(&budget, 10).await.unwrap().bytes.len(), 10);
+        drop(held);
+        assert_eq!(budget.rest.available_permits(), 90, "what was refused holds nothing");
+    }
+
+    #[test]
+    fn the_budget_is_exact_whatever_may_be_in_flight() {
+        for max_in_flight in [1, 3, 512, 100_000, usize::MAX] {
+            let budget = Budget::new(max_in_flight);
+            let most = budget.each.saturating_mul(max_in_flight) + budget.rest.available_permits();
+            assert!(most <= BUDGET, "{max_in_flight}: {most}");
+        }
+        assert_eq!(Budget::new(512).each, 32 * 1024);
+    }
 }

@@ -1,6 +1,7 @@
 //! Sockets into connections into requests, until told to stop; then every connection to its end.
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
@@ -9,14 +10,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::graceful::GracefulConnection;
-use rustls::{AlertDescription, ServerConfig};
+use hyper_util::rt::TokioIo;
+use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +25,15 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use crate::metrics::{HandshakeFailure, Lasting, Metrics};
+use crate::tls::Handshakes;
 
 use super::patience::{Pace, Patience, Timed};
+use super::places::{GRACE, Guest, Place, Places};
+use super::seldom::Seldom;
 
-/// How long to wait when the process or the system is out of file descriptors: connections that end give some back.
-const EXHAUSTED: Duration = Duration::from_millis(200);
+/// How long to wait when the process or the system is out of file descriptors: connections that end give some back, and
+/// one that lingers is told to.
+const EXHAUSTED: Duration = Duration::from_millis(10);
 
 /// Bytes of a request's head, and of a body that is read in one go: those of a TLS record. A connection keeps a buffer as
 /// large as it once needed; hyper's own default is 400 KiB.
@@ -38,11 +43,18 @@ const BUFFER: usize = 16 * 1024;
 const STREAMS: u32 = 128;
 const WINDOW: u32 = 256 * 1024;
 
+/// HTTP/2: requests that a client may cancel before we have come to them, and mistakes of its own for which we cancel
+/// them; one more, and the connection is closed. Both cost us something and the client nothing, and are not counted among
+/// the requests at a time (CVE-2023-44487, "rapid reset"; CVE-2025-8671, "made you reset"). An honest client cancels when
+/// it has waited too long, and here it waits for a millisecond.
+const CANCELLED: usize = 20;
+const MISTAKES: usize = STREAMS as usize;
+
 /// One bound socket and what it serves.
 pub(super) struct Listener {
     pub(super) tcp: TcpListener,
     /// None: plain HTTP.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Arc<Handshakes>>,
     pub(super) router: Router,
     pub(super) patience: Patience,
     pub(super) max_connections: usize,
@@ -52,41 +64,49 @@ pub(super) struct Listener {
 
 /// What a connection needs to know of its listener.
 struct Shared {
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Handshakes>>,
     router: Router,
     patience: Patience,
     metrics: Option<Arc<Metrics>>,
     stop: CancellationToken,
+    places: Arc<Places>,
+    streams: Streams,
+    /// Handshakes that need an operator's attention: anybody can make them fail, so they don't fill the log.
+    refusals: Seldom,
 }
 
 impl Listener {
     /// Accepts and serves until `stop`; then lets every connection finish its request. `abort` cuts them off.
     pub(super) async fn serve(self, stop: CancellationToken, abort: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.max_connections));
+        let places = Places::new(self.max_connections, GRACE);
         let connections = TaskTracker::new();
         let shared = Arc::new(Shared {
-            tls: self.tls.map(TlsAcceptor::from),
+            tls: self.tls,
             router: self.router,
             patience: self.patience,
             metrics: self.metrics,
             stop: stop.clone(),
+            places: Arc::clone(&places),
+            streams: Streams::new(self.max_connections, self.patience),
+            refusals: Seldom::default(),
         });
-        let start = |(socket, peer), slot| {
-            let connection = connection(Arc::clone(&shared), socket, peer, slot);
+        let start = |(socket, peer), place| {
+            let connection = connection(Arc::clone(&shared), socket, peer, place);
             connections.spawn(abort.clone().run_until_cancelled_owned(connection));
         };
         let accepting = async {
-            // At the cap, connections wait in the kernel's queue. The semaphore is never closed.
-            while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-                start(accept(&self.tcp).await, slot);
+            loop {
+                let accepted = accept(&self.tcp, &places).await;
+                // Meanwhile, others wait in the kernel's queue.
+                start(accepted, places.soon().await);
             }
         };
         stop.run_until_cancelled(accepting).await;
         // Clients that the kernel has let in believe that they will be served.
-        while let Ok(slot) = Arc::clone(&slots).try_acquire_owned()
+        while let Some(place) = places.free()
             && let Some(Ok(accepted)) = accepted_already(&self.tcp).await
         {
-            start(accepted, slot);
+            start(accepted, place);
         }
         drop(self.tcp);
         connections.close();
@@ -94,16 +114,25 @@ impl Listener {
     }
 }
 
-/// The next connection; errors are waited out.
-async fn accept(tcp: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection; errors are waited out, and told once.
+async fn accept(tcp: &TcpListener, places: &Places) -> (TcpStream, SocketAddr) {
+    let mut told = false;
     loop {
         match tcp.accept().await {
-            Ok(accepted) => return accepted,
+            Ok(accepted) => {
+                if told {
+                    tracing::info!("connections are accepted again");
+                }
+                return accepted;
+            }
             // The client was gone before we came to it (accept(2)).
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted");
+                if !mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "no connection can be accepted");
+                }
+                places.need();
                 sleep(EXHAUSTED).await;
             }
         }
@@ -120,7 +149,7 @@ async fn accepted_already(tcp: &TcpListener) -> Option<io::Result<(TcpStream, So
 }
 
 /// Serves one connection to its end.
-async fn connection(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, _slot: OwnedSemaphorePermit) {
+async fn connection(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, _place: Place) {
     let _counted = shared.metrics.as_deref().map(|metrics| Lasting::count(&metrics.connections));
     // Answers are small and written whole: waiting for more to send only delays them.
     if let Err(error) = socket.set_nodelay(true) {
@@ -131,14 +160,20 @@ async fn connection(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, _s
         None => serve(&shared, socket, false).await,
         Some(tls) => {
             // A future has room for every place that a value is moved through: large ones are boxed early.
-            let handshake = timeout(shared.patience.handshake, Box::pin(tls.accept(socket))).await;
+            let tls = TlsAcceptor::from(tls.config());
+            let handshake = timeout(shared.patience.handshake, Box::pin(tls.accept(socket)));
+            let handshake = tokio::select! {
+                biased;
+                handshake = handshake => handshake.ok(),
+                () = shared.places.outstayed(Guest::Stranger) => None,
+            };
             let failure = match handshake.map(|accepted| accepted.map(Box::new)) {
-                Ok(Ok(stream)) => {
+                Some(Ok(stream)) => {
                     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                     Ok(serve(&shared, stream, http2).await)
                 }
-                Ok(Err(error)) => Err((failure(&error), error.to_string())),
-                Err(_) => Err((HandshakeFailure::Timeout, "it took too long".to_owned())),
+                Some(Err(error)) => Err((failure(&error), error.to_string())),
+                None => Err((HandshakeFailure::Timeout, "it took too long".to_owned())),
             };
             match failure {
                 Ok(done) => done,
@@ -161,7 +196,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pace = Arc::new(Pace::default());
-    let stream = TokioIo::new(Timed::new(stream, shared.patience, Arc::clone(&pace), http2));
+    let places = Arc::clone(&shared.places);
+    let stream = TokioIo::new(Timed::new(stream, shared.patience, places, Arc::clone(&pace), http2));
     let service = service_fn({
         let (router, pace) = (shared.router.clone(), Arc::clone(&pace));
         move |request: Request<Incoming>| {
@@ -174,32 +210,68 @@ where
         }
     });
     if http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(shared.streams.clone());
         builder.max_concurrent_streams(STREAMS).initial_stream_window_size(WINDOW);
-        builder.initial_connection_window_size(WINDOW).max_send_buf_size(BUFFER).max_header_list_size(BUFFER as u32);
-        finish(builder.serve_connection(stream, service), &pace, &shared.stop).await
-    } else {
-        let mut builder = http1::Builder::new();
-        // The stream keeps the time: see `patience`.
-        builder.header_read_timeout(None).max_buf_size(BUFFER);
-        finish(builder.serve_connection(stream, service), &pace, &shared.stop).await
-    }
-}
-
-fn finish<C: GracefulConnection<Error = hyper::Error>>(
-    connection: C,
-    pace: &Pace,
-    stop: &CancellationToken,
-) -> impl Future<Output = hyper::Result<()>> {
-    let mut connection = Box::pin(connection);
-    async move {
+        builder.initial_connection_window_size(WINDOW).max_send_buf_size(BUFFER);
+        // Which bounds CONTINUATION frames as well (CVE-2024-27316): h2 takes no more than such a list may need.
+        builder.max_header_list_size(BUFFER as u32);
+        builder.max_pending_accept_reset_streams(CANCELLED).max_local_error_reset_streams(MISTAKES);
+        let mut connection = Box::pin(builder.serve_connection(stream, service));
         tokio::select! {
             done = connection.as_mut() => done,
-            () = stop.cancelled() => {
+            () = shared.stop.cancelled() => {
                 pace.stop();
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+        }
+    } else {
+        let mut builder = http1::Builder::new();
+        // The stream keeps the time: see `patience`. Who has asked and says no more is answered.
+        builder.header_read_timeout(None).max_buf_size(BUFFER).half_close(true);
+        let mut connection = Box::pin(builder.serve_connection(stream, service));
+        tokio::select! {
+            done = connection.as_mut() => done,
+            () = shared.stop.cancelled() => {
+                // hyper's own graceful shutdown closes a connection between two requests at once, also when the next one
+                // is there already. We wait for it a little longer, and answer it with the word that this was the last.
+                pace.stop();
+                connection.await
+            }
+        }
+    }
+}
+
+/// Runs HTTP/2 requests, each to the end of its answer.
+///
+/// A client takes answers as it likes: one that lets them wait, by flow control, holds on to each of them. So they have
+/// their time, and all connections together have so many requests open as they could have over HTTP/1.1; what is more
+/// is cancelled.
+#[derive(Clone)]
+struct Streams {
+    open: Arc<Semaphore>,
+    limit: Duration,
+}
+
+impl Streams {
+    fn new(most: usize, patience: Patience) -> Self {
+        // Deciding takes milliseconds.
+        let limit = patience.body + patience.write;
+        Self { open: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), limit }
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, request: F) {
+        if let Ok(open) = Arc::clone(&self.open).try_acquire_owned() {
+            let request = timeout(self.limit, request);
+            tokio::spawn(async move {
+                let _ = request.await;
+                drop(open);
+            });
         }
     }
 }
@@ -208,12 +280,22 @@ fn handshake_failed(shared: &Shared, peer: SocketAddr, failure: HandshakeFailure
     if let Some(metrics) = &shared.metrics {
         metrics.handshake_failures.inc(failure);
     }
-    match failure {
-        // The client looked at our certificate and would not have it: worth an operator's attention.
+    let attention = match failure {
+        // The client looked at our certificate and would not have it.
         HandshakeFailure::UnknownCa | HandshakeFailure::BadCertificate | HandshakeFailure::Expired => {
-            tracing::warn!(%peer, error, "a client refuses our certificate: is the caBundle of the webhook's registration stale?");
+            "a client refuses our certificate: is the caBundle of the webhook's registration stale?"
         }
-        _ => tracing::debug!(%peer, error, "TLS handshake failed"),
+        // We would not have the client's.
+        HandshakeFailure::ClientRefused => {
+            "a client has no certificate of --client-ca: if it is the API server, its admission configuration lacks one"
+        }
+        _ => {
+            tracing::debug!(%peer, error, "TLS handshake failed");
+            return;
+        }
+    };
+    if let Some(untold) = shared.refusals.passes() {
+        tracing::warn!(%peer, error, untold, "{attention}");
     }
 }
 
@@ -227,6 +309,7 @@ fn failure(error: &io::Error) -> HandshakeFailure {
             HandshakeFailure::BadCertificate
         }
         Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => HandshakeFailure::Expired,
+        Some(Error::NoCertificatesPresented | Error::InvalidCertificate(_)) => HandshakeFailure::ClientRefused,
         Some(Error::InvalidMessage(_)) => HandshakeFailure::NotTls,
         Some(Error::PeerIncompatible(_)) => HandshakeFailure::Incompatible,
         Some(_) => HandshakeFailure::Other,

@@ -10,7 +10,6 @@ use axum::http::{Method, StatusCode, Uri, Version, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::post;
-use tokio::sync::SemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admission::{self, DecodeError};
@@ -18,7 +17,8 @@ use crate::inject::inject;
 use crate::metrics::{Lasting, Operation, Verdict};
 
 use super::answer::{come_again, json, text, with};
-use super::body::{self, Read};
+use super::body::{self, Read, Refusal};
+use super::places::Place;
 use super::validate::validate;
 use super::{State, record};
 
@@ -65,17 +65,24 @@ async fn ask_to_close(Shared(state): Shared<Arc<State>>, request: Request, next:
 }
 
 /// What a request holds while it is answered.
-pub(super) struct InFlight<'s> {
-    _slot: SemaphorePermit<'s>,
+pub(super) struct InFlight {
+    _place: Place,
     _counted: Lasting,
 }
 
 /// A request's body and its place among those in flight, or the answer that it gets instead.
-pub(super) async fn admit(state: &State, request: Request) -> Result<(InFlight<'_>, Read<'_>), Response> {
-    let Ok(slot) = state.slots.try_acquire() else { return Err(too_many(state)) };
-    let in_flight = InFlight { _slot: slot, _counted: Lasting::count(&state.metrics.in_flight) };
-    match body::read(request, state.patience.body, &state.large).await {
+pub(super) async fn admit(state: &State, request: Request) -> Result<(InFlight, Read<'_>), Response> {
+    let Some(place) = state.places.now().await else { return Err(too_many(state, request).await) };
+    let in_flight = InFlight { _place: place, _counted: Lasting::count(&state.metrics.in_flight) };
+    match body::read(request, state.patience.body, &state.places, &state.budget).await {
         Ok(body) => Ok((in_flight, body)),
+        Err(refusal) if refusal.status() == StatusCode::TOO_MANY_REQUESTS => {
+            if matches!(refusal, Refusal::NoRoom) {
+                // Whoever holds memory and does not come to an end makes room for when this one comes again.
+                state.places.need();
+            }
+            Err(shed(state, &refusal.to_string()))
+        }
         Err(refusal) => {
             state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
             Err(text(refusal.status(), refusal.to_string()))
@@ -84,9 +91,14 @@ pub(super) async fn admit(state: &State, request: Request) -> Result<(InFlight<'
 }
 
 /// The answer to a request more than may be in flight.
-pub(super) fn too_many(state: &State) -> Response {
+pub(super) async fn too_many(state: &State, request: Request) -> Response {
+    body::pass_over(request, state.patience.body).await;
+    shed(state, "too many requests are in flight; come again in a second")
+}
+
+fn shed(state: &State, why: &str) -> Response {
     state.metrics.shed.inc();
-    come_again(StatusCode::TOO_MANY_REQUESTS, "too many requests are in flight; come again in a second")
+    come_again(StatusCode::TOO_MANY_REQUESTS, why)
 }
 
 /// The answer while there is nothing to decide by.
@@ -141,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_500_and_leaves_nothing_in_flight() {
         async fn panics(Shared(state): Shared<Arc<State>>) {
-            let _slot = state.slots.try_acquire().expect("the first request");
+            let _place = state.places.free().expect("the first request");
             let _in_flight = Lasting::count(&state.metrics.in_flight);
             panic!("a mistake of ours");
         }
@@ -150,7 +162,8 @@ mod tests {
         let request = Request::post("/").body(axum::body::Body::empty()).unwrap();
         let answer = router.oneshot(request).await.unwrap();
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!((state.slots.available_permits(), state.metrics.in_flight.get()), (1, 0));
+        assert!(state.places.free().is_some());
+        assert_eq!(state.metrics.in_flight.get(), 0);
         let counted = "podgraft_admission_requests_total{operation=\"unknown\",outcome=\"failed\"} 1\n";
         assert!(state.metrics.text().unwrap().contains(counted));
     }

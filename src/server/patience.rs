@@ -1,7 +1,8 @@
 //! How long a connection may keep us waiting.
 //!
 //! hyper's own header timeout starts when it begins to wait for a request, and would close the idle connections that
-//! API servers keep for 90 s. Ours starts with a request's first byte; a connection without a request may idle.
+//! API servers keep for 90 s. Ours starts with a request's first byte; a connection without a request may idle. Where all
+//! places are taken, whoever keeps us waiting may lose its place before: see `places`.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::places::{Guest, Lingering, Places};
 
 /// How long a client may take, at each stage of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -20,9 +23,9 @@ pub struct Patience {
     pub handshake: Duration,
     /// From the handshake to the first request's first byte.
     pub first: Duration,
-    /// The same, from when the server stops. Go's transport opens connections that it may not need; they don't hold a
-    /// shutdown up.
-    pub first_when_stopping: Duration,
+    /// To a request's first byte, from when the server stops. A request may be on its way while we have yet to say that
+    /// we close; after this long there is none.
+    pub when_stopping: Duration,
     /// From a request's first byte to the end of its head.
     pub head: Duration,
     /// From the end of its head to the end of its body.
@@ -38,7 +41,7 @@ impl Default for Patience {
         Self {
             handshake: Duration::from_secs(10),
             first: Duration::from_secs(30),
-            first_when_stopping: Duration::from_secs(1),
+            when_stopping: Duration::from_secs(1),
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             idle: Duration::from_mins(2),
@@ -80,33 +83,67 @@ impl Drop for Busy {
 enum Wait {
     /// The first request's first byte.
     First,
-    /// The same, and the server stops.
-    FirstWhenStopping,
     /// A further request's first byte.
     Next,
+    /// One of these two, and the server stops.
+    Last,
     /// The rest of a head.
     Head,
     /// Nothing: the handler is at work, and has its own patience with the body.
     Nothing,
 }
 
+/// A wait for the peer. It ends when the time is up, or when it has lasted a while and somebody needs the place.
+struct Waiting {
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
+    lingering: Option<Lingering>,
+}
+
+impl Waiting {
+    fn begin(places: &Places, limit: Duration) -> Self {
+        let since = Instant::now();
+        Self { since, timer: Box::pin(sleep_until(since + limit.min(places.grace()))), lingering: None }
+    }
+
+    /// The same anew, without another timer.
+    fn again(&mut self, places: &Places, limit: Duration) {
+        self.since = Instant::now();
+        self.timer.as_mut().reset(self.since + limit.min(places.grace()));
+        self.lingering = None;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, places: &Arc<Places>, guest: Guest, limit: Duration) -> Poll<()> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let until = self.since + limit;
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(until);
+            self.lingering = Some(places.linger(guest));
+        }
+        self.lingering.as_mut().map_or(Poll::Pending, |lingering| Pin::new(lingering).poll(cx))
+    }
+}
+
 /// A stream whose reads and writes end when the peer takes too long.
 pub(super) struct Timed<S> {
     stream: S,
     patience: Patience,
+    places: Arc<Places>,
     pace: Arc<Pace>,
     /// HTTP/2: what comes between requests is no head of one, but frames of the connection.
     multiplexed: bool,
     wait: Wait,
     /// Requests that had begun when we last looked.
     seen: u32,
-    reading: Option<(Wait, Pin<Box<Sleep>>)>,
-    writing: Option<Pin<Box<Sleep>>>,
+    reading: Option<(Wait, Waiting)>,
+    writing: Option<Waiting>,
 }
 
 impl<S> Timed<S> {
-    pub(super) fn new(stream: S, patience: Patience, pace: Arc<Pace>, multiplexed: bool) -> Self {
-        Self { stream, patience, pace, multiplexed, wait: Wait::First, seen: 0, reading: None, writing: None }
+    pub(super) fn new(stream: S, patience: Patience, places: Arc<Places>, pace: Arc<Pace>, multiplexed: bool) -> Self {
+        Self { stream, patience, places, pace, multiplexed, wait: Wait::First, seen: 0, reading: None, writing: None }
     }
 
     /// What the stream waits for now that there is nothing to read.
@@ -119,7 +156,7 @@ impl<S> Timed<S> {
         }
         match self.wait {
             _ if began != ended => Wait::Nothing,
-            Wait::First if self.pace.stopping.load(Ordering::Relaxed) => Wait::FirstWhenStopping,
+            Wait::First | Wait::Next if self.pace.stopping.load(Ordering::Relaxed) => Wait::Last,
             wait => wait,
         }
     }
@@ -129,24 +166,25 @@ impl<S> Timed<S> {
         let wait = self.waits_for();
         let limit = match wait {
             Wait::First => self.patience.first,
-            Wait::FirstWhenStopping => self.patience.first_when_stopping,
             Wait::Next => self.patience.idle,
+            Wait::Last => self.patience.when_stopping,
             Wait::Head => self.patience.head,
             Wait::Nothing => {
                 self.restart();
                 return Poll::Pending;
             }
         };
-        let timer = match &mut self.reading {
-            Some((running, timer)) if *running == wait => timer,
-            Some((running, timer)) => {
+        let waiting = match &mut self.reading {
+            Some((running, waiting)) if *running == wait => waiting,
+            Some((running, waiting)) => {
                 *running = wait;
-                timer.as_mut().reset(Instant::now() + limit);
-                timer
+                waiting.again(&self.places, limit);
+                waiting
             }
-            none => &mut none.insert((wait, Box::pin(sleep(limit)))).1,
+            none => &mut none.insert((wait, Waiting::begin(&self.places, limit))).1,
         };
-        timer.as_mut().poll(cx).map(|()| wait)
+        let guest = if self.seen == 0 { Guest::Stranger } else { Guest::Regular };
+        waiting.poll(cx, &self.places, guest, limit).map(|()| wait)
     }
 
     /// Notes that something was read.
@@ -163,8 +201,9 @@ impl<S> Timed<S> {
 
     /// Lets the next wait begin anew, whatever it is for.
     fn restart(&mut self) {
-        if let Some((running, _)) = &mut self.reading {
+        if let Some((running, waiting)) = &mut self.reading {
             *running = Wait::Nothing;
+            waiting.lingering = None;
         }
     }
 
@@ -175,8 +214,8 @@ impl<S> Timed<S> {
             return progress;
         }
         let limit = self.patience.write;
-        let timer = self.writing.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(timer.as_mut().poll(cx));
+        let waiting = self.writing.get_or_insert_with(|| Waiting::begin(&self.places, limit));
+        ready!(waiting.poll(cx, &self.places, Guest::Regular, limit));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -192,7 +231,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         }
         match ready!(self.poll_patience(cx)) {
             // As if the peer had hung up: hyper says goodbye and closes.
-            Wait::Next | Wait::FirstWhenStopping => Poll::Ready(Ok(())),
+            Wait::Next | Wait::Last => Poll::Ready(Ok(())),
             _ => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
         }
     }

@@ -12,9 +12,8 @@ use crate::metrics::{EventFate, Injections, Metrics};
 use crate::snapshot::Snapshot;
 
 use super::Patience;
-
-/// Large bodies that are in memory at a time: with their limit of 8 MiB, 64 MiB at the worst.
-const LARGE_BODIES: usize = 8;
+use super::body::Budget;
+use super::places::{GRACE, Places};
 
 /// Objects that are looked at by `/validate` at a time: a template takes milliseconds to compile, and whatever is applied
 /// meanwhile, a processor is left for pods.
@@ -32,10 +31,10 @@ pub struct State {
     pub patience: Patience,
     live: ArcSwapOption<Live>,
     /// One for each request in flight.
-    pub(super) slots: Semaphore,
-    /// One for each request in flight whose body is large.
-    pub(super) large: Semaphore,
-    /// One for each request in flight for `/validate`, beside its slot.
+    pub(super) places: Arc<Places>,
+    /// Of the memory for their bodies.
+    pub(super) budget: Budget,
+    /// One for each request in flight for `/validate`, beside its place.
     pub(super) waiting: Semaphore,
     /// One for each object that is being looked at. Its owner is the work, which goes on when its client does not.
     pub(super) validations: Arc<Semaphore>,
@@ -61,8 +60,8 @@ impl State {
             metrics,
             patience,
             live: ArcSwapOption::empty(),
-            slots: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
-            large: Semaphore::new(LARGE_BODIES),
+            places: Places::new(max_in_flight, GRACE),
+            budget: Budget::new(max_in_flight),
             waiting: Semaphore::new((max_in_flight / PART_VALIDATED).clamp(1, Semaphore::MAX_PERMITS)),
             validations: Arc::new(Semaphore::new(VALIDATIONS)),
             leaving: AtomicBool::new(false),

@@ -20,7 +20,7 @@ use super::state::Live;
 use super::{State, record};
 
 pub(super) async fn validate(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
-    let Ok(_waiting) = state.waiting.try_acquire() else { return too_many(&state) };
+    let Ok(_waiting) = state.waiting.try_acquire() else { return too_many(&state, request).await };
     let (_in_flight, mut body) = match admit(&state, request).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The CA that clients must trust.
@@ -97,6 +97,15 @@ pub fn read(dir: &Path) -> Result<Contents, DirectoryError> {
             Err(DirectoryError::Partial { dir: dir.to_owned(), there: names(true), missing: names(false) })
         }
     }
+}
+
+/// The key's mode, if everybody on the machine may read it or write to it. In a mounted Secret, where files are links, the
+/// pod is what keeps it: its mode says nothing.
+#[must_use]
+pub fn exposed_key(dir: &Path) -> Option<u32> {
+    let key = fs::symlink_metadata(dir.join(KEY)).ok()?;
+    let mode = key.permissions().mode() & 0o777;
+    (key.is_file() && mode & 0o006 != 0).then_some(mode)
 }
 
 /// Writes the three files, each whole or not at all, the key readable by its owner alone. Makes the directory.

@@ -143,3 +143,66 @@ fn a_bad_set_keeps_the_certificate_in_force_and_is_told_once() {
     fs::remove_file(dir.path().join("tls.key")).unwrap();
     assert!(matches!(keeper.reload(now), Reload::Kept(TlsError::Directory(_))), "it is not made anew while we run");
 }
+
+#[test]
+fn a_clock_that_jumps_over_the_expiry_and_back_costs_no_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let own = |not_before: SystemTime, not_after: SystemTime| {
+        let (cert, key) = self_signed(|params| {
+            (params.not_before, params.not_after) = (not_before.into(), not_after.into());
+        });
+        directory::write(dir.path(), &directory::Files { ca: cert.clone(), cert, key }).unwrap();
+    };
+    own(now - DAY, now + DAY);
+    let mut keeper = Keeper::open(dir.path(), false, now).unwrap();
+    let first = keeper.bundle().key.cert.clone();
+    assert_eq!(keeper.obstacle(now), None);
+
+    // Ahead: it has expired for us, which is told once, and is served on, as clients have clocks of their own.
+    let ahead = now + 2 * DAY;
+    assert!(matches!(keeper.reload(ahead), Reload::Kept(TlsError::Bad { .. })));
+    assert!(matches!(keeper.reload(ahead), Reload::StillKept));
+    assert_eq!(keeper.obstacle(ahead), Some("the certificate has expired"));
+    assert_eq!(keeper.bundle().key.cert, first);
+    // And back.
+    assert!(matches!(keeper.reload(now), Reload::Unchanged));
+    assert_eq!(keeper.obstacle(now), None);
+
+    // The next one is not valid yet by a clock that is behind; it is once the clock is set, though no file changes.
+    own(now, now + 3 * DAY);
+    let behind = now - DAY / 2;
+    assert!(matches!(keeper.reload(behind), Reload::Kept(TlsError::Bad { .. })));
+    assert_eq!((keeper.obstacle(behind), &keeper.bundle().key.cert), (None, &first));
+    assert!(matches!(keeper.reload(now + DAY / 2), Reload::Swapped));
+    assert_ne!(keeper.bundle().key.cert, first);
+    assert_eq!(keeper.obstacle(ahead), None);
+}
+
+#[test]
+fn a_development_certificate_is_made_anew_when_the_clock_passes_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let mut keeper = Keeper::open(dir.path(), true, now).unwrap();
+    let later = now + DEVELOPMENT_LIFETIME + DAY;
+    assert!(matches!(keeper.reload(later), Reload::Swapped));
+    assert_eq!(keeper.obstacle(later), None);
+    // Set back, the clock says that the new one is not valid yet: it stays, as it did no harm.
+    assert!(matches!(keeper.reload(now), Reload::Kept(TlsError::Bad { .. })));
+    assert_eq!(keeper.obstacle(now), None);
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_exposed_and_one_of_a_mounted_secret_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("tls.key");
+    let exposed = |mode: u32| {
+        fs::write(&key, "x").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        directory::exposed_key(dir.path())
+    };
+    assert_eq!([0o600, 0o640, 0o644, 0o602].map(exposed), [None, None, Some(0o644), Some(0o602)]);
+    fs::rename(&key, dir.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data", &key).unwrap();
+    assert_eq!(directory::exposed_key(dir.path()), None);
+}

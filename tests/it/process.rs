@@ -56,6 +56,10 @@ impl Process {
         Self { child, greeting, address, admin, dir }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap()

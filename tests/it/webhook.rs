@@ -66,7 +66,7 @@ impl Setup {
         if let Some(snapshot) = self.snapshot {
             state.publish(snapshot);
         }
-        let config = Arc::new(tls::server_config(keeper.resolver()).unwrap());
+        let config = Arc::new(tls::Handshakes::new(keeper.resolver(), None).unwrap());
         let free = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(free, free, config, Arc::clone(&state), self.options).await.unwrap();
         let (address, admin) = (server.webhook_address().unwrap(), server.admin_address().unwrap());

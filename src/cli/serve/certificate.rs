@@ -15,7 +15,7 @@ use crate::cluster::certificate::{self, Event, Names};
 use crate::cluster::client::{self, Access};
 use crate::metrics::Load;
 use crate::server::State;
-use crate::tls::{Keeper, Resolver};
+use crate::tls::{Clients, Keeper, Resolver};
 
 use super::reload;
 
@@ -33,6 +33,10 @@ pub(super) struct TlsArgs {
     /// certificate is made there.
     #[arg(long, value_name = "DIR", env = "PODGRAFT_TLS_DIR", default_value = "certs")]
     tls_dir: PathBuf,
+    /// Serve only clients with a certificate of these authorities: the API server, as its admission configuration says. The
+    /// file, in PEM, is watched.
+    #[arg(long, value_name = "FILE", env = "PODGRAFT_CLIENT_CA")]
+    client_ca: Option<PathBuf>,
     /// Self-managed: the Service by which the API server reaches us; the certificate is for SERVICE.NAMESPACE.svc.
     #[arg(long, value_name = "NAME", env = "PODGRAFT_SERVICE", default_value = "podgraft")]
     service: String,
@@ -139,6 +143,13 @@ impl TlsArgs {
     }
 }
 
+impl TlsArgs {
+    /// Whom to serve, if not everybody.
+    pub(super) fn clients(&self) -> Result<Option<Clients>, String> {
+        self.client_ca.as_deref().map(Clients::open).transpose().map_err(|error| error.to_string())
+    }
+}
+
 impl Source {
     /// What gives the certificate in force to handshakes.
     pub(super) fn resolver(&self) -> Arc<Resolver> {
@@ -153,7 +164,7 @@ impl Source {
         match self {
             Self::Files(keeper, dir) => {
                 state.metrics.certificate(keeper.bundle().not_after);
-                tokio::spawn(reload::certificate(*keeper, dir, Arc::clone(&state.metrics)));
+                tokio::spawn(reload::certificate(*keeper, dir, Arc::clone(state)));
             }
             Self::SelfManaged(own) => {
                 let SelfManaged { access, names, options, resolver } = *own;

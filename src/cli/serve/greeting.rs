@@ -14,13 +14,21 @@ use crate::template::{Scope, Template};
 use super::certificate::Source;
 
 /// The text; where the certificate is one of files, its last line is the command.
-pub(super) fn text(server: &Server, certificate: &Source, snapshot: &Snapshot) -> anyhow::Result<String> {
+pub(super) fn text(
+    server: &Server,
+    certificate: &Source,
+    asks_clients: bool,
+    snapshot: &Snapshot,
+) -> anyhow::Result<String> {
     let webhook = server.webhook_address().context("asking for the bound address")?;
     let admin = server.admin_address().context("asking for the bound address")?;
     let (trust, hint) = match certificate {
         Source::Files(keeper, _) => {
             let (ca, bundle) = (keeper.ca_file(), keeper.bundle());
-            let command = command(webhook, &bundle.names, &ca, &snapshot.policy.annotation_prefix);
+            let mut command = command(webhook, &bundle.names, &ca, &snapshot.policy.annotation_prefix);
+            if asks_clients {
+                command.push_str(" --cert CLIENT.crt --key CLIENT.key");
+            }
             let trust = format!("CA file:  {} (valid until {})", ca.display(), bundle.valid_until());
             (trust, format!("\nTry it:\n{command}\n"))
         }

@@ -1,6 +1,6 @@
 //! What changes while we serve: templates, namespaces and the certificate, read again when their files change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +9,8 @@ use tokio::task::spawn_blocking;
 use crate::cli::options::SourceArgs;
 use crate::library::{Event, Library, Report};
 use crate::metrics::{Load, Metrics};
-use crate::tls::{Keeper, Reload};
+use crate::server::State;
+use crate::tls::{Clients, ClientsReload, Handshakes, Keeper, Reload, directory};
 use crate::watch::Watch;
 
 use super::assembly::Assembly;
@@ -48,9 +49,11 @@ pub(super) async fn templates(
     }
 }
 
-/// Reads the certificate whenever its files may have changed.
-pub(super) async fn certificate(mut keeper: Keeper, dir: PathBuf, metrics: Arc<Metrics>) {
-    let mut watch = Watch::new([dir]);
+/// Reads the certificate whenever its files may have changed, and looks at the clock.
+pub(super) async fn certificate(mut keeper: Keeper, dir: PathBuf, state: Arc<State>) {
+    let mut watch = Watch::new([dir.clone()]);
+    let metrics = &state.metrics;
+    warn_of_exposed(&dir);
     loop {
         let read = spawn_blocking(move || {
             let reload = keeper.reload(SystemTime::now());
@@ -68,10 +71,42 @@ pub(super) async fn certificate(mut keeper: Keeper, dir: PathBuf, metrics: Arc<M
                 metrics.certificate(keeper.bundle().not_after);
                 let (names, until) = (keeper.bundle().names.join(", "), keeper.bundle().valid_until());
                 tracing::info!(names, until, "another certificate is in force");
+                warn_of_exposed(&dir);
             }
             Reload::Kept(error) => {
                 metrics.certificate_loads.inc(Load::Failed);
                 tracing::error!(%error, "the certificate files are bad; the certificate before stays in force");
+            }
+        }
+        state.distrusted(keeper.obstacle(SystemTime::now()));
+        watch.changed().await;
+    }
+}
+
+fn warn_of_exposed(dir: &Path) {
+    if let Some(mode) = directory::exposed_key(dir) {
+        let key = dir.join(directory::KEY);
+        tracing::warn!(key = %key.display(), mode = format!("{mode:04o}"), "everybody may read the key; chmod 600 keeps it secret");
+    }
+}
+
+/// Reads the authorities of clients whenever their file may have changed.
+pub(super) async fn clients(mut clients: Clients, handshakes: Arc<Handshakes>, metrics: Arc<Metrics>) {
+    let mut watch = Watch::new([clients.file().to_owned()]);
+    loop {
+        let (file, reload) = (clients.file().display().to_string(), clients.reload());
+        match reload {
+            ClientsReload::Unchanged | ClientsReload::StillKept => {}
+            ClientsReload::Changed => match handshakes.serve(&clients) {
+                Ok(()) => {
+                    metrics.certificate_loads.inc(Load::Ok);
+                    tracing::info!(file, "clients of other authorities are served");
+                }
+                Err(error) => tracing::error!(%error, "clients of the authorities before are served"),
+            },
+            ClientsReload::Kept(error) => {
+                metrics.certificate_loads.inc(Load::Failed);
+                tracing::error!(%error, "clients of the authorities before are served");
             }
         }
         watch.changed().await;
