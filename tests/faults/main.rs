@@ -1,0 +1,30 @@
+//! What goes wrong around a running `podgraft serve`, and what is done to it. Each test counts what became of requests.
+//!
+//! The server is a process, and so is the load: this binary, started again for its ignored test `the_load`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
+
+#[path = "../it/process.rs"]
+#[allow(dead_code, reason = "the other integration tests need more of it")]
+mod process;
+#[path = "../../benches/review/mod.rs"]
+#[allow(dead_code, reason = "the benches need more of it")]
+mod review;
+#[path = "../it/webhook.rs"]
+#[allow(dead_code, reason = "the other integration tests need more of it")]
+mod webhook;
+
+mod certificates;
+mod client;
+mod hostile;
+mod http2;
+mod load;
+mod scene;
+mod stopping;
+mod templates;
+
+#[test]
+#[ignore = "the load, which other tests start as a process"]
+fn the_load() {
+    client::run().unwrap();
+}
