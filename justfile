@@ -76,6 +76,11 @@ fuzz seconds="60" *targets="review annotations template expression manifest hand
             -max_total_time={{ seconds }} -timeout=10 -rss_limit_mb=2048 -max_len=16384 -dict=dictionaries/words -print_final_stats=1
     done
 
+# The release server at half of its capacity, for so long, with templates and certificates that change: memory and files
+# stay flat, no request fails.
+soak minutes="30":
+    cargo bench --bench soak -- --minutes {{ minutes }}
+
 # The container image, without a container engine, as target/podgraft.tar (needs rustup, musl-gcc and Python 3.11).
 image:
     rustup target add x86_64-unknown-linux-musl
