@@ -10,7 +10,9 @@
 #[path = "../tests/faults/client.rs"]
 mod client;
 #[path = "../tests/faults/load.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
 mod load;
+#[allow(dead_code, reason = "the other benches need more of it")]
 mod review;
 
 use std::fs;

@@ -8,9 +8,9 @@
 //!
 //! Everything that a client can take is limited, and what it takes without using it can be taken back:
 //!
-//! - **Connections** and **requests in flight** have places (`places`). Who keeps us waiting for longer than a second (for a
-//!   handshake, a head, a body, the taking of an answer, or idly) keeps its place until a newcomer finds none; then who
-//!   has waited longest goes, strangers first. So neither thousands of connections nor slow bodies keep pods out. A
+//! - **Connections** and **requests in flight** have places (`places`). Who keeps us waiting for longer than a second or some
+//!   (for a handshake, a head, a body, the taking of an answer, or idly) keeps its place until a newcomer finds none; then
+//!   who has waited longest goes, connections that never asked for anything first. So neither thousands of connections nor slow bodies keep pods out. A
 //!   request that finds no place, because all are at work, is asked to come again.
 //! - **Memory of bodies** has a budget (`body`): a part that each request in flight has for itself, enough for a usual pod,
 //!   and one that large bodies share as they arrive. Nobody waits for it: what does not fit is asked to come again.

@@ -114,7 +114,7 @@ pub(super) async fn read<'b>(
         // A body that is there needs no timer.
         biased;
         body = arrives => body.unwrap_or(Err(Refusal::TooSlow(patience))),
-        () = places.outstayed(Guest::Regular) => Err(Refusal::Outstayed(places.grace())),
+        () = places.outstayed(Guest::Stranger) => Err(Refusal::Outstayed(places.grace(Guest::Stranger))),
     }
 }
 

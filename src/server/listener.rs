@@ -1,7 +1,6 @@
 //! Sockets into connections into requests, until told to stop; then every connection to its end.
 
 use std::io;
-use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
@@ -95,8 +94,9 @@ impl Listener {
             connections.spawn(abort.clone().run_until_cancelled_owned(connection));
         };
         let accepting = async {
+            let told = Seldom::default();
             loop {
-                let accepted = accept(&self.tcp, &places).await;
+                let accepted = accept(&self.tcp, &places, &told).await;
                 // Meanwhile, others wait in the kernel's queue.
                 start(accepted, places.soon().await);
             }
@@ -114,23 +114,17 @@ impl Listener {
     }
 }
 
-/// The next connection; errors are waited out, and told once.
-async fn accept(tcp: &TcpListener, places: &Places) -> (TcpStream, SocketAddr) {
-    let mut told = false;
+/// The next connection; errors are waited out.
+async fn accept(tcp: &TcpListener, places: &Places, told: &Seldom) -> (TcpStream, SocketAddr) {
     loop {
         match tcp.accept().await {
-            Ok(accepted) => {
-                if told {
-                    tracing::info!("connections are accepted again");
-                }
-                return accepted;
-            }
+            Ok(accepted) => return accepted,
             // The client was gone before we came to it (accept(2)).
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
-                if !mem::replace(&mut told, true) {
-                    tracing::warn!(%error, "no connection can be accepted");
+                if let Some(untold) = told.passes() {
+                    tracing::warn!(%error, untold, "no connection can be accepted; one that lingers is closed");
                 }
                 places.need();
                 sleep(EXHAUSTED).await;

@@ -95,32 +95,34 @@ enum Wait {
 
 /// A wait for the peer. It ends when the time is up, or when it has lasted a while and somebody needs the place.
 struct Waiting {
+    guest: Guest,
     since: Instant,
     timer: Pin<Box<Sleep>>,
     lingering: Option<Lingering>,
 }
 
 impl Waiting {
-    fn begin(places: &Places, limit: Duration) -> Self {
+    fn begin(places: &Places, guest: Guest, limit: Duration) -> Self {
         let since = Instant::now();
-        Self { since, timer: Box::pin(sleep_until(since + limit.min(places.grace()))), lingering: None }
+        let timer = Box::pin(sleep_until(since + limit.min(places.grace(guest))));
+        Self { guest, since, timer, lingering: None }
     }
 
     /// The same anew, without another timer.
-    fn again(&mut self, places: &Places, limit: Duration) {
-        self.since = Instant::now();
-        self.timer.as_mut().reset(self.since + limit.min(places.grace()));
+    fn again(&mut self, places: &Places, guest: Guest, limit: Duration) {
+        (self.guest, self.since) = (guest, Instant::now());
+        self.timer.as_mut().reset(self.since + limit.min(places.grace(guest)));
         self.lingering = None;
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, places: &Arc<Places>, guest: Guest, limit: Duration) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, places: &Arc<Places>, limit: Duration) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let until = self.since + limit;
             if Instant::now() >= until {
                 return Poll::Ready(());
             }
             self.timer.as_mut().reset(until);
-            self.lingering = Some(places.linger(guest));
+            self.lingering = Some(places.linger(self.guest));
         }
         self.lingering.as_mut().map_or(Poll::Pending, |lingering| Pin::new(lingering).poll(cx))
     }
@@ -174,17 +176,17 @@ impl<S> Timed<S> {
                 return Poll::Pending;
             }
         };
+        let guest = if self.seen == 0 { Guest::Stranger } else { Guest::Regular };
         let waiting = match &mut self.reading {
             Some((running, waiting)) if *running == wait => waiting,
             Some((running, waiting)) => {
                 *running = wait;
-                waiting.again(&self.places, limit);
+                waiting.again(&self.places, guest, limit);
                 waiting
             }
-            none => &mut none.insert((wait, Waiting::begin(&self.places, limit))).1,
+            none => &mut none.insert((wait, Waiting::begin(&self.places, guest, limit))).1,
         };
-        let guest = if self.seen == 0 { Guest::Stranger } else { Guest::Regular };
-        waiting.poll(cx, &self.places, guest, limit).map(|()| wait)
+        waiting.poll(cx, &self.places, limit).map(|()| wait)
     }
 
     /// Notes that something was read.
@@ -214,8 +216,8 @@ impl<S> Timed<S> {
             return progress;
         }
         let limit = self.patience.write;
-        let waiting = self.writing.get_or_insert_with(|| Waiting::begin(&self.places, limit));
-        ready!(waiting.poll(cx, &self.places, Guest::Regular, limit));
+        let waiting = self.writing.get_or_insert_with(|| Waiting::begin(&self.places, Guest::Regular, limit));
+        ready!(waiting.poll(cx, &self.places, limit));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

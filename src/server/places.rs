@@ -18,15 +18,16 @@ use tokio::time::{sleep, timeout};
 /// A place, until it is dropped.
 pub(super) type Place = OwnedSemaphorePermit;
 
-/// How long somebody may wait for its client before its place can be needed: what is on its way has arrived by then.
+/// How long a stranger may wait for its client before its place can be needed: what is on its way has arrived by then.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Who waits for its client.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Guest {
-    /// It never had a request.
+    /// It has not come to what it is here for: a connection to a request, a request to its body's end.
     Stranger,
-    /// It had one, or has one.
+    /// It has. Its connection may be used again at any moment, and is closed under a request then, so it has more grace:
+    /// whenever it can be asked to go, strangers are long past theirs.
     Regular,
 }
 
@@ -71,8 +72,12 @@ impl Places {
         }
     }
 
-    pub(super) fn grace(&self) -> Duration {
-        self.grace
+    /// How long somebody may wait for its client before its place can be needed.
+    pub(super) fn grace(&self, guest: Guest) -> Duration {
+        match guest {
+            Guest::Stranger => self.grace,
+            Guest::Regular => 5 * self.grace,
+        }
     }
 
     /// A place that is free.
@@ -124,7 +129,7 @@ impl Places {
 
     /// For somebody who holds a place and begins to wait for its client: until it has to give the place up.
     pub(super) async fn outstayed(self: &Arc<Self>, guest: Guest) {
-        sleep(self.grace).await;
+        sleep(self.grace(guest)).await;
         self.linger(guest).await;
     }
 }
@@ -170,7 +175,7 @@ mod tests {
         (&mut first).await;
         assert!(timeout(2 * GRACE, &mut second).await.is_err(), "one place was needed");
         drop((first, held.0));
-        newcomer.await.unwrap();
+        drop(newcomer.await.unwrap());
         drop(second);
         assert!(places.need());
         (&mut regular).await;
@@ -188,6 +193,6 @@ mod tests {
         });
         places.outstayed(Guest::Stranger).await;
         drop(held);
-        newcomer.await.unwrap();
+        drop(newcomer.await.unwrap());
     }
 }

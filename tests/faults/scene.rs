@@ -181,13 +181,17 @@ impl ConfigMap {
 
 /// Waits until a metric is as wanted.
 pub fn metric(server: &Process, name: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+    metric_within(server, LONG, name, wanted)
+}
+
+pub fn metric_within(server: &Process, patience: Duration, name: &str, wanted: impl Fn(f64) -> bool) -> f64 {
     let begin = Instant::now();
     loop {
         let found = runtime().block_on(server.metric(name));
         if wanted(found) {
             return found;
         }
-        assert!(begin.elapsed() < LONG, "{name} is {found}");
+        assert!(begin.elapsed() < patience, "{name} is {found}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -116,6 +116,16 @@ fn a_certificate_of_ones_own_is_mounted_and_trusted() {
 }
 
 #[test]
+fn authorities_of_clients_are_mounted_where_they_are_named() {
+    let Some(objects) = objects(&[r#"tls.clientCAConfigMap="callers""#]) else { return };
+    assert!(objects.args().contains(&"--client-ca=/clients/ca.crt"));
+    let pod = objects.pod();
+    assert_eq!(pod["volumes"], json!([{"name": "clients", "configMap": {"name": "callers"}}]));
+    let mount = json!([{"name": "clients", "mountPath": "/clients", "readOnly": true}]);
+    assert_eq!(pod["containers"][0]["volumeMounts"], mount);
+}
+
+#[test]
 fn cert_manager_makes_the_certificate_and_keeps_the_registration_true() {
     let Some(own) = objects(&[r#"tls.mode="cert-manager""#]) else { return };
     assert_mounted(&own, "podgraft-tls");
