@@ -125,7 +125,7 @@ fn soak(lasts: Duration) -> Result<()> {
     }
     let tally = load.end()?;
     println!(
-        "\n{} good answers, {} over new connections; {version} changes of templates, {swaps} of the certificate",
+        "\n{} good answers over {} connections; {version} changes of templates, {swaps} of the certificate",
         tally.good, tally.connections
     );
     println!("slowest answer: {:.1} ms", tally.slowest * 1e3);
