@@ -30,9 +30,10 @@ pub(crate) mod verify;
 mod whole;
 mod yaml;
 
+use std::fmt;
 use std::sync::Arc;
 
-use expression::{Expression, FieldMask};
+use expression::{Expression, Looks};
 use node::{Entry, Node};
 use parameter::Parameter;
 
@@ -283,7 +284,7 @@ pub struct Template {
     /// `pod`.
     pub pod: PodAdditions,
     /// What its expressions look at of the pod.
-    pub object: FieldMask,
+    pub looks: Looks,
     /// The template's text, for `template show`.
     pub text: Arc<str>,
 }
@@ -349,7 +350,25 @@ impl LoadError {
 /// FNV-1a, 64 bits: a hash that is the same on every machine and in every release.
 #[must_use]
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    Fnv1a::BEGIN.with(bytes).0
+}
+
+#[derive(Clone, Copy)]
+struct Fnv1a(u64);
+
+impl Fnv1a {
+    const BEGIN: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    fn with(self, bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)))
+    }
+}
+
+impl fmt::Write for Fnv1a {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        *self = self.with(text.as_bytes());
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -357,5 +376,13 @@ mod tests;
 
 /// The hash of a text as annotations show it.
 pub(crate) fn hash(text: &str) -> String {
-    format!("{:016x}", fnv1a(text.as_bytes()))
+    hash_of(&text)
+}
+
+/// The hash of what is shown, which is not written down for it.
+pub(crate) fn hash_of(shown: &impl fmt::Display) -> String {
+    let mut hash = Fnv1a::BEGIN;
+    // It takes everything.
+    let _ = fmt::Write::write_fmt(&mut hash, format_args!("{shown}"));
+    format!("{:016x}", hash.0)
 }

@@ -4,11 +4,12 @@ use std::cell::{Cell, OnceCell};
 
 use serde_json::{Value as Json, json};
 
+use super::outcome::Source;
 use super::request::PodRequest;
 use super::resolve::Asked;
 use super::targets::Target;
 use crate::snapshot::Snapshot;
-use crate::template::expression::{Budget, FieldMask, Variable, Variables};
+use crate::template::expression::{self, Budget, FieldMask, Looks, Variable, Variables};
 use crate::template::parameter::Value;
 
 /// What all grafts of a request see alike.
@@ -18,6 +19,8 @@ pub struct Shared<'s, 'a> {
     snapshot: &'a Snapshot,
     asked: &'s [Asked<'a>],
     object: OnceCell<Result<Json, String>>,
+    /// The pod, as far as targets are looked at.
+    around_targets: OnceCell<Result<Json, String>>,
     namespace: OnceCell<Json>,
     about: OnceCell<Json>,
     podgraft: OnceCell<Json>,
@@ -33,6 +36,7 @@ impl<'s, 'a> Shared<'s, 'a> {
             snapshot,
             asked,
             object: OnceCell::new(),
+            around_targets: OnceCell::new(),
             namespace: OnceCell::new(),
             about: OnceCell::new(),
             podgraft: OnceCell::new(),
@@ -40,14 +44,22 @@ impl<'s, 'a> Shared<'s, 'a> {
         }
     }
 
-    /// What any of the templates looks at.
     fn object(&self) -> Result<&Json, String> {
-        let read = || {
+        self.looked_at(&self.object, |looks| &looks.object)
+    }
+
+    /// What any of the templates looks at.
+    fn looked_at<'c>(
+        &self,
+        read: &'c OnceCell<Result<Json, String>>,
+        of: fn(&Looks) -> &FieldMask,
+    ) -> Result<&'c Json, String> {
+        let all = || {
             let mut mask = FieldMask::default();
-            self.asked.iter().for_each(|asked| mask.add(&asked.template.object));
+            self.asked.iter().for_each(|asked| mask.add(of(&asked.template.looks)));
             self.request.object(&mask)
         };
-        self.object.get_or_init(read).as_ref().map_err(Clone::clone)
+        read.get_or_init(all).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -58,6 +70,8 @@ pub struct Bindings<'b, 'a> {
     asked: &'b Asked<'a>,
     targets: &'b [Target<'a>],
     instance: Json,
+    /// The bits of the parameters that pod or namespace set.
+    set: u64,
     /// A sensitive parameter has been looked at.
     secret: Cell<bool>,
     containers: OnceCell<Result<Json, String>>,
@@ -68,7 +82,9 @@ impl<'b, 'a> Bindings<'b, 'a> {
     #[must_use]
     pub fn new(shared: &'b Shared<'b, 'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
         let instance = asked.name.instance.unwrap_or_default().into();
-        Self { shared, asked, targets, instance, secret: Cell::new(false), containers: OnceCell::new() }
+        let set = asked.parameters.iter().enumerate().filter(|(_, bound)| bound.source != Source::Default);
+        let set = set.filter_map(|(index, _)| expression::bit(index)).fold(0, |bits, bit| bits | bit);
+        Self { shared, asked, targets, instance, set, secret: Cell::new(false), containers: OnceCell::new() }
     }
 
     /// Whether an expression has looked at a sensitive parameter since [`forget`](Self::forget): what it made may hold it.
@@ -85,7 +101,7 @@ impl<'b, 'a> Bindings<'b, 'a> {
     /// The target containers as the pod has them.
     fn containers(&self) -> Result<&Json, String> {
         let read = || {
-            let object = self.shared.object()?;
+            let object = self.shared.looked_at(&self.shared.around_targets, |looks| &looks.targets)?;
             Ok(self.targets.iter().map(|target| object["spec"][target.list()][target.index].clone()).collect())
         };
         self.containers.get_or_init(read).as_ref().map_err(Clone::clone)
@@ -102,6 +118,10 @@ impl Variables for Bindings<'_, '_> {
 
     fn budget(&self) -> &Budget {
         &self.shared.budget
+    }
+
+    fn set(&self) -> u64 {
+        self.set
     }
 
     fn variable(&self, variable: Variable) -> Result<&Json, String> {

@@ -9,11 +9,13 @@ mod target;
 mod volume;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde_json::value::RawValue;
 
 use super::bindings::{Bindings, Shared};
 use super::draft::{Draft, GraftIndex, MAX_ADDED, MAX_ADDITIONS};
+use super::hardening::Declare;
 use super::json::Text;
 use super::pod::{Container, Pod};
 use super::reason::{Reason, Warning, said};
@@ -47,6 +49,8 @@ pub struct Context<'c, 'a> {
     pub policy: &'a Policy,
     /// What the namespace enforces.
     pub pod_security: Option<Enforced>,
+    /// How the pod wants resources declared, once somebody has asked.
+    pub declare: &'c OnceCell<Declare>,
     /// What expressions see.
     pub shared: &'c Shared<'c, 'a>,
 }
@@ -211,7 +215,7 @@ impl<'a> Grafting<'_, 'a> {
                 return Ok(());
             }
             let message = text(&validation.message, bindings, item, "message")?;
-            let message = message.unwrap_or_else(|| format!("{} is not true", validation.expression.source));
+            let message = message.unwrap_or_else(|| format!("{} is not true", validation.expression.source).into());
             let (graft, message) = (this.name(), said(message.trim()));
             match validation.action {
                 Action::Deny => this.refuse(Reason::Validation { graft, message }),
@@ -266,16 +270,21 @@ impl<'a> Grafting<'_, 'a> {
 }
 
 /// A node that is to be text.
-fn text(
-    node: &Node,
+fn text<'t>(
+    node: &'t Node,
     bindings: &Bindings<'_, '_>,
     item: Option<&Item>,
     field: &str,
-) -> Result<Option<String>, EvaluationError> {
+) -> Result<Option<Cow<'t, str>>, EvaluationError> {
     let Some(json) = render(Some(node), bindings, item, field)? else { return Ok(None) };
-    match serde_json::from_str::<Text<'_>>(&json) {
-        Ok(text) => Ok(Some(text.to_string())),
-        Err(error) => Err(EvaluationError::unreadable(&error).within(field)),
+    // Names and images have no escapes: what is between the quotes is the text.
+    let plain = |json: &str| json.len() > 1 && json.starts_with('"') && !json.contains('\\');
+    match json {
+        Cow::Borrowed(json) if plain(json) => Ok(Some(Cow::Borrowed(&json[1..json.len() - 1]))),
+        json => match serde_json::from_str::<Text<'_>>(&json) {
+            Ok(text) => Ok(Some(Cow::Owned(text.0.into_owned()))),
+            Err(error) => Err(EvaluationError::unreadable(&error).within(field)),
+        },
     }
 }
 

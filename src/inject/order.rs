@@ -54,7 +54,7 @@ pub struct Ordering<'o, 'a> {
     /// The grafts.
     pub asked: &'o [Asked<'a>],
     /// Containers that grafts made in an earlier call, by template name.
-    pub done: &'o [(&'o str, Vec<String>)],
+    pub done: &'o [(&'o str, &'o [String])],
 }
 
 impl Ordering<'_, '_> {

@@ -1,5 +1,7 @@
 //! All grafts of a pod together: each planned against the pod and those before it, until what stays goes together.
 
+use std::cell::OnceCell;
+
 use super::annotations::Level;
 use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex};
@@ -157,6 +159,7 @@ impl<'a> Planner<'_, 'a> {
         let mut warnings = Vec::new();
         let namespace = self.snapshot.namespaces.get(&self.request.namespace);
         let pod_security = namespace.and_then(|namespace| namespace.pod_security);
+        let declare = OnceCell::new();
         for (index, record) in records.iter_mut().enumerate() {
             let State::Open(targets) = &self.states[index] else { continue };
             let context = Context {
@@ -165,6 +168,7 @@ impl<'a> Planner<'_, 'a> {
                 status: self.status,
                 policy: &self.snapshot.policy,
                 pod_security,
+                declare: &declare,
                 shared: &self.shared,
             };
             let mark = draft.mark();
@@ -233,8 +237,8 @@ impl<'a> Planner<'_, 'a> {
             State::Done(record) => Some(&record.containers),
             _ => records[index].as_ref().map(|record| &record.containers),
         };
-        let done: Vec<(&str, Vec<String>)> = (0..self.asked.len())
-            .filter_map(|index| Some((self.asked[index].name.template, made(index)?.clone())))
+        let done: Vec<(&str, &[String])> = (0..self.asked.len())
+            .filter_map(|index| Some((self.asked[index].name.template, made(index)?.as_slice())))
             .collect();
         Ordering { old, ordinary: &ordinary, new: &draft.containers, asked: self.asked, done: &done }.sort()
     }

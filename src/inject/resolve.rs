@@ -39,7 +39,7 @@ impl Asked<'_> {
         let all = self.template.parameters.iter().zip(&self.parameters);
         let said = all.filter(|(_, bound)| bound.source != Source::Default);
         let said: Vec<_> = said.map(|(parameter, bound)| (&parameter.name, &bound.value)).collect();
-        if said.is_empty() { String::new() } else { crate::template::hash(&format!("{said:?}")) }
+        if said.is_empty() { String::new() } else { crate::template::hash_of(&format_args!("{said:?}")) }
     }
 }
 

@@ -7,7 +7,7 @@ use super::LoadOptions;
 use super::Part;
 use super::container::Parts;
 use super::diagnostic::Problems;
-use super::expression::{Expression, ExpressionError, FieldMask, Leaf, Names, Style};
+use super::expression::{Budget, Expression, ExpressionError, Leaf, Looks, Names, Style};
 use super::fields::Fields;
 use super::fields::{shorten, unexpected};
 use super::node::{Entry, MAX_LEAF, Node, write_string};
@@ -40,6 +40,10 @@ pub(super) enum Field {
     Resources,
     /// A map whose values are text.
     Texts,
+    /// An entry of `sharedVolumes`.
+    SharedVolume,
+    /// What the engine itself reads as text, whatever an expression makes of it.
+    Wired,
     /// Text.
     Scalar(Style),
     /// Anything else.
@@ -53,6 +57,7 @@ impl Field {
     /// does not mention, in the `exec.command` of probes (`ExpandContainerCommandOnlyStatic`), but not of hooks.
     pub(super) fn member(self, key: &str) -> Self {
         match (self, key) {
+            (Self::Container, "name" | "image") | (Self::SharedVolume, "mountPath") => Self::Wired,
             (Self::Container, "command" | "args") => Self::Words(Style::Expanded),
             (Self::Container, "env") => Self::Env,
             (Self::Container, "volumeMounts") => Self::Mounts,
@@ -114,7 +119,9 @@ pub(super) struct Compiler<'c, 'f, 't> {
     /// How many expressions were compiled.
     pub(super) expressions: usize,
     /// What they look at of the pod.
-    pub(super) object: FieldMask,
+    pub(super) looks: Looks,
+    /// What may be spent on what defaults decide.
+    pub(super) beforehand: Budget,
     /// An expression was compiled whose type is known only when it is evaluated.
     pub(super) untyped: bool,
     /// What is compiled now is told in messages.
@@ -132,7 +139,7 @@ impl<'t> Compiler<'_, '_, 't> {
             Kind::Null | Kind::Broken => return None,
             Kind::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
             Kind::Number(number) => json = number.to_string(),
-            Kind::Text(text) => match self.leaf(text, &tree.place, field.style()) {
+            Kind::Text(text) => match self.leaf(text, &tree.place, field) {
                 Some(leaf) => {
                     // One expression for a whole variable makes its name, too.
                     if self.told || field == Field::Env {
@@ -213,10 +220,12 @@ impl<'t> Compiler<'_, '_, 't> {
 
     /// Compiles a `when` or the like: CEL, or a YAML boolean.
     pub(super) fn condition(&mut self, tree: &Tree<'_>) -> Option<Expression> {
-        match tree.kind {
+        let mut condition = match tree.kind {
             Kind::Bool(value) => self.compile(if value { "true" } else { "false" }, &tree.place),
             _ => self.bare(tree, "true, false or text with a CEL condition"),
-        }
+        }?;
+        condition.settle(self.names.parameters, &self.beforehand);
+        Some(condition)
     }
 
     fn bare(&mut self, tree: &Tree<'_>, wanted: &str) -> Option<Expression> {
@@ -238,12 +247,13 @@ impl<'t> Compiler<'_, '_, 't> {
         self.count(1, place)?;
         let compiled = Expression::compile(source, self.names);
         let compiled = compiled.map_err(|errors| self.report(&errors, source, place)).ok()?;
-        self.object.add(&compiled.object());
+        self.looks.add(&compiled.looks());
         Some(compiled)
     }
 
     /// Compiles a string leaf; `None` if there is no expression in it, or a wrong one.
-    fn leaf(&mut self, text: &str, place: &Place, style: Style) -> Option<Leaf> {
+    fn leaf(&mut self, text: &str, place: &Place, field: Field) -> Option<Leaf> {
+        let style = field.style();
         let expressions = text.matches("{{").count();
         if expressions > 0 && text.len() > MAX_LEAF {
             self.problems
@@ -252,14 +262,15 @@ impl<'t> Compiler<'_, '_, 't> {
             return None;
         }
         self.count(expressions, place)?;
-        let leaf = Leaf::parse(text, style, self.names).unwrap_or_else(|errors| {
+        let mut leaf = Leaf::parse(text, style, self.names).unwrap_or_else(|errors| {
             self.report(&errors, text, place);
             None
         })?;
-        leaf.expressions().for_each(|expression| self.object.add(&expression.object()));
+        leaf.settle(self.names.parameters, &self.beforehand);
+        leaf.expressions().for_each(|expression| self.looks.add(&expression.looks()));
         let parameters = self.names.parameters;
         let is_text = matches!(style, Style::Text | Style::Expanded);
-        self.untyped |= !is_text && leaf.known_type(parameters).is_none();
+        self.untyped |= !is_text && field != Field::Wired && leaf.known_type(parameters).is_none();
         if is_text && leaf.expressions().any(|expression| expression.known_type(parameters) == Some(Type::List)) {
             self.problems
                 .error(place, "this must be text, and the expression gives a list")

@@ -127,7 +127,7 @@ impl<'t> Compiler<'_, '_, 't> {
         let fields = Fields::read(tree, &tree.place, &known, self.problems)?;
         let name = self.volume_name(&fields);
         self.untyped = false;
-        let mut nodes = self.members(tree, Field::Other, |key| !["name", "mountPath", "volume"].contains(&key));
+        let mut nodes = self.members(tree, Field::SharedVolume, |key| !["name", "mountPath", "volume"].contains(&key));
         let rendered = self.tried(tree, &nodes);
         if let Some((place, source)) = fields.entry("volume") {
             expect_map(source, self.problems)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::compile::Compiler;
 use super::container::{Parts, Role};
 use super::diagnostic::Problems;
-use super::expression::{Expression, FieldMask, Names};
+use super::expression::{Budget, Expression, Looks, Names};
 use super::fields::{Fields, choice, expect_map, list, shorten, text, unknown_field};
 use super::node::Entry;
 use super::parameter::{Parameter, Type};
@@ -99,7 +99,8 @@ pub(super) fn template(
         item: None,
         floor: Basis::Constant,
         expressions: 0,
-        object: FieldMask::default(),
+        looks: Looks::default(),
+        beforehand: Budget::beforehand(),
         untyped: false,
         told: false,
         secret_item: None,
@@ -124,7 +125,7 @@ pub(super) fn template(
     if let Some(claim) = pod_security {
         pod_security::check(claim, os, &compiler.parts, compiler.problems);
     }
-    let object = compiler.object;
+    let looks = compiler.looks;
     let problems = compiler.problems;
     Some(Template {
         name,
@@ -154,7 +155,7 @@ pub(super) fn template(
         volumes,
         target,
         pod,
-        object,
+        looks,
         text: Arc::from(document),
         parameters,
     })

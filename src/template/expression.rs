@@ -13,6 +13,7 @@ mod leaf;
 mod mask;
 mod operators;
 mod scan;
+mod settled;
 mod syntax;
 mod write;
 
@@ -23,13 +24,15 @@ use std::ops::Range;
 use code::Code;
 use data::Data;
 use evaluate::fail;
+use settled::Settled;
 
 use super::Line;
 use super::node::MAX_ITEMS;
 use super::parameter::{Parameter, Type, Value};
 
 pub use leaf::{Leaf, Style};
-pub use mask::FieldMask;
+pub use mask::{FieldMask, Looks};
+pub(crate) use settled::bit;
 
 /// The stack of the thread that [`with_deep_stack`] works on.
 const DEEP_STACK: usize = 16 * 1024 * 1024;
@@ -113,6 +116,11 @@ pub trait Variables {
 
     /// What all evaluations together may spend.
     fn budget(&self) -> &Budget;
+
+    /// The bits of the parameters that somebody has set; of others the value is their default.
+    fn set(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// What the expressions of one request, or of one trial rendering, may spend together: each is bounded, this bounds
@@ -128,6 +136,12 @@ impl Budget {
     #[must_use]
     pub const fn new() -> Self {
         Self(Cell::new(Self::TOTAL))
+    }
+
+    /// What is evaluated beforehand of a template: a few hundred steps of one that people write.
+    #[must_use]
+    pub const fn beforehand() -> Self {
+        Self(Cell::new(Self::TOTAL / 100))
     }
 
     /// What is left of it.
@@ -266,6 +280,8 @@ pub struct Expression {
     code: Code,
     mentions: Mentions,
     sources: Sources,
+    /// As a condition, with the parameters' defaults.
+    settled: Option<Settled<bool>>,
 }
 
 thread_local! {
@@ -312,7 +328,7 @@ impl Expression {
             pod: mentions.variables != 0,
             sensitive: any(|parameter| parameter.sensitive),
         };
-        Ok(Self { source: source.into(), code, mentions, sources })
+        Ok(Self { source: source.into(), code, mentions, sources, settled: None })
     }
 
     /// Evaluates a condition.
@@ -321,6 +337,9 @@ impl Expression {
     ///
     /// It fails, exceeds the limits or is no boolean.
     pub fn condition(&self, variables: &dyn Variables, item: Option<&Item<'_>>) -> Result<bool, EvaluationError> {
+        if let Some(settled) = self.settled.as_ref().and_then(|settled| settled.take(variables)) {
+            return Ok(*settled);
+        }
         match evaluate::run(self, variables, item)? {
             Data::Boolean(boolean) => Ok(boolean),
             other => fail(format!("a condition is a bool, not {}", other.kind())),
@@ -361,8 +380,8 @@ impl Expression {
 
     /// What it looks at of the pod.
     #[must_use]
-    pub fn object(&self) -> FieldMask {
-        FieldMask::of(&self.code)
+    pub fn looks(&self) -> Looks {
+        Looks::of(&self.code)
     }
 
     /// The indices of the parameters that it names, in order.

@@ -66,8 +66,10 @@ fn a_container_is_verified_where_a_type_shows_only_in_a_request() {
         ("b", false),
         ("'{{ params.s }}'", false),
         ("'x:{{ params.p }}'", false),
-        ("'{{ target.image }}'", true),
-        ("'{{ params.s == \"\" ? target.image : params.s }}'", true),
+        // It is read as text, whatever it is.
+        ("'{{ target.image }}'", false),
+        ("b, workingDir: '{{ target.workingDir }}'", true),
+        ("b, workingDir: '{{ params.s == \"\" ? target.workingDir : params.s }}'", true),
         ("b, args: '{{ target.args }}'", true),
         ("b, args: ['{{ target.name }}']", false),
     ] {

@@ -48,7 +48,7 @@ impl<'a> Grafting<'_, 'a> {
             return Ok(());
         }
         let image = text(&template.image, self.bindings, item, "image")?.unwrap_or_default();
-        if image.is_empty() || image.trim() != image {
+        if image.is_empty() || image.trim() != &*image {
             self.rendered(field, line, format!("{} is no image; write a name without blanks", quote(&image)));
             return Ok(());
         }
@@ -64,7 +64,8 @@ impl<'a> Grafting<'_, 'a> {
             return Ok(());
         }
 
-        let mut json = MapWriter::with_capacity(4096);
+        let script = command.as_deref().map_or(0, str::len);
+        let mut json = MapWriter::with_capacity(1024 + script + template.fixed.len());
         json.text("name", &name);
         json.text("image", &mirrored);
         if let Some(command) = command {
@@ -242,7 +243,8 @@ impl<'a> Grafting<'_, 'a> {
 
     fn resources(&mut self, name: &str, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
         let Source { template, item, .. } = *from;
-        let declare = self.context.pod.spec.as_ref().map_or(Declare::AsWritten, hardening::declare);
+        let find = || self.context.pod.spec.as_ref().map_or(Declare::AsWritten, hardening::declare);
+        let declare = *self.context.declare.get_or_init(find);
         if declare == Declare::Nothing {
             return Ok(());
         }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use super::code::{At, Code, Element, Loop, LoopKind, Select};
 use super::data::{Data, List, Map, Text};
-use super::{Budget, EvaluationError, Expression, Item, Variables, functions, operators};
+use super::functions::{self, Function};
+use super::{Budget, EvaluationError, Expression, Item, Variables, operators};
 use crate::nearest::did_you_mean;
 use crate::template::parameter::quoted;
 
@@ -113,10 +114,7 @@ impl<'v> Machine<'v> {
             Code::Map(entries) => self.map(entries),
             Code::Loop(each) => self.each(each),
             Code::OptionalMap(parts, flat) => self.optional_map(parts, *flat),
-            Code::Call(function, arguments) => {
-                let arguments: Vec<_> = arguments.iter().map(|code| self.evaluate(code)).collect::<Result<_, _>>()?;
-                (function.call)(self, &arguments)
-            }
+            Code::Call(function, arguments) => self.call(*function, arguments),
             Code::Matches(text, pattern) => match self.evaluate(text)? {
                 Data::Text(text) => {
                     self.spend(pattern.steps(&text))?;
@@ -124,6 +122,24 @@ impl<'v> Machine<'v> {
                 }
                 other => fail(format!("matches() wants a string, not {}", other.kind())),
             },
+        }
+    }
+
+    fn call(&mut self, function: &'static Function, arguments: &'v [Code]) -> Evaluated<'v> {
+        match arguments {
+            // Nearly all calls have one or two: these need no memory of their own.
+            [one] => {
+                let one = [self.evaluate(one)?];
+                (function.call)(self, &one)
+            }
+            [one, other] => {
+                let both = [self.evaluate(one)?, self.evaluate(other)?];
+                (function.call)(self, &both)
+            }
+            all => {
+                let all: Vec<_> = all.iter().map(|code| self.evaluate(code)).collect::<Result<_, _>>()?;
+                (function.call)(self, &all)
+            }
         }
     }
 

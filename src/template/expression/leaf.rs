@@ -3,6 +3,7 @@
 use super::code::Code;
 use super::evaluate::{self, CHUNK};
 use super::scan::{self, Piece};
+use super::settled::Settled;
 use super::write::Writer;
 use super::{EvaluationError, Expression, ExpressionError, Item, Names, Variable, Variables};
 use crate::template::node::write_escaped;
@@ -37,6 +38,8 @@ pub struct Leaf {
     style: Style,
     /// One expression is a value of any type; everything else makes text.
     parts: Vec<Part>,
+    /// Its JSON with the parameters' defaults; none: it is `null`.
+    pub(super) settled: Option<Settled<Option<Box<str>>>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,7 @@ impl Leaf {
             return Err(errors);
         }
         let constant = parts.iter().all(|part| matches!(part, Part::Text(_)));
-        Ok((!constant).then(|| Self { source: text.into(), style, parts }))
+        Ok((!constant).then(|| Self { source: text.into(), style, parts, settled: None }))
     }
 
     /// Appends the leaf's value as JSON; `false`, and nothing appended, when it is `null`.
@@ -94,6 +97,10 @@ impl Leaf {
         item: Option<&Item<'_>>,
         out: &mut String,
     ) -> Result<bool, EvaluationError> {
+        if let Some(json) = self.settled.as_ref().and_then(|settled| settled.take(variables)) {
+            out.push_str(json.as_deref().unwrap_or_default());
+            return Ok(json.is_some());
+        }
         let start = out.len();
         let rendered = self.write(variables, item, Writer::new(out))?;
         variables.budget().spend((out.len() - start) / CHUNK)?;

@@ -46,30 +46,6 @@ impl FieldMask {
         }
     }
 
-    /// What code looks at of `object`. Targets are containers of it.
-    pub(super) fn of(code: &Code) -> Self {
-        let mut mask = Self::default();
-        mask.visit(code);
-        mask
-    }
-
-    fn visit(&mut self, code: &Code) {
-        let mut path = Vec::new();
-        if let Some(variable) = followed(code, &mut path) {
-            let lists: &[&[&str]] = match variable {
-                Variable::Object => &[&[]],
-                Variable::Target | Variable::Targets => &[&["spec", "containers"], &["spec", "initContainers"]],
-                _ => return,
-            };
-            for list in lists {
-                let members = list.iter().chain(&path).rev();
-                self.add(&members.fold(Self::All, |mask, name| Self::member(name, mask)));
-            }
-            return;
-        }
-        code.children(&mut |child| self.visit(child));
-    }
-
     /// Reads the part of a tree; other members of a map that is looked into are `null`, so that a message about a key
     /// that is missing still knows all that are there.
     ///
@@ -81,6 +57,48 @@ impl FieldMask {
         let value = self.deserialize(&mut reader)?;
         reader.end()?;
         Ok(value)
+    }
+}
+
+/// What expressions look at of the pod, by the name that it has there: they are read apart, as what is seen of containers
+/// takes more than a field or two of the rest.
+#[derive(Debug, Clone, Default)]
+pub struct Looks {
+    /// As `object`.
+    pub object: FieldMask,
+    /// As `target` or `targets`, which are containers of the pod.
+    pub targets: FieldMask,
+}
+
+impl Looks {
+    /// What code looks at.
+    pub(super) fn of(code: &Code) -> Self {
+        let mut looks = Self::default();
+        looks.visit(code);
+        looks
+    }
+
+    /// Looks at more.
+    pub fn add(&mut self, more: &Self) {
+        self.object.add(&more.object);
+        self.targets.add(&more.targets);
+    }
+
+    fn visit(&mut self, code: &Code) {
+        let mut path = Vec::new();
+        let Some(variable) = followed(code, &mut path) else {
+            return code.children(&mut |child| self.visit(child));
+        };
+        let masked = path.into_iter().rev().fold(FieldMask::All, |mask, name| FieldMask::member(name, mask));
+        match variable {
+            Variable::Object => self.object.add(&masked),
+            Variable::Target | Variable::Targets => {
+                for list in ["containers", "initContainers"] {
+                    self.targets.add(&FieldMask::member("spec", FieldMask::member(list, masked.clone())));
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -178,7 +196,9 @@ mod tests {
         let mut mask = FieldMask::default();
         for source in sources {
             let names = Names { parameters: &[], in_for_each: true };
-            mask.add(&Expression::compile(source, names).unwrap().object());
+            let looks = Expression::compile(source, names).unwrap().looks();
+            mask.add(&looks.object);
+            mask.add(&looks.targets);
         }
         mask
     }

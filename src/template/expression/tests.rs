@@ -5,6 +5,7 @@ mod grammar;
 mod limits;
 mod mistakes;
 mod oracle;
+mod settled;
 
 use std::collections::HashMap;
 
