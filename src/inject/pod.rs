@@ -10,6 +10,10 @@ use serde_json::value::RawValue;
 
 use super::json::{Lazy, Members, Raw, Text, from_map};
 
+pub(super) mod tree;
+
+use tree::Kept;
+
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
 #[serde(remote = "Self")]
@@ -26,6 +30,9 @@ pub struct Pod<'a> {
     /// `spec`.
     #[serde(borrow, default)]
     pub spec: Option<Spec<'a>>,
+    /// What else there is.
+    #[serde(skip)]
+    kept: Kept<'a>,
 }
 
 /// `metadata`.
@@ -47,6 +54,9 @@ pub struct Metadata<'a> {
     /// `annotations`.
     #[serde(borrow)]
     pub annotations: Option<Members<'a, Text<'a>>>,
+    /// What else there is.
+    #[serde(skip)]
+    kept: Kept<'a>,
 }
 
 /// `spec`.
@@ -91,6 +101,9 @@ pub struct Spec<'a> {
     /// `resources` of the pod as a whole (KEP-2837).
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
+    /// What else there is.
+    #[serde(skip)]
+    kept: Kept<'a>,
 }
 
 impl Spec<'_> {
@@ -343,9 +356,12 @@ pub struct SecurityContext {
 }
 
 from_map! {
-    Pod<'a>: "a pod",
-    Metadata<'a>: "metadata",
-    Spec<'a>: "a pod spec",
+    Pod<'a>: "a pod" keeping all but ["metadata", "spec"],
+    Metadata<'a>: "metadata" keeping all but ["annotations", "labels"],
+    Spec<'a>: "a pod spec" keeping all but [
+        "containers", "ephemeralContainers", "hostAliases", "imagePullSecrets", "initContainers", "nodeSelector", "os",
+        "resources", "securityContext", "volumes",
+    ],
     Named<'a>: "a map with a name",
     HostAlias<'a>: "a host alias",
     Container<'a>: "a container",

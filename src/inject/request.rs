@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::pod::Pod;
@@ -74,19 +75,20 @@ impl<'a> PodRequest<'a> {
     /// # Errors
     ///
     /// It nests deeper than serde_json reads (128 levels).
-    pub fn object(&self, mask: &FieldMask) -> Result<serde_json::Value, String> {
-        let read = match self.document {
-            Document::Pod(text) => mask.read(text),
-            Document::Review(text) => {
+    pub fn object(&self, mask: &FieldMask) -> Result<Value, String> {
+        let read = match (self.pod.tree(mask), self.document) {
+            (Some(tree), _) => Ok(Value::Object(tree)),
+            (None, Document::Pod(text)) => mask.read(text),
+            (None, Document::Review(text)) => {
                 let mask = FieldMask::member("request", FieldMask::member("object", mask.clone()));
                 mask.read(text).map(|mut review| review["request"]["object"].take())
             }
         };
         let mut object = read.map_err(|error| format!("the pod can't be read as a tree: {error}"))?;
-        if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
-            let namespace = metadata.entry("namespace").or_insert(serde_json::Value::Null);
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            let namespace = metadata.entry("namespace").or_insert(Value::Null);
             if namespace.as_str().is_none_or(str::is_empty) {
-                *namespace = serde_json::Value::from(&*self.namespace);
+                *namespace = Value::from(&*self.namespace);
             }
         } else if let Some(pod) = object.as_object_mut() {
             pod.insert("metadata".to_owned(), serde_json::json!({ "namespace": self.namespace }));
@@ -109,7 +111,7 @@ impl PodError {
 }
 
 /// A mistake that has a path needs no position, as nobody sees a review's lines and columns; broken syntax has no path.
-fn without_position(error: &serde_json::Error) -> String {
+pub(super) fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
         // The one type that serde has only Rust's name for.
