@@ -48,7 +48,11 @@ deny:
     cargo deny --locked check
 
 bench *filter:
-    cargo bench --bench admission {{ filter }}
+    cargo bench --bench admission --bench templates -- {{ filter }}
+
+# Instructions and allocations of a review, which repeat where times don't (needs valgrind).
+instructions *filter:
+    cargo bench --bench instructions -- {{ filter }}
 
 # The release server over HTTPS beside an echo: requests, handshakes, start-up, memory (docs/performance.md).
 load *part:
