@@ -24,7 +24,7 @@ pub fn serve(certificates: &Path, answer: &Path) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let keeper = Keeper::open(certificates, true, SystemTime::now())?;
         let state = Arc::new(State::new(Arc::new(Metrics::new()?), 512, Patience::default()));
-        let config = Arc::new(tls::server_config(keeper.resolver())?);
+        let config = Arc::new(tls::Handshakes::new(keeper.resolver(), None)?);
         let free = "127.0.0.1:0".parse()?;
         let server = Server::bind(free, free, config, state, Options::default()).await?;
         let route = post(async move |mut body: Body| {
