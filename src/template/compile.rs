@@ -99,8 +99,7 @@ impl Field {
             Self::Container => matches!(key, "name" | "ports" | "volumeMounts"),
             Self::Env => key == "name",
             Self::Pod => matches!(key, "imagePullSecrets" | "hostAliases"),
-            // Of a shared volume.
-            Self::Other => key == "mountPath",
+            Self::SharedVolume => key == "mountPath",
             _ => false,
         }
     }
