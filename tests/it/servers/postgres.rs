@@ -2,6 +2,7 @@ use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use super::{Helper, Server, Site, program, run};
 
@@ -52,14 +53,21 @@ impl Postgres {
         run(self.0.command(&program("pg_ctl", "postgresql").unwrap()).args(["promote", "-D", "data"]));
     }
 
-    /// A session of the superuser, for as long as it is kept.
+    /// A session of the superuser, for as long as it is kept. The server may still hold the place of the one before.
     pub fn session(&self) -> Helper {
-        let mut psql = self.0.command(&program("psql", "postgresql").unwrap());
-        psql.args(["-h", "127.0.0.1", "-p", &self.0.port.to_string(), "-U", "postgres", "-XAt"]);
-        let mut session = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // Its standard input stays open.
-        session.stdin.as_mut().unwrap().write_all(b"select 'here';\n").unwrap();
-        session.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
-        Helper(session)
+        for _ in 0..100 {
+            let mut psql = self.0.command(&program("psql", "postgresql").unwrap());
+            psql.args(["-h", "127.0.0.1", "-p", &self.0.port.to_string(), "-U", "postgres", "-XAt"]);
+            let mut session = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            // Its standard input stays open.
+            let _ = session.stdin.as_mut().unwrap().write_all(b"select 'here';\n");
+            let begun = session.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).is_ok();
+            let session = Helper(session);
+            if begun {
+                return session;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("no session")
     }
 }
