@@ -69,8 +69,12 @@ fn compilation(c: &mut Criterion) {
 
 fn layer(templates: &[Arc<Template>], namespaces: &[Arc<Namespace>]) -> Layer {
     let mut layer = Layer::default();
-    templates.iter().for_each(|template| layer.templates.insert(Arc::clone(template)));
-    namespaces.iter().for_each(|namespace| layer.namespaces.insert(Arc::clone(namespace)));
+    for template in templates {
+        layer.templates.insert(Arc::clone(template));
+    }
+    for namespace in namespaces {
+        layer.namespaces.insert(Arc::clone(namespace));
+    }
     layer
 }
 

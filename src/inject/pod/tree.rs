@@ -15,7 +15,7 @@ use crate::template::expression::FieldMask;
 #[derive(Debug, Default)]
 pub struct Kept<'a>(Vec<(Text<'a>, Option<Raw<'a>>)>);
 
-impl<'a> Pod<'a> {
+impl Pod<'_> {
     /// The pod as far as the mask says; `None` if that takes more than what was kept.
     #[must_use]
     pub fn tree(&self, mask: &FieldMask) -> Option<Map<String, Value>> {

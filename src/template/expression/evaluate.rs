@@ -114,7 +114,7 @@ impl<'v> Machine<'v> {
             Code::Map(entries) => self.map(entries),
             Code::Loop(each) => self.each(each),
             Code::OptionalMap(parts, flat) => self.optional_map(parts, *flat),
-            Code::Call(function, arguments) => self.call(*function, arguments),
+            Code::Call(function, arguments) => self.call(function, arguments),
             Code::Matches(text, pattern) => match self.evaluate(text)? {
                 Data::Text(text) => {
                     self.spend(pattern.steps(&text))?;
