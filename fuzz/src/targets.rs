@@ -238,21 +238,20 @@ fn grafted(before: &Value, namespace: &str, snapshot: &Snapshot) -> Option<Value
     answered(&admission::encode("u", &outcome), "u");
     let Outcome::Inject(plan) = outcome else { return None };
     let patch = plan.patch();
-    if serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(before.clone()).is_err() {
-        // The API server would not have asked.
+    let typed = serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(before.clone());
+    if typed.is_err() || !promises::problems(before).is_empty() {
+        // The API server would refuse it anyway: what the pod got wrong by itself may come of its grafts, too.
         let mut after = before.clone();
         promises::apply(&mut after, &patch);
         return Some(after);
     }
     let after = promises::keep(&text, &patch);
-    if promises::problems(before).is_empty() {
-        let again = after.to_string();
-        let request = PodRequest::create(&again, namespace).expect("a patched pod is a pod");
-        match inject(&request, snapshot) {
-            Outcome::Skip(reason, _) => assert_eq!(reason.label(), "already_done", "{again}"),
-            Outcome::Inject(plan) => panic!("a second time adds {}: {again}", plan.patch()),
-            Outcome::Reject(reasons, _) => panic!("a second time is rejected, {reasons:?}: {again}"),
-        }
+    let again = after.to_string();
+    let request = PodRequest::create(&again, namespace).expect("a patched pod is a pod");
+    match inject(&request, snapshot) {
+        Outcome::Skip(reason, _) => assert_eq!(reason.label(), "already_done", "{again}"),
+        Outcome::Inject(plan) => panic!("a second time adds {}: {again}", plan.patch()),
+        Outcome::Reject(reasons, _) => panic!("a second time is rejected, {reasons:?}: {again}"),
     }
     Some(after)
 }
