@@ -32,7 +32,7 @@ use tokio_rustls::TlsConnector;
 const IDLE: usize = 25;
 
 /// An answer that has not come by then never does.
-const LOST: Duration = Duration::from_secs(60);
+const LOST: Duration = Duration::from_mins(1);
 
 /// How often a review that is asked to come again does.
 const ATTEMPTS: usize = 60;
@@ -169,7 +169,7 @@ enum Sent {
     Answered(Response<Bytes>),
     Lost(String),
     /// The connection was closed before: nothing was sent.
-    NotSent,
+    Kept,
 }
 
 impl Client {
@@ -225,7 +225,7 @@ impl Client {
             let begin = Instant::now();
             let sent = timeout(LOST, send(&mut connection.sender, review.clone())).await;
             let answer = match sent.unwrap_or(Sent::Lost("no answer".to_owned())) {
-                Sent::NotSent => continue,
+                Sent::Kept => continue,
                 Sent::Lost(why) => {
                     let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64();
                     self.tally().lost.push(Lost { replica: connection.replica, at, why });
@@ -307,14 +307,14 @@ async fn send(sender: &mut SendRequest<Full<Bytes>>, review: Bytes) -> Sent {
         .header(header::HOST, "localhost")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(review));
-    let Ok(request) = request else { return Sent::NotSent };
+    let Ok(request) = request else { return Sent::Kept };
     match sender.try_send_request(request).await {
         Ok(answer) => match whole(answer).await {
             Ok(answer) => Sent::Answered(answer),
             Err(error) => Sent::Lost(format!("the answer broke off: {error}")),
         },
         Err(mut error) => match error.take_message() {
-            Some(_) => Sent::NotSent,
+            Some(_) => Sent::Kept,
             None => Sent::Lost(error.into_error().to_string()),
         },
     }

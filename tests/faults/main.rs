@@ -3,6 +3,7 @@
 //! The server is a process, and so is the load: this binary, started again for its ignored test `the_load`.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
+#![expect(clippy::cast_precision_loss, reason = "what is counted here are thousands")]
 
 #[path = "../it/process.rs"]
 #[allow(dead_code, reason = "the other integration tests need more of it")]

@@ -20,7 +20,7 @@ use crate::process::Process;
 use crate::review;
 
 /// For whatever takes as long as it takes on a busy machine.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 
 const HOUR: Duration = Duration::from_hours(1);
 
