@@ -294,6 +294,7 @@ impl Bench {
             for _ in 0..requests {
                 connection.ask().await?;
             }
+            drop(connection);
             server.end()?;
             let text = fs::read_to_string(&out)?;
             let totals = text.lines().find_map(|line| line.strip_prefix("totals:")).context("no totals")?;
