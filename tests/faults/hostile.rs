@@ -293,7 +293,9 @@ fn out_of_file_descriptors_it_goes_on_and_comes_back() {
     served(&more, 100);
     drop(idle);
     served(&more, 100);
-    let (tally, more) = (sound(load), sound(more));
+    let (tally, more) = (sound(load), more.end().unwrap());
+    // A newcomer may be closed for another one in the moment in which its first request is under way.
+    assert!(more.wrong.is_empty() && more.lost.len() <= 4, "{:?}", more.lost);
     let log = scene.server.log();
     let lines = log.lines().filter(|line| line.contains("no connection can be accepted")).count();
     println!("files: {} and {} good answers, {lines} lines of the log", tally.good, more.good);
