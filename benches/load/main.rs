@@ -8,7 +8,6 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people have three digits")]
 
-mod bodies;
 mod client;
 mod cpus;
 mod echo;
@@ -17,6 +16,9 @@ mod server;
 
 #[path = "../review/mod.rs"]
 mod review;
+#[path = "../review/sizes.rs"]
+#[allow(dead_code, reason = "the other benches need more of it")]
+mod sizes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,11 +29,11 @@ use anyhow::{Context, Result, ensure};
 use axum::body::Bytes;
 use tempfile::TempDir;
 
-use bodies::{LARGE, MEDIUM, SMALL, Size};
 use client::{Connection, Protocol, Target, at_rate, saturate};
 use cpus::Cpus;
 use figures::{Turns, median, milliseconds, ratio};
 use server::Server;
+use sizes::{LARGE, MEDIUM, SMALL, Size};
 
 /// What can be asked for alone.
 const PARTS: [&str; 6] = ["starts", "requests", "rate", "instructions", "handshakes", "memory"];
@@ -84,6 +86,11 @@ fn main() -> Result<()> {
     bench.cpus.hold_client()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::timeout(LIMIT, bench.run()).await.context("it took too long")? })
+}
+
+/// The review of such a pod that asks for wait-for-db and log-shipper.
+fn asking(size: Size) -> Bytes {
+    size.review(&review::annotations(2)).into()
 }
 
 /// What all parts of the run share.
@@ -156,7 +163,7 @@ impl Bench {
 
     /// The time from the start of the process to the first good answer.
     async fn start(&self, certificates: &Path) -> Result<Duration> {
-        let body = MEDIUM.review();
+        let body = asking(MEDIUM);
         let begin = Instant::now();
         let server = Server::podgraft(Command::new(&self.program), certificates)?;
         let tls = client::tls(certificates, Protocol::Http1, true)?;
@@ -190,7 +197,7 @@ impl Bench {
         );
         for protocol in Protocol::ALL {
             for (size, must, aim) in TARGETS {
-                let body = size.review();
+                let body = asking(size);
                 println!("{}, {} ({} bytes):", protocol.name(), size.name, body.len());
                 let podgraft = self.podgraft()?;
                 let podgraft_target = self.target(&podgraft, protocol, &body)?;
@@ -225,7 +232,7 @@ impl Bench {
 
     /// So many requests a second, whether or not answers come.
     async fn rate(&self) -> Result<()> {
-        let body = MEDIUM.review();
+        let body = asking(MEDIUM);
         let podgraft = self.podgraft()?;
         let podgraft_target = self.target(&podgraft, Protocol::Http1, &body)?;
         let answer = answer(&podgraft_target).await?;
@@ -263,7 +270,7 @@ impl Bench {
             return Ok(());
         }
         for (size, ..) in TARGETS {
-            let body = size.review();
+            let body = asking(size);
             let server = self.podgraft()?;
             let path = self.certificates.path().join("answer");
             fs::write(&path, answer(&self.target(&server, Protocol::Http1, &body)?).await?)?;
@@ -306,7 +313,7 @@ impl Bench {
     /// A connection for each request, as when API servers open them in bursts.
     async fn handshakes(&self) -> Result<()> {
         const AT_ONCE: usize = 4;
-        let body = SMALL.review();
+        let body = asking(SMALL);
         let server = self.podgraft()?;
         let target = self.target(&server, Protocol::Http1, &body)?;
         let answer = answer(&target).await?;
@@ -359,7 +366,7 @@ impl Bench {
         let (all, own) = server.resident()?;
         println!("resident before the first request: {all:.1} MiB, {own:.1} of it in no file");
         for (size, connections, requests) in [(MEDIUM, 16, 100_000), (LARGE, 64, 20_000)] {
-            let target = self.target(&server, Protocol::Http1, &size.review())?;
+            let target = self.target(&server, Protocol::Http1, &asking(size))?;
             let answer = answer(&target).await?;
             // Kept open until memory is looked at: what a connection keeps belongs to it.
             let mut open = Connection::open(&target, connections).await?;

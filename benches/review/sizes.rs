@@ -17,12 +17,13 @@ pub struct Size {
     plain: bool,
 }
 
-/// About 2.6, 8 and 91 kB.
-pub const SIZES: [Size; 3] = [
-    Size { name: "small", containers: 1, settings: 0, plain: true },
-    Size { name: "medium", containers: 3, settings: 4, plain: false },
-    Size { name: "large", containers: 20, settings: 46, plain: false },
-];
+/// About 2.6 kB.
+pub const SMALL: Size = Size { name: "small", containers: 1, settings: 0, plain: true };
+/// About 8 kB.
+pub const MEDIUM: Size = Size { name: "medium", containers: 3, settings: 4, plain: false };
+/// About 91 kB.
+pub const LARGE: Size = Size { name: "large", containers: 20, settings: 46, plain: false };
+pub const SIZES: [Size; 3] = [SMALL, MEDIUM, LARGE];
 
 impl Size {
     /// The review of such a pod with these annotations.
