@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here are thousands")]
 
+#[path = "../it/config_map.rs"]
+mod config_map;
 #[path = "../it/process.rs"]
 #[allow(dead_code, reason = "the other integration tests need more of it")]
 mod process;

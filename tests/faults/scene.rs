@@ -1,8 +1,7 @@
 //! A server with a certificate of an authority that is kept, with templates that tell their version; and a load for it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -140,43 +139,6 @@ pub fn templates(version: u64) -> Vec<(String, String)> {
         .map(|index| format!("t{index}"))
         .map(|name| (format!("{name}.yaml"), template(&name, version)))
         .collect()
-}
-
-/// A directory that the kubelet would mount a ConfigMap to: files are links into `..data`, itself a link.
-pub struct ConfigMap {
-    dir: PathBuf,
-    version: u64,
-}
-
-impl ConfigMap {
-    pub fn mount(dir: PathBuf, files: &[(String, String)]) -> Self {
-        fs::create_dir_all(&dir).unwrap();
-        let mut this = Self { dir, version: 0 };
-        this.update(files);
-        for (name, _) in files {
-            symlink(Path::new("..data").join(name), this.dir.join(name)).unwrap();
-        }
-        this
-    }
-
-    /// One that is there, and was never updated.
-    pub fn mounted(dir: PathBuf) -> Self {
-        Self { dir, version: 1 }
-    }
-
-    /// Other texts of the same files, as the kubelet's AtomicWriter does it: a new directory, a rename of `..data`, the
-    /// old directory removed.
-    pub fn update(&mut self, files: &[(String, String)]) {
-        let (old, new) = (format!("..2026_{}", self.version), format!("..2026_{}", self.version + 1));
-        self.version += 1;
-        fs::create_dir(self.dir.join(&new)).unwrap();
-        for (name, text) in files {
-            fs::write(self.dir.join(&new).join(name), text).unwrap();
-        }
-        symlink(&new, self.dir.join("..data_tmp")).unwrap();
-        fs::rename(self.dir.join("..data_tmp"), self.dir.join("..data")).unwrap();
-        let _ = fs::remove_dir_all(self.dir.join(old));
-    }
 }
 
 /// Waits until a metric is as wanted.

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::client::Task;
-use crate::scene::{
-    ConfigMap, LONG, STAMPS, Scene, TEMPLATES, load, metric, metric_within, review, template, templates,
-};
+use crate::config_map::ConfigMap;
+use crate::scene::{LONG, STAMPS, Scene, TEMPLATES, load, metric, metric_within, review, template, templates};
 
 const OPTIONS: [&str; 2] = ["--templates", "templates"];
 

@@ -7,6 +7,7 @@ mod builtin;
 mod certs;
 mod chart;
 mod cli;
+mod config_map;
 mod crds;
 mod deploy;
 mod fuzz;

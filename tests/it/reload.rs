@@ -1,12 +1,12 @@
 //! Files that change under a running server.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use podgraft::tls::{DEVELOPMENT_LIFETIME, authority, directory};
 
+use crate::config_map::ConfigMap;
 use crate::process::Process;
 use crate::webhook::{LONG, mutate, review, send};
 
@@ -19,46 +19,6 @@ fn template(name: &str, value: &str) -> String {
         "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\nmetadata: {{name: {name}}}\nspec:\n  \
          description: Set a variable.\n  target: {{env: [{{name: FROM, value: {value}}}]}}\n"
     )
-}
-
-/// A directory that the kubelet would mount a ConfigMap to: files are links into `..data`, itself a link.
-struct ConfigMap<'d> {
-    dir: &'d Path,
-    version: usize,
-}
-
-impl<'d> ConfigMap<'d> {
-    fn mount(dir: &'d Path, files: &[(&str, &str)]) -> Self {
-        fs::create_dir_all(dir).unwrap();
-        let mut this = Self { dir, version: 0 };
-        this.update(files);
-        this
-    }
-
-    /// As the kubelet's AtomicWriter does: a new directory, a rename of `..data`, links, the old directory removed.
-    fn update(&mut self, files: &[(&str, &str)]) {
-        let (old, new) = (format!("..2026_{}", self.version), format!("..2026_{}", self.version + 1));
-        self.version += 1;
-        fs::create_dir(self.dir.join(&new)).unwrap();
-        for (name, text) in files {
-            fs::write(self.dir.join(&new).join(name), text).unwrap();
-        }
-        symlink(&new, self.dir.join("..data_tmp")).unwrap();
-        fs::rename(self.dir.join("..data_tmp"), self.dir.join("..data")).unwrap();
-        for (name, _) in files {
-            let link = self.dir.join(name);
-            if link.symlink_metadata().is_err() {
-                symlink(Path::new("..data").join(name), link).unwrap();
-            }
-        }
-        for entry in self.dir.read_dir().unwrap().map(Result::unwrap) {
-            let name = entry.file_name().into_string().unwrap();
-            if !name.starts_with("..") && !files.iter().any(|(kept, _)| *kept == name) {
-                fs::remove_file(entry.path()).unwrap();
-            }
-        }
-        let _ = fs::remove_dir_all(self.dir.join(old));
-    }
 }
 
 /// The patch of a response, as text.
@@ -145,12 +105,12 @@ async fn a_bad_file_keeps_its_last_good_version() {
 #[tokio::test]
 async fn config_map_swaps_are_seen_every_time() {
     let prepare = |dir: &Path| {
-        ConfigMap::mount(&dir.join("templates"), &[("a.yaml", &template("a", "v1"))]);
+        ConfigMap::mount(dir.join("templates"), &[("a.yaml", &template("a", "v1"))]);
     };
     let process = Process::start(prepare, &["--templates", "templates"]);
     until(&process, "inject/a", |response| patch(response).contains("v1")).await;
     let dir = process.path("templates");
-    let mut mounted = ConfigMap { dir: &dir, version: 1 };
+    let mut mounted = ConfigMap::mounted(dir.clone());
     for round in ["v2", "v3", "v4"] {
         mounted.update(&[("a.yaml", &template("a", round)), ("b.yaml", &template("b", round))]);
         until(&process, "inject/a", |response| patch(response).contains(round)).await;
