@@ -10,12 +10,14 @@ mod wire;
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::inject::outcome::{Outcome, Reason};
 use crate::inject::pod::Pod;
 use crate::inject::request::{Document, PodError, PodRequest};
+use crate::json::Json;
 use crate::validate::{self, Decision, Denial, Verdict};
 
 use answer::{Answer, LONGEST_MESSAGE, cut};
@@ -58,35 +60,30 @@ pub enum DecodeError {
 /// See [`DecodeError`].
 pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
     let text = wire::text(body)?;
-    match serde_json::from_str::<Wire<'_, Pod<'_>>>(text) {
-        Ok(wire) => {
-            let request = checked(wire)?;
-            let creates_pod = request.creates_pod();
-            if creates_pod && request.object.is_none() {
-                return Err(bad_object(&request, "request.object: a pod is wanted, null was found".to_owned()));
-            }
-            Ok(Review { uid: request.uid.0.clone(), request: pod_request(text, creates_pod, request) })
+    let json = Json::read(text).ok_or_else(|| wire::no_review(text))?;
+    if let Ok(wire) = Wire::<'_, Pod<'_>>::deserialize(json.root()) {
+        let request = checked(wire)?;
+        let creates_pod = request.creates_pod();
+        if creates_pod && request.object.is_none() {
+            return Err(bad_object(&request, "request.object: a pod is wanted, null was found".to_owned()));
         }
-        // Slowly: was it the review, or only its object?
-        Err(error) => match serde_json::from_str::<Wire<'_, IgnoredAny>>(text) {
-            Ok(wire) => {
-                let request = checked(wire)?;
-                if request.creates_pod() {
-                    let PodError { path, problem } = PodError::explain::<Wire<'_, Pod<'_>>>(text, &error);
-                    return Err(bad_object(&request, format!("{path}: {problem}")));
-                }
-                Ok(Review { uid: request.uid.0.clone(), request: pod_request(text, false, request.of(Pod::default())) })
-            }
-            Err(error) => Err(wire::no_review(text, &error)),
-        },
+        return Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, creates_pod, request) });
     }
+    // Was it the review, or only its object?
+    let wire = Wire::<'_, IgnoredAny>::deserialize(json.root()).map_err(|_| wire::no_review(text))?;
+    let request = checked(wire)?;
+    if request.creates_pod() {
+        let PodError { path, problem } = PodError::of::<Wire<'_, Pod<'_>>>(text);
+        return Err(bad_object(&request, format!("{path}: {problem}")));
+    }
+    Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, false, request.of(Pod::default())) })
 }
 
 fn bad_object<P>(request: &WireRequest<'_, P>, message: String) -> DecodeError {
     DecodeError::BadObject { uid: request.uid.to_string(), message }
 }
 
-fn pod_request<'a>(text: &'a str, creates_pod: bool, request: WireRequest<'a, Pod<'a>>) -> PodRequest<'a> {
+fn pod_request<'a>(json: Json<'a>, creates_pod: bool, request: WireRequest<'a, Pod<'a>>) -> PodRequest<'a> {
     PodRequest {
         namespace: request.namespace.0,
         name: request.name.0,
@@ -94,7 +91,7 @@ fn pod_request<'a>(text: &'a str, creates_pod: bool, request: WireRequest<'a, Po
         creates_pod,
         dry_run: request.dry_run.unwrap_or_default(),
         pod: request.object.unwrap_or_default(),
-        document: Document::Review(text),
+        document: Document::Review(json),
     }
 }
 
@@ -105,7 +102,8 @@ fn pod_request<'a>(text: &'a str, creates_pod: bool, request: WireRequest<'a, Po
 /// [`DecodeError::NotAReview`]; what the object is, is not looked at here.
 pub fn decode_validation(body: &[u8]) -> Result<(Cow<'_, str>, validate::Request<'_>), DecodeError> {
     let text = wire::text(body)?;
-    let wire = serde_json::from_str::<Wire<'_, &RawValue>>(text).map_err(|error| wire::no_review(text, &error))?;
+    let json = Json::read(text).ok_or_else(|| wire::no_review(text))?;
+    let wire = Wire::<'_, &RawValue>::deserialize(json.root()).map_err(|_| wire::no_review(text))?;
     let request = checked(wire)?;
     let kind = request.kind.unwrap_or_default();
     Ok((

@@ -24,6 +24,7 @@ pub mod authority;
 pub mod cli;
 pub mod cluster;
 pub mod inject;
+pub mod json;
 pub mod library;
 pub mod manifest;
 pub mod metrics;

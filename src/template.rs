@@ -33,7 +33,7 @@ mod yaml;
 use std::fmt;
 use std::sync::Arc;
 
-use expression::{Expression, Looks};
+use expression::Expression;
 use node::{Entry, Node};
 use parameter::Parameter;
 
@@ -283,8 +283,6 @@ pub struct Template {
     pub target: TargetAdditions,
     /// `pod`.
     pub pod: PodAdditions,
-    /// What its expressions look at of the pod.
-    pub looks: Looks,
     /// The template's text, for `template show`.
     pub text: Arc<str>,
 }

@@ -4,7 +4,6 @@
 use serde::Deserialize;
 
 use crate::inject::outcome::{Outcome, Reason};
-use crate::template::expression::FieldMask;
 
 use super::Review;
 use super::answer::cut_bytes;
@@ -42,12 +41,9 @@ impl Rejection {
     #[must_use]
     pub fn of(review: &Review<'_>, outcome: &Outcome<'_>) -> Option<Self> {
         let (Outcome::Reject(reasons, _), false) = (outcome, review.request.dry_run) else { return None };
-        // Rejections are rare: the body is read once more instead of every time a little further.
-        let owners = FieldMask::member("metadata", FieldMask::member("ownerReferences", FieldMask::All));
-        let mut pod = review.request.object(&owners).ok()?;
-        let owners = pod.pointer_mut("/metadata/ownerReferences")?.as_array_mut()?;
-        let controller = owners.iter_mut().find(|owner| owner["controller"] == true)?;
-        let owner = Owner::deserialize(controller.take()).ok()?;
+        let mut owners = review.request.object()?.get("metadata")?.get("ownerReferences")?.items();
+        let controller = owners.find(|owner| owner.get("controller").is_some_and(|is| is.text() == "true"))?;
+        let owner = Owner::deserialize(controller).ok()?;
         let namespace = review.request.namespace.to_string();
         (owner.is_plausible() && namespace.len() <= 63).then(|| Self { namespace, owner, note: note(reasons) })
     }

@@ -97,8 +97,8 @@ pub(super) fn checked<P>(wire: Wire<'_, P>) -> Result<WireRequest<'_, P>, Decode
 }
 
 /// Where and why a text is no review, whatever its object is.
-pub(super) fn no_review(text: &str, error: &serde_json::Error) -> DecodeError {
-    let PodError { path, problem } = PodError::explain::<Wire<'_, IgnoredAny>>(text, error);
+pub(super) fn no_review(text: &str) -> DecodeError {
+    let PodError { path, problem } = PodError::of::<Wire<'_, IgnoredAny>>(text);
     let place = if path == "pod" { String::new() } else { format!("{path}: ") };
     DecodeError::NotAReview(cut(format!("the body is no {KIND}: {place}{problem}"), LONGEST_MESSAGE))
 }

@@ -1,4 +1,4 @@
-//! What a graft's expressions see. The pod is read as a tree only if an expression names it, and once a request.
+//! What a graft's expressions see. What no expression names is not looked for.
 
 use std::cell::{Cell, OnceCell};
 
@@ -8,65 +8,43 @@ use super::outcome::Source;
 use super::request::PodRequest;
 use super::resolve::Asked;
 use super::targets::Target;
+use crate::json::Node;
 use crate::snapshot::Snapshot;
-use crate::template::expression::{self, Budget, FieldMask, Looks, Variable, Variables};
+use crate::template::expression::{self, Budget, Given, Variable, Variables};
 use crate::template::parameter::Value;
 
 /// What all grafts of a request see alike.
 #[derive(Debug)]
-pub struct Shared<'s, 'a> {
+pub struct Shared<'a> {
     request: &'a PodRequest<'a>,
     snapshot: &'a Snapshot,
-    asked: &'s [Asked<'a>],
-    object: OnceCell<Result<Json, String>>,
-    /// The pod, as far as targets are looked at.
-    around_targets: OnceCell<Result<Json, String>>,
+    object: Option<Node<'a, 'a>>,
     namespace: OnceCell<Json>,
     about: OnceCell<Json>,
     podgraft: OnceCell<Json>,
     budget: Budget,
 }
 
-impl<'s, 'a> Shared<'s, 'a> {
+impl<'a> Shared<'a> {
     /// Nothing is read yet.
     #[must_use]
-    pub const fn new(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, asked: &'s [Asked<'a>]) -> Self {
+    pub fn new(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Self {
         Self {
             request,
             snapshot,
-            asked,
-            object: OnceCell::new(),
-            around_targets: OnceCell::new(),
+            object: request.object(),
             namespace: OnceCell::new(),
             about: OnceCell::new(),
             podgraft: OnceCell::new(),
             budget: Budget::new(),
         }
     }
-
-    fn object(&self) -> Result<&Json, String> {
-        self.looked_at(&self.object, |looks| &looks.object)
-    }
-
-    /// What any of the templates looks at.
-    fn looked_at<'c>(
-        &self,
-        read: &'c OnceCell<Result<Json, String>>,
-        of: fn(&Looks) -> &FieldMask,
-    ) -> Result<&'c Json, String> {
-        let all = || {
-            let mut mask = FieldMask::default();
-            self.asked.iter().for_each(|asked| mask.add(of(&asked.template.looks)));
-            self.request.object(&mask)
-        };
-        read.get_or_init(all).as_ref().map_err(Clone::clone)
-    }
 }
 
 /// What one graft sees.
 #[derive(Debug)]
 pub struct Bindings<'b, 'a> {
-    shared: &'b Shared<'b, 'a>,
+    shared: &'b Shared<'a>,
     asked: &'b Asked<'a>,
     targets: &'b [Target<'a>],
     instance: Json,
@@ -74,17 +52,27 @@ pub struct Bindings<'b, 'a> {
     set: u64,
     /// A sensitive parameter has been looked at.
     secret: Cell<bool>,
-    containers: OnceCell<Result<Json, String>>,
+    containers: OnceCell<Vec<Node<'a, 'a>>>,
+    list: OnceCell<Given<'a>>,
 }
 
 impl<'b, 'a> Bindings<'b, 'a> {
     /// The view of the graft onto these targets.
     #[must_use]
-    pub fn new(shared: &'b Shared<'b, 'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
+    pub fn new(shared: &'b Shared<'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
         let instance = asked.name.instance.unwrap_or_default().into();
         let set = asked.parameters.iter().enumerate().filter(|(_, bound)| bound.source != Source::Default);
         let set = set.filter_map(|(index, _)| expression::bit(index)).fold(0, |bits, bit| bits | bit);
-        Self { shared, asked, targets, instance, set, secret: Cell::new(false), containers: OnceCell::new() }
+        Self {
+            shared,
+            asked,
+            targets,
+            instance,
+            set,
+            secret: Cell::new(false),
+            containers: OnceCell::new(),
+            list: OnceCell::new(),
+        }
     }
 
     /// Whether an expression has looked at a sensitive parameter since [`forget`](Self::forget): what it made may hold it.
@@ -99,12 +87,10 @@ impl<'b, 'a> Bindings<'b, 'a> {
     }
 
     /// The target containers as the pod has them.
-    fn containers(&self) -> Result<&Json, String> {
-        let read = || {
-            let object = self.shared.looked_at(&self.shared.around_targets, |looks| &looks.targets)?;
-            Ok(self.targets.iter().map(|target| object["spec"][target.list()][target.index].clone()).collect())
-        };
-        self.containers.get_or_init(read).as_ref().map_err(Clone::clone)
+    fn containers(&self) -> &[Node<'a, 'a>] {
+        let spec = || self.shared.object.and_then(|pod| pod.get("spec"));
+        let container = |target: &Target<'_>| spec()?.get(target.list())?.items().nth(target.index);
+        self.containers.get_or_init(|| self.targets.iter().filter_map(container).collect())
     }
 }
 
@@ -124,11 +110,14 @@ impl Variables for Bindings<'_, '_> {
         self.set
     }
 
-    fn variable(&self, variable: Variable) -> Result<&Json, String> {
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
         let Shared { request, snapshot, .. } = self.shared;
         Ok(match variable {
-            Variable::Object => self.shared.object()?,
-            Variable::NamespaceObject => self.shared.namespace.get_or_init(|| {
+            Variable::Object => match self.shared.object {
+                Some(pod) => Given::pod(pod, &request.namespace),
+                None => return Err("there is no pod".to_owned()),
+            },
+            Variable::NamespaceObject => Given::from(self.shared.namespace.get_or_init(|| {
                 match snapshot.namespaces.get(&request.namespace) {
                     Some(namespace) => namespace.object.clone(),
                     // What every namespace has, so that has() and .? work alike on a namespace that isn't known.
@@ -138,22 +127,25 @@ impl Variables for Bindings<'_, '_> {
                         "metadata": { "name": request.namespace, "labels": {}, "annotations": {} },
                     }),
                 }
-            }),
-            Variable::Request => self.shared.about.get_or_init(|| {
+            })),
+            Variable::Request => Given::from(self.shared.about.get_or_init(|| {
                 json!({
                     "namespace": request.namespace,
                     "name": request.name,
                     "operation": request.operation,
                     "dryRun": request.dry_run,
                 })
-            }),
-            Variable::Target => &self.containers()?[0],
-            Variable::Targets => self.containers()?,
-            Variable::Instance => &self.instance,
-            Variable::Podgraft => self
-                .shared
-                .podgraft
-                .get_or_init(|| json!({ "image": snapshot.policy.image, "version": env!("CARGO_PKG_VERSION") })),
+            })),
+            Variable::Target => match self.containers() {
+                [first, ..] => Given::part(*first),
+                [] => return Err("there is no target".to_owned()),
+            },
+            Variable::Targets => self.list.get_or_init(|| Given::list(self.containers().iter().copied())).clone(),
+            Variable::Instance => (&self.instance).into(),
+            Variable::Podgraft => {
+                let about = || json!({ "image": snapshot.policy.image, "version": env!("CARGO_PKG_VERSION") });
+                self.shared.podgraft.get_or_init(about).into()
+            }
         })
     }
 }

@@ -52,7 +52,7 @@ pub struct Context<'c, 'a> {
     /// How the pod wants resources declared, once somebody has asked.
     pub declare: &'c OnceCell<Declare>,
     /// What expressions see.
-    pub shared: &'c Shared<'c, 'a>,
+    pub shared: &'c Shared<'a>,
 }
 
 /// A volume that the graft's containers mount by its name in the template.

@@ -149,18 +149,9 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Members<'a, T> {
 }
 
 /// Lets structs be read from maps alone. What serde derives takes a list of the fields' values as well, which JSON never
-/// means, and names the Rust type in its errors. Goes with `#[serde(remote = "Self")]`. Some keep the texts of members.
+/// means, and names the Rust type in its errors. Goes with `#[serde(remote = "Self")]`.
 macro_rules! from_map {
-    (@read $name:ident, $map:ident) => {
-        $name::deserialize(serde::de::value::MapAccessDeserializer::new($map))
-    };
-    (@read $name:ident, $map:ident, $apart:expr) => {{
-        let mut kept = $crate::inject::pod::tree::Kept::with_room();
-        let map = $crate::inject::pod::tree::Keeping { map: $map, apart: &$apart, kept: &mut kept };
-        let read = $name::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-        Ok($name { kept, ..read })
-    }};
-    ($($name:ident $(<$lifetime:lifetime>)?: $expecting:literal $(keeping all but $apart:expr)?,)+) => {$(
+    ($($name:ident $(<$lifetime:lifetime>)?: $expecting:literal,)+) => {$(
         impl<'de $(: $lifetime, $lifetime)?> serde::Deserialize<'de> for $name$(<$lifetime>)? {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct FromMap<T>(std::marker::PhantomData<T>);
@@ -173,7 +164,7 @@ macro_rules! from_map {
                     }
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                        $crate::inject::json::from_map!(@read $name, map $(, $apart)?)
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(map))
                     }
                 }
 

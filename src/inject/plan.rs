@@ -37,7 +37,7 @@ struct Planner<'p, 'a> {
     request: &'a PodRequest<'a>,
     snapshot: &'a Snapshot,
     status: &'p Status<'a>,
-    shared: Shared<'p, 'a>,
+    shared: Shared<'a>,
     asked: &'p [Asked<'a>],
     states: Vec<State<'a>>,
     reasons: Vec<Reason>,
@@ -54,7 +54,7 @@ enum Round<'a> {
 pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: Resolved<'a>) -> Outcome<'a> {
     let Resolved { asked, mut not_applied, reasons, warnings } = resolved;
     let status = Status::read(&request.pod);
-    let shared = Shared::new(request, snapshot, &asked);
+    let shared = Shared::new(request, snapshot);
     let mut planner =
         Planner { request, snapshot, status: &status, shared, states: Vec::new(), asked: &asked, reasons, warnings };
     planner.begin();

@@ -10,10 +10,6 @@ use serde_json::value::RawValue;
 
 use super::json::{Lazy, Members, Raw, Text, from_map};
 
-pub(super) mod tree;
-
-use tree::Kept;
-
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
 #[serde(remote = "Self")]
@@ -30,9 +26,6 @@ pub struct Pod<'a> {
     /// `spec`.
     #[serde(borrow, default)]
     pub spec: Option<Spec<'a>>,
-    /// What else there is.
-    #[serde(skip)]
-    kept: Kept<'a>,
 }
 
 /// `metadata`.
@@ -54,9 +47,6 @@ pub struct Metadata<'a> {
     /// `annotations`.
     #[serde(borrow)]
     pub annotations: Option<Members<'a, Text<'a>>>,
-    /// What else there is.
-    #[serde(skip)]
-    kept: Kept<'a>,
 }
 
 /// `spec`.
@@ -101,9 +91,6 @@ pub struct Spec<'a> {
     /// `resources` of the pod as a whole (KEP-2837).
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
-    /// What else there is.
-    #[serde(skip)]
-    kept: Kept<'a>,
 }
 
 impl Spec<'_> {
@@ -356,12 +343,9 @@ pub struct SecurityContext {
 }
 
 from_map! {
-    Pod<'a>: "a pod" keeping all but ["metadata", "spec"],
-    Metadata<'a>: "metadata" keeping all but ["annotations", "labels"],
-    Spec<'a>: "a pod spec" keeping all but [
-        "containers", "ephemeralContainers", "hostAliases", "imagePullSecrets", "initContainers", "nodeSelector", "os",
-        "resources", "securityContext", "volumes",
-    ],
+    Pod<'a>: "a pod",
+    Metadata<'a>: "metadata",
+    Spec<'a>: "a pod spec",
     Named<'a>: "a map with a name",
     HostAlias<'a>: "a host alias",
     Container<'a>: "a container",

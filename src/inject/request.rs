@@ -3,19 +3,18 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::pod::Pod;
-use crate::template::expression::FieldMask;
+use crate::json::{Json, Node};
 
-/// Where the pod's whole text is, for the few templates whose expressions name `object`.
-#[derive(Debug, Clone, Copy)]
+/// A text with a pod in it.
+#[derive(Debug)]
 pub enum Document<'a> {
     /// An AdmissionReview with the pod at `request.object`.
-    Review(&'a str),
+    Review(Json<'a>),
     /// The pod itself.
-    Pod(&'a str),
+    Pod(Json<'a>),
 }
 
 /// A request to admit a pod.
@@ -54,9 +53,9 @@ impl<'a> PodRequest<'a> {
     ///
     /// The text is no pod.
     pub fn create(pod: &'a str, namespace: &'a str) -> Result<Self, PodError> {
-        let view: Pod<'a> = match serde_json::from_str(pod) {
-            Ok(view) => view,
-            Err(error) => return Err(PodError::explain::<Pod<'_>>(pod, &error)),
+        let Some((view, json)) = Json::read(pod).and_then(|json| Some((Pod::deserialize(json.root()).ok()?, json)))
+        else {
+            return Err(PodError::of::<Pod<'_>>(pod));
         };
         let name = view.metadata.as_ref().map(|metadata| metadata.name.0.clone()).unwrap_or_default();
         Ok(Self {
@@ -66,46 +65,31 @@ impl<'a> PodRequest<'a> {
             creates_pod: true,
             dry_run: false,
             pod: view,
-            document: Document::Pod(pod),
+            document: Document::Pod(json),
         })
     }
 
-    /// The pod as a tree, as far as the mask says, `metadata.namespace` filled: what `object` is in expressions.
-    ///
-    /// # Errors
-    ///
-    /// It nests deeper than serde_json reads (128 levels).
-    pub fn object(&self, mask: &FieldMask) -> Result<Value, String> {
-        let read = match (self.pod.tree(mask), self.document) {
-            (Some(tree), _) => Ok(Value::Object(tree)),
-            (None, Document::Pod(text)) => mask.read(text),
-            (None, Document::Review(text)) => {
-                let mask = FieldMask::member("request", FieldMask::member("object", mask.clone()));
-                mask.read(text).map(|mut review| review["request"]["object"].take())
-            }
-        };
-        let mut object = read.map_err(|error| format!("the pod can't be read as a tree: {error}"))?;
-        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            let namespace = metadata.entry("namespace").or_insert(Value::Null);
-            if namespace.as_str().is_none_or(str::is_empty) {
-                *namespace = Value::from(&*self.namespace);
-            }
-        } else if let Some(pod) = object.as_object_mut() {
-            pod.insert("metadata".to_owned(), serde_json::json!({ "namespace": self.namespace }));
+    /// The pod's text: what `object` is in expressions.
+    #[must_use]
+    pub fn object(&self) -> Option<Node<'_, 'a>> {
+        match &self.document {
+            Document::Review(review) => review.root().get("request")?.get("object"),
+            Document::Pod(pod) => Some(pod.root()),
         }
-        Ok(object)
     }
 }
 
 impl PodError {
-    /// Reads `text` once more, slowly, to tell where it is no `T`.
-    pub(crate) fn explain<'de, T: Deserialize<'de>>(text: &'de str, error: &serde_json::Error) -> Self {
+    /// Reads `text`, which is no `T`, once more, slowly, to tell where and why.
+    pub(crate) fn of<'de, T: Deserialize<'de>>(text: &'de str) -> Self {
+        let pod = |problem: String| Self { path: "pod".to_owned(), problem };
         let mut reader = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize::<_, T>(&mut reader) {
             Err(located) if located.path().iter().any(|segment| !matches!(segment, Segment::Unknown)) => {
                 Self { path: located.path().to_string(), problem: without_position(located.inner()) }
             }
-            _ => Self { path: "pod".to_owned(), problem: error.to_string() },
+            Err(located) => pod(located.inner().to_string()),
+            Ok(_) => pod(reader.end().map_or_else(|error| error.to_string(), |()| "it can't be read".to_owned())),
         }
     }
 }

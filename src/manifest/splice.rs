@@ -23,7 +23,7 @@ pub fn splice(text: &str, node: &Node, patched: &Value) -> Option<String> {
         return None;
     }
     splicer.node(node, patched)?;
-    Some(splicer.apply())
+    splicer.apply()
 }
 
 struct Splicer<'t> {
@@ -34,17 +34,18 @@ struct Splicer<'t> {
 }
 
 impl Splicer<'_> {
-    fn apply(mut self) -> String {
+    /// The text with the edits; `None` if two are at the same bytes, as for a key that is there twice.
+    fn apply(mut self) -> Option<String> {
         self.edits.sort_by_key(|(range, _)| range.start);
         let newline = if self.text.contains("\r\n") { "\r\n" } else { "\n" };
         let mut out = String::new();
         let mut copied = 0;
         for (range, new) in &self.edits {
-            out.push_str(&self.text[copied..range.start]);
+            out.push_str(self.text.get(copied..range.start)?);
             out.push_str(&new.replace('\n', newline));
             copied = range.end;
         }
-        out + &self.text[copied..]
+        Some(out + &self.text[copied..])
     }
 
     fn insert(&mut self, at: usize, new: String) {

@@ -7,7 +7,7 @@ use super::LoadOptions;
 use super::Part;
 use super::container::Parts;
 use super::diagnostic::Problems;
-use super::expression::{Budget, Expression, ExpressionError, Leaf, Looks, Names, Style};
+use super::expression::{Budget, Expression, ExpressionError, Leaf, Names, Style};
 use super::fields::Fields;
 use super::fields::{shorten, unexpected};
 use super::node::{Entry, MAX_LEAF, Node, write_string};
@@ -117,8 +117,6 @@ pub(super) struct Compiler<'c, 'f, 't> {
     pub(super) floor: Basis,
     /// How many expressions were compiled.
     pub(super) expressions: usize,
-    /// What they look at of the pod.
-    pub(super) looks: Looks,
     /// What may be spent on what defaults decide.
     pub(super) beforehand: Budget,
     /// An expression was compiled whose type is known only when it is evaluated.
@@ -246,7 +244,6 @@ impl<'t> Compiler<'_, '_, 't> {
         self.count(1, place)?;
         let compiled = Expression::compile(source, self.names);
         let compiled = compiled.map_err(|errors| self.report(&errors, source, place)).ok()?;
-        self.looks.add(&compiled.looks());
         Some(compiled)
     }
 
@@ -266,7 +263,6 @@ impl<'t> Compiler<'_, '_, 't> {
             None
         })?;
         leaf.settle(self.names.parameters, &self.beforehand);
-        leaf.expressions().for_each(|expression| self.looks.add(&expression.looks()));
         let parameters = self.names.parameters;
         let is_text = matches!(style, Style::Text | Style::Expanded);
         self.untyped |= !is_text && field != Field::Wired && leaf.known_type(parameters).is_none();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::compile::Compiler;
 use super::container::{Parts, Role};
 use super::diagnostic::Problems;
-use super::expression::{Budget, Expression, Looks, Names};
+use super::expression::{Budget, Expression, Names};
 use super::fields::{Fields, choice, expect_map, list, shorten, text, unknown_field};
 use super::node::Entry;
 use super::parameter::{Parameter, Type};
@@ -99,7 +99,6 @@ pub(super) fn template(
         item: None,
         floor: Basis::Constant,
         expressions: 0,
-        looks: Looks::default(),
         beforehand: Budget::beforehand(),
         untyped: false,
         told: false,
@@ -125,7 +124,6 @@ pub(super) fn template(
     if let Some(claim) = pod_security {
         pod_security::check(claim, os, &compiler.parts, compiler.problems);
     }
-    let looks = compiler.looks;
     let problems = compiler.problems;
     Some(Template {
         name,
@@ -155,7 +153,6 @@ pub(super) fn template(
         volumes,
         target,
         pod,
-        looks,
         text: Arc::from(document),
         parameters,
     })

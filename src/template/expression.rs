@@ -10,11 +10,11 @@ mod data;
 mod evaluate;
 mod functions;
 mod leaf;
-mod mask;
 mod operators;
 mod scan;
 mod settled;
 mod syntax;
+mod tree;
 mod write;
 
 use std::cell::Cell;
@@ -31,8 +31,8 @@ use super::node::MAX_ITEMS;
 use super::parameter::{Parameter, Type, Value};
 
 pub use leaf::{Leaf, Style};
-pub use mask::{FieldMask, Looks};
 pub(crate) use settled::bit;
+pub use tree::Given;
 
 /// The stack of the thread that [`with_deep_stack`] works on.
 const DEEP_STACK: usize = 16 * 1024 * 1024;
@@ -107,12 +107,12 @@ pub trait Variables {
     /// The value of the template's parameter at this index.
     fn parameter(&self, index: usize) -> &Value;
 
-    /// The value of a variable as JSON.
+    /// The value of a variable.
     ///
     /// # Errors
     ///
-    /// It can't be had (the pod nests too deeply to be read as a tree).
-    fn variable(&self, variable: Variable) -> Result<&serde_json::Value, String>;
+    /// There is none.
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String>;
 
     /// What all evaluations together may spend.
     fn budget(&self) -> &Budget;
@@ -376,12 +376,6 @@ impl Expression {
     #[must_use]
     pub fn names(&self, variable: Variable) -> bool {
         self.mentions.variables & variable.bit() != 0
-    }
-
-    /// What it looks at of the pod.
-    #[must_use]
-    pub fn looks(&self) -> Looks {
-        Looks::of(&self.code)
     }
 
     /// The indices of the parameters that it names, in order.

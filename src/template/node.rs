@@ -211,7 +211,7 @@ pub fn write_escaped(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::expression::{Budget, Names, Style, Variable};
+    use crate::template::expression::{Budget, Given, Names, Style, Variable};
     use crate::template::parameter::Value;
 
     /// No parameters, no pod.
@@ -222,7 +222,7 @@ mod tests {
             unreachable!("there are no parameters")
         }
 
-        fn variable(&self, variable: Variable) -> Result<&serde_json::Value, String> {
+        fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
             Err(format!("there is no {}", variable.name()))
         }
 

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use serde_json::{Number, Value as Json};
 
 use super::compile::{CONTROL, Compiler};
-use super::expression::{Budget, EvaluationError, Expression, Item, Leaf, Names, Style, Variable, Variables};
+use super::expression::{Budget, EvaluationError, Expression, Given, Item, Leaf, Names, Style, Variable, Variables};
 use super::node::{Entry, Node};
 use super::parameter::{Parameter, Type, Value};
 use super::stand_in;
@@ -170,9 +170,9 @@ impl Variables for Trial {
         value
     }
 
-    fn variable(&self, variable: Variable) -> Result<&Json, String> {
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
         self.touched.set(Basis::Pod);
-        Ok(stand_in::variable(variable))
+        Ok(stand_in::variable(variable).into())
     }
 }
 

@@ -28,14 +28,15 @@ const IO: [&str; 19] = [
 ];
 
 /// Each layer, and the layers of this crate that it may use; every other one is forbidden.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
+    ("json", &["json"]),
     ("nearest", &[]),
-    ("template", &["nearest", "template"]),
+    ("template", &["json", "nearest", "template"]),
     ("snapshot", &["snapshot", "template"]),
-    ("inject", &["inject", "nearest", "snapshot", "template"]),
+    ("inject", &["inject", "json", "nearest", "snapshot", "template"]),
     ("manifest", &["inject", "manifest", "snapshot"]),
     ("validate", &["inject", "manifest", "snapshot", "template", "validate"]),
-    ("admission", &["admission", "inject", "template", "validate"]),
+    ("admission", &["admission", "inject", "json", "template", "validate"]),
     ("watch", &["watch"]),
     ("shutdown", &["shutdown"]),
     ("telemetry", &["telemetry"]),
@@ -49,7 +50,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
 ];
 
 /// The layers that are pure.
-const CORE: [&str; 7] = ["nearest", "template", "snapshot", "inject", "manifest", "validate", "admission"];
+const CORE: [&str; 8] = ["json", "nearest", "template", "snapshot", "inject", "manifest", "validate", "admission"];
 
 /// A layer's files: `src/<layer>.rs` and all below `src/<layer>/`.
 fn files(layer: &str) -> Vec<PathBuf> {

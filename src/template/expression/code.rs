@@ -117,29 +117,6 @@ impl fmt::Display for Operator {
 }
 
 impl Code {
-    /// Calls `visit` for the code that this one is made of.
-    pub(super) fn children(&self, visit: &mut dyn FnMut(&Self)) {
-        match self {
-            Self::Constant(_) | Self::Parameter(_) | Self::Variable(_) | Self::Item | Self::Index | Self::Local(_) => {}
-            Self::Select(select) => visit(&select.of),
-            Self::Has(of, _) | Self::Not(of) | Self::Negate(of) | Self::Matches(of, _) => visit(of),
-            Self::At(at) => [&at.of, &at.index].into_iter().for_each(visit),
-            Self::If(branches) => branches.iter().for_each(visit),
-            Self::Logic(_, sides) | Self::Binary(_, sides) | Self::OptionalMap(sides, _) => {
-                sides.iter().for_each(visit);
-            }
-            Self::List(elements) => elements.iter().for_each(|element| visit(&element.value)),
-            Self::Map(entries) => entries.iter().for_each(|(key, element)| {
-                visit(key);
-                visit(&element.value);
-            }),
-            Self::Loop(each) => {
-                [Some(&each.range), each.filter.as_ref(), Some(&each.body)].into_iter().flatten().for_each(visit);
-            }
-            Self::Call(_, arguments) => arguments.iter().for_each(visit),
-        }
-    }
-
     /// The type of the value if it is always the same, and never `null`.
     pub(super) fn known_type(&self, parameters: &[Parameter]) -> Option<Type> {
         match self {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::tree::Tree;
 use crate::template::parameter::Value;
 
 /// A CEL value. What was borrowed stays borrowed, what was made is shared: a copy costs the same however large it is.
@@ -34,6 +35,7 @@ pub(super) enum Text<'v> {
 #[derive(Debug, Clone)]
 pub(super) enum List<'v> {
     Json(&'v [Json]),
+    Tree(Tree<'v>),
     Texts(&'v [String]),
     Shared(Arc<[Data<'v>]>),
 }
@@ -42,6 +44,7 @@ pub(super) enum List<'v> {
 #[derive(Debug, Clone)]
 pub(super) enum Map<'v> {
     Json(&'v serde_json::Map<String, Json>),
+    Tree(Tree<'v>),
     Shared(Arc<[(Data<'v>, Data<'v>)]>),
 }
 
@@ -178,6 +181,7 @@ impl<'v> List<'v> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Json(items) => items.len(),
+            Self::Tree(tree) => tree.len(),
             Self::Texts(items) => items.len(),
             Self::Shared(items) => items.len(),
         }
@@ -186,13 +190,17 @@ impl<'v> List<'v> {
     pub(super) fn get(&self, index: usize) -> Option<Data<'v>> {
         match self {
             Self::Json(items) => items.get(index).map(Data::from),
+            Self::Tree(tree) => tree.items().nth(index),
             Self::Texts(items) => items.get(index).map(|item| Data::Text(Text::Borrowed(item))),
             Self::Shared(items) => items.get(index).cloned(),
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Data<'v>> {
-        (0..self.len()).filter_map(|index| self.get(index))
+        // Of a text, one after the other: an item's place is known only from the one before it.
+        let tree = if let Self::Tree(tree) = self { Some(tree.items()) } else { None };
+        let others = if tree.is_some() { 0 } else { self.len() };
+        tree.into_iter().flatten().chain((0..others).filter_map(|index| self.get(index)))
     }
 }
 
@@ -200,6 +208,7 @@ impl<'v> Map<'v> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Json(members) => members.len(),
+            Self::Tree(tree) => tree.len(),
             Self::Shared(entries) => entries.len(),
         }
     }
@@ -208,7 +217,8 @@ impl<'v> Map<'v> {
     pub(super) fn get(&self, key: &Data<'_>) -> Option<Data<'v>> {
         match (self, key) {
             (Self::Json(members), Data::Text(key)) => members.get(&**key).map(Data::from),
-            (Self::Json(_), _) => None,
+            (Self::Tree(tree), Data::Text(key)) => tree.get(key),
+            (Self::Json(_) | Self::Tree(_), _) => None,
             (Self::Shared(entries), key) => {
                 let found = entries.iter().find(|(known, _)| known.order(key) == Some(Ordering::Equal));
                 found.map(|(_, value)| value.clone())
@@ -219,6 +229,7 @@ impl<'v> Map<'v> {
     pub(super) fn keys(&self) -> Box<dyn Iterator<Item = Data<'v>> + '_> {
         match self {
             Self::Json(members) => Box::new(members.keys().map(|key| Data::Text(Text::Borrowed(key)))),
+            Self::Tree(tree) => Box::new(tree.members().map(|(key, _)| key)),
             Self::Shared(entries) => Box::new(entries.iter().map(|(key, _)| key.clone())),
         }
     }
@@ -228,6 +239,7 @@ impl<'v> Map<'v> {
             Self::Json(members) => {
                 Box::new(members.iter().map(|(key, value)| (Data::Text(Text::Borrowed(key)), Data::from(value))))
             }
+            Self::Tree(tree) => Box::new(tree.members()),
             Self::Shared(entries) => Box::new(entries.iter().cloned()),
         }
     }

@@ -24,6 +24,9 @@ use crate::template::parameter::quoted;
 /// reading three texts of 1 MiB.
 const BUDGET: usize = 100_000;
 
+/// How deep a value may nest that is compared with another or formatted.
+const MAX_DEPTH: usize = 512;
+
 /// Bytes of text that one unit reads or writes.
 pub(super) const CHUNK: usize = 64;
 
@@ -39,6 +42,8 @@ pub(super) struct Machine<'v> {
     allowed: usize,
     /// Messages don't show values.
     sensitive: bool,
+    /// How deep into values it is.
+    depth: usize,
 }
 
 /// Evaluates an expression, at the cost of the request's budget too.
@@ -49,7 +54,7 @@ pub(super) fn run<'v>(
 ) -> Evaluated<'v> {
     let allowed = BUDGET.min(variables.budget().left());
     let sensitive = expression.sources(item).sensitive;
-    let mut machine = Machine { variables, item, locals: Vec::new(), budget: allowed, allowed, sensitive };
+    let mut machine = Machine { variables, item, locals: Vec::new(), budget: allowed, allowed, sensitive, depth: 0 };
     let value = machine.evaluate(&expression.code);
     variables.budget().spend(allowed - machine.budget).and(value)
 }
@@ -83,13 +88,27 @@ impl<'v> Machine<'v> {
         self.spend(texts.saturating_mul(1 + bytes / CHUNK))
     }
 
+    /// Goes a level deeper into a value: the pod's may nest as deep as they like, the stack does not.
+    pub(super) fn deeper<T>(
+        &mut self,
+        inner: impl FnOnce(&mut Self) -> Result<T, EvaluationError>,
+    ) -> Result<T, EvaluationError> {
+        if self.depth == MAX_DEPTH {
+            return fail(format!("the value nests more than {MAX_DEPTH} deep"));
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
     pub(super) fn evaluate(&mut self, code: &'v Code) -> Evaluated<'v> {
         self.spend(1)?;
         match code {
             Code::Constant(constant) => Ok(constant.clone()),
             Code::Parameter(index) => Ok(self.variables.parameter(*index).into()),
             Code::Variable(variable) => match self.variables.variable(*variable) {
-                Ok(json) => Ok(json.into()),
+                Ok(given) => Ok(given.0),
                 Err(message) => fail(message),
             },
             Code::Item => Ok(self.item.map_or(Data::Null, |item| item.value.clone())),
@@ -209,7 +228,11 @@ impl<'v> Machine<'v> {
                 None => self.no_such_key(map, key),
             },
             (Data::List(list), index @ (Data::Integer(_) | Data::Double(_))) => {
-                match index.position().and_then(|position| list.get(position)) {
+                let position = index.position().filter(|position| *position < list.len());
+                if matches!(list, List::Tree(_)) {
+                    self.spend(position.unwrap_or_default() / 8)?;
+                }
+                match position.and_then(|position| list.get(position)) {
                     Some(item) => Ok(item),
                     None => fail(format!("there is no item {} in a list of {}", self.shown(index), list.len())),
                 }
@@ -224,7 +247,12 @@ impl<'v> Machine<'v> {
         if !key.is_key() {
             return fail(format!("a key of a map is a string, an int or a bool, not {}", key.kind()));
         }
-        let compared = if matches!(map, Map::Json(_)) { 1 } else { map.len() };
+        let compared = match map {
+            Map::Json(_) => 1,
+            // Of most members the first letters tell that they are others.
+            Map::Tree(tree) => 1 + tree.len() / 8,
+            Map::Shared(entries) => entries.len(),
+        };
         let length = if let Data::Text(text) = key { text.len() } else { 0 };
         self.spend_texts(compared, length)?;
         Ok(map.get(key))

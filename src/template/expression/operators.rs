@@ -89,7 +89,7 @@ impl<'v> Machine<'v> {
                     return Ok(false);
                 }
                 for (left, right) in left.iter().zip(right.iter()) {
-                    if !self.equal(&left, &right)? {
+                    if !self.deeper(|machine| machine.equal(&left, &right))? {
                         return Ok(false);
                     }
                 }
@@ -101,7 +101,7 @@ impl<'v> Machine<'v> {
                 }
                 for (key, left) in left.entries() {
                     match self.lookup(right, &key)? {
-                        Some(right) if self.equal(&left, &right)? => {}
+                        Some(right) if self.deeper(|machine| machine.equal(&left, &right))? => {}
                         _ => return Ok(false),
                     }
                 }

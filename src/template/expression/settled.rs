@@ -1,9 +1,7 @@
 //! What the parameters' defaults alone decide is evaluated when a template is loaded. A request takes the result if nobody
 //! has set a parameter that it depends on, and pays for it what the evaluation would have cost.
 
-use serde_json::Value as Json;
-
-use super::{Budget, EvaluationError, Expression, Leaf, Variable, Variables};
+use super::{Budget, EvaluationError, Expression, Given, Leaf, Variable, Variables};
 use crate::template::parameter::{Parameter, Value};
 
 /// A result, and what it depends on.
@@ -66,7 +64,7 @@ impl Variables for Defaults<'_> {
         self.parameters[index].default.as_ref().unwrap_or(&NONE)
     }
 
-    fn variable(&self, variable: Variable) -> Result<&Json, String> {
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
         Err(format!("there is no {}", variable.name()))
     }
 

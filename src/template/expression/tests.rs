@@ -32,8 +32,8 @@ impl Variables for World {
         &self.values[index]
     }
 
-    fn variable(&self, variable: Variable) -> Result<&serde_json::Value, String> {
-        self.variables.get(&variable).ok_or_else(|| format!("{} is not there", variable.name()))
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
+        self.variables.get(&variable).map(Given::from).ok_or_else(|| format!("{} is not there", variable.name()))
     }
 }
 

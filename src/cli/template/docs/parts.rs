@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::example::Example;
 use super::markdown::code;
-use crate::template::expression::{Budget, Item, Leaf, Variable, Variables};
+use crate::template::expression::{Budget, Given, Item, Leaf, Variable, Variables};
 use crate::template::node::{Entry, Node};
 use crate::template::parameter::Value;
 use crate::template::{ContainerTemplate, Environment, RunAs, SharedVolume, Template, VolumeTemplate};
@@ -59,9 +59,9 @@ impl Variables for Parts {
         &self.values[index]
     }
 
-    fn variable(&self, variable: Variable) -> Result<&Json, String> {
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
         match variable {
-            Variable::Podgraft => Ok(&self.podgraft),
+            Variable::Podgraft => Ok((&self.podgraft).into()),
             other => Err(format!("{} is a pod's", other.name())),
         }
     }

@@ -120,7 +120,7 @@ fn write_value<'v>(machine: &mut Machine<'v>, value: &Data<'v>, out: &mut String
                 if index > 0 {
                     out.push_str(", ");
                 }
-                write_value(machine, &item, out)?;
+                machine.deeper(|machine| write_value(machine, &item, out))?;
             }
             out.push(']');
         }
@@ -130,7 +130,7 @@ fn write_value<'v>(machine: &mut Machine<'v>, value: &Data<'v>, out: &mut String
                 let mut entry = String::new();
                 write_value(machine, &key, &mut entry)?;
                 entry.push_str(": ");
-                write_value(machine, &value, &mut entry)?;
+                machine.deeper(|machine| write_value(machine, &value, &mut entry))?;
                 entries.push(entry);
             }
             machine.spend_text(entries.iter().map(String::len).sum())?;

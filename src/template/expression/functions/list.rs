@@ -55,7 +55,9 @@ fn flatten_into<'v>(
     for item in list.iter() {
         machine.spend(1)?;
         match item {
-            Data::List(inner) if depth > 0 => flatten_into(machine, &inner, depth - 1, items)?,
+            Data::List(inner) if depth > 0 => {
+                machine.deeper(|machine| flatten_into(machine, &inner, depth - 1, items))?;
+            }
             item => items.push(item),
         }
     }

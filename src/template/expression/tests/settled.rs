@@ -14,7 +14,7 @@ impl Variables for Unset<'_> {
         self.0.parameter(index)
     }
 
-    fn variable(&self, variable: Variable) -> Result<&serde_json::Value, String> {
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
         self.0.variable(variable)
     }
 

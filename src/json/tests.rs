@@ -1,0 +1,194 @@
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::*;
+
+/// What is taken here, serde_json takes as well, and both read the same.
+fn hold_against_serde_json(text: &str) {
+    let wanted = serde_json::from_str::<IgnoredAny>(text);
+    let Some(json) = Json::read(text) else {
+        return assert!(wanted.is_err(), "{text}");
+    };
+    assert!(wanted.is_ok(), "{text}");
+    // Not all that it passes over it can read: half of a surrogate pair, 1e999, more than 127 levels.
+    let value = serde_json::from_str::<Value>(text).ok();
+    assert!(Value::deserialize(json.root()).ok() == value || text.contains("[[[["), "{text}");
+    assert_eq!(<&RawValue>::deserialize(json.root()).unwrap().get(), text.trim_ascii());
+    if let Some(value) = value {
+        hold_each(json.root(), &value);
+    }
+}
+
+/// The ways into a value lead to what is there.
+fn hold_each(node: Node<'_, '_>, value: &Value) {
+    assert_eq!(serde_json::from_str::<Value>(node.text()).unwrap(), *value);
+    match value {
+        Value::Object(members) => {
+            assert!(node.len() >= members.len() && node.members().count() == node.len(), "{value}");
+            for (name, member) in members {
+                hold_each(node.get(name).unwrap(), member);
+            }
+            assert!(node.get("no such name").is_none());
+        }
+        Value::Array(items) => {
+            assert_eq!((node.len(), node.items().count()), (items.len(), items.len()));
+            node.items().zip(items).for_each(|(node, item)| hold_each(node, item));
+        }
+        Value::String(text) => assert_eq!(node.string().unwrap(), *text),
+        _ => assert!(node.string().is_none() && node.is_empty() && node.get("a").is_none()),
+    }
+}
+
+#[test]
+fn what_is_no_json_is_refused_and_all_else_read_as_serde_json_reads_it() {
+    let long = format!("{{\"{}\\\"\": [\"{}\\\\\", 1]}}", "x".repeat(61), "y".repeat(60));
+    let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    for text in [
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "[]",
+        "{}",
+        "[[]]",
+        "[{}]",
+        "{\"a\":{}}",
+        " [ ] ",
+        "[1]",
+        "[1 ]",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "1",
+        " 1\n",
+        "1 2",
+        "-1",
+        "-",
+        "01",
+        "1.",
+        ".5",
+        "1.5e-3",
+        "1e",
+        "1E+",
+        "-0",
+        "1e999",
+        "123456789012345678901",
+        "true",
+        "tru",
+        "nulll",
+        "\"a\"",
+        "\"a",
+        "\"a\" \"b\"",
+        "\"\\n\"",
+        "\"\\x\"",
+        "\"\\u00e9\"",
+        "\"\\u00g9\"",
+        "\"\\ud800\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\t\"",
+        "[\"\u{1}\"]",
+        "\u{1}[]",
+        "{\"a\":1}",
+        "{\"a\" 1}",
+        "{\"a\":1,}",
+        "{,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":1,\"a\":2}",
+        "{\"\\u0061\":1}",
+        "[}",
+        "{]",
+        "[1}",
+        "{\"a\":1]",
+        "[1]]",
+        "[]{}",
+        "[],",
+        ":",
+        "[:]",
+        "{\"a\"::1}",
+        "{:1}",
+        "\\\"",
+        "[\\\"a]",
+        "\"\\\\\"",
+        "\"\\\\\\\"\"",
+        "\u{feff}[]",
+        "[\"é\u{1f600}\"]",
+        "\u{7f}",
+        "[1\u{0}]",
+        "\"a\"b",
+        "{\"a\"b:1}",
+        "[nul l]",
+        "[true false]",
+        "\r\n\t []",
+        &long,
+        &deep(127),
+        &deep(128),
+        &"[".repeat(4000),
+        &"\\".repeat(130),
+        &format!("\"{}\"", "\\\\".repeat(64)),
+        &format!("\"a{}\"", "\\\\".repeat(64)),
+        &format!("\"{}", "\\".repeat(64)),
+    ] {
+        hold_against_serde_json(text);
+        // Across the border of two chunks.
+        for blanks in [1, 30, 62, 63] {
+            hold_against_serde_json(&format!("{}{text}", " ".repeat(blanks)));
+            hold_against_serde_json(&format!("[\"{}\",{text}]", "z".repeat(blanks)));
+        }
+    }
+    // As deep as it likes, since nothing recurses.
+    assert!(Json::read(&deep(100_000)).is_some());
+}
+
+#[test]
+fn of_names_that_stand_twice_the_last_counts() {
+    let json = Json::read(r#"{"a":1,"\u0061":2,"b":{"a":3}}"#).unwrap();
+    assert_eq!(json.root().get("a").unwrap().text(), "2");
+    assert_eq!(json.root().members().count(), 3);
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[ -~é\"\\\\\n]{0,90}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec(("[a-c\"\\\\]{0,3}", inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn values_are_read_alike(value in value(), pretty in any::<bool>()) {
+        let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+        let text = text.unwrap();
+        prop_assert!(Json::read(&text).is_some());
+        hold_against_serde_json(&text);
+    }
+
+    #[test]
+    fn values_with_a_sign_changed_are_read_alike(value in value(), place in any::<prop::sample::Index>(), sign in "[ -~\n]") {
+        let mut text = value.to_string();
+        let place = text.floor_char_boundary(place.index(text.len()));
+        let length = text[place..].chars().next().map_or(0, char::len_utf8);
+        text.replace_range(place..place + length, &sign);
+        hold_against_serde_json(&text);
+    }
+
+    #[test]
+    fn signs_in_a_row_are_read_alike(text in r#"[\[\]{}:,"\\ 1a\n]{0,80}"#) {
+        hold_against_serde_json(&text);
+    }
+}
