@@ -118,3 +118,17 @@ fn short(word: &str) -> &str {
 fn list(items: impl IntoIterator<Item = impl ToString>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_request_are_cut_to_their_bound() {
+        assert_eq!(short("web"), "web");
+        assert_eq!(short(&"a".repeat(MAX_WORD + 1)).len(), MAX_WORD);
+        // Not in the middle of a character.
+        assert_eq!(short(&"é".repeat(MAX_WORD)).len(), MAX_WORD);
+        assert_eq!(short(&format!("a{}", "é".repeat(MAX_WORD))).len(), MAX_WORD - 1);
+    }
+}

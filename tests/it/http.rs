@@ -357,6 +357,30 @@ async fn many_large_bodies_are_answered_in_turn() {
     }
 }
 
+/// As many as one connection may have at a time; before bodies had a budget of their own, they waited for each other.
+#[tokio::test]
+async fn many_large_bodies_of_one_http2_connection_are_answered() {
+    let webhook = start().await;
+    let connection = webhook.http2().await;
+    let mut answers = tokio::task::JoinSet::new();
+    for index in 0..64 {
+        let mut connection = connection.clone();
+        answers.spawn(async move {
+            let mut body = review(&format!("u-{index}"), "note", "x").into_bytes();
+            body.resize(512 * 1024, b' ');
+            let mut request = mutate(body);
+            *request.uri_mut() = "https://localhost/mutate".parse().unwrap();
+            let answer = connection.send_request(request).await.unwrap();
+            (index, answer.status(), Answer::read(answer).await)
+        });
+    }
+    while let Some(answered) = answers.join_next().await {
+        let (index, status, answer) = answered.unwrap();
+        assert_eq!(status, StatusCode::OK, "{}", answer.body);
+        assert_eq!(answer.json()["response"]["uid"], format!("u-{index}"));
+    }
+}
+
 #[tokio::test]
 async fn the_admin_port_names_what_it_has() {
     let webhook = start().await;

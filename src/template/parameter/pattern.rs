@@ -2,21 +2,27 @@
 
 use std::fmt;
 
+use regex_automata::meta::Regex;
+
 /// The most memory, in bytes, that a compiled pattern may take.
 const MAX_SIZE: usize = 512 * 1024;
 
-/// The memory, in bytes, of a pattern that costs one step for each byte of a text. The regex crate's time is at worst
-/// the text's length times the pattern's states, of which this holds some hundred: a step is at worst a microsecond.
+/// The memory, in bytes, of a pattern that costs one step for each byte of a text. A match's time is at worst the text's
+/// length times the pattern's states, of which this holds some hundred: a step is at worst a microsecond.
 const STEP: usize = 8 * 1024;
 
 /// The most steps that a match of a parameter's value may cost: 100 KB of text for a plain pattern, 12 KB for one with
 /// a `\w` in it.
 const MAX_STEPS: usize = 100_000;
 
-/// A regular expression, compiled when its template is loaded, unanchored as in JSON Schema.
+/// A regular expression in the regex crate's syntax, compiled when its template is loaded, unanchored as in JSON Schema.
+///
+/// **Why not the regex crate itself:** it does not tell how large a compiled pattern is, and to try one limit after the
+/// other took a third of the program's start.
 #[derive(Debug, Clone)]
 pub struct Pattern {
-    regex: regex::Regex,
+    text: Box<str>,
+    regex: Regex,
     steps: usize,
 }
 
@@ -31,25 +37,27 @@ impl Pattern {
     ///
     /// What is wrong with it, in one line: it is no regular expression, or too large when it is compiled.
     pub(in crate::template) fn compile(pattern: &str) -> Result<Self, String> {
-        let mut size = STEP;
-        loop {
-            match regex::RegexBuilder::new(pattern).size_limit(size).build() {
-                Ok(regex) => return Ok(Self { regex, steps: size / STEP }),
-                // The size itself is not to be had.
-                Err(regex::Error::CompiledTooBig(_)) if size < MAX_SIZE => size *= 2,
-                Err(regex::Error::CompiledTooBig(_)) => {
-                    return Err("the pattern is too large when it is compiled".into());
-                }
-                // The text draws the pattern; its last line says what is wrong.
-                Err(error) => return Err(error.to_string().lines().last().unwrap_or_default().replace("error: ", "")),
+        // No lazy DFA: patterns are short, and its caches may take megabytes each.
+        let limits =
+            Regex::config().hybrid(false).dfa(false).nfa_size_limit(Some(MAX_SIZE)).onepass_size_limit(Some(MAX_SIZE));
+        match Regex::builder().configure(limits).build(pattern) {
+            Ok(regex) => {
+                let steps = 1 + regex.memory_usage() / STEP;
+                Ok(Self { text: pattern.into(), regex, steps })
             }
+            Err(error) => match error.syntax_error() {
+                // The text draws the pattern; its last line says what is wrong.
+                Some(error) => Err(error.to_string().lines().last().unwrap_or_default().replace("error: ", "")),
+                None if error.size_limit().is_some() => Err("the pattern is too large when it is compiled".to_owned()),
+                None => Err(error.to_string()),
+            },
         }
     }
 
     /// The pattern's text.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.regex.as_str()
+    pub const fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// What looking for it in a text costs.

@@ -186,6 +186,14 @@ pub fn pod(name: &str, value: &str) -> Value {
     })
 }
 
+/// A request of the API server to create this pod.
+fn review(pod: &Value) -> Vec<u8> {
+    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
+    let request = json!({"uid": "u", "kind": kind, "operation": "CREATE", "namespace": "default", "object": pod});
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
+    review.to_string().into_bytes()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 100, ..super::config() })]
 
@@ -201,9 +209,15 @@ proptest! {
         if !twice {
             pod["metadata"]["annotations"].as_object_mut().unwrap().remove("b.inject/keeps");
         }
-        let text = pod.to_string();
-        let request = PodRequest::create(&text, "default").unwrap();
-        let outcome = inject(&request, &snapshot);
+        pod["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "2", "controller": true}]);
+        let body = review(&pod);
+        let review = admission::decode(&body).unwrap();
+        let outcome = inject(&review.request, &snapshot);
+        // What the event of a rejected pod says.
+        let event = admission::Rejection::of(&review, &outcome);
+        prop_assert_eq!(event.is_some(), matches!(outcome, podgraft::inject::Outcome::Reject(..)));
+        prop_assert!(event.iter().all(|event| !event.note.contains(&secret)), "{:?}", event);
         let mut answer: Value = serde_json::from_slice(&admission::encode("u", &outcome)).unwrap();
         if let podgraft::inject::Outcome::Inject(plan) = &outcome {
             promises::apply(&mut pod, &plan.patch());
