@@ -53,6 +53,30 @@ pub(super) fn strictly<T: DeserializeOwned>(
     }
 }
 
+/// The first place of a rendering that core/v1 takes for something else, and why.
+pub(super) fn mismatch<T: DeserializeOwned>(rendered: &Rendered<'_>) -> Option<String> {
+    let unknown = RefCell::new(Vec::new());
+    let mismatch = T::deserialize(Decoder { rendered, root: rendered, unknown: &unknown }).err()?;
+    let path = mismatch.at.and_then(|at| path(rendered, at)).filter(|path| !path.is_empty());
+    Some(path.map_or_else(|| mismatch.to_string(), |path| format!("{}: {mismatch}", path.trim_start_matches('.'))))
+}
+
+/// The way from one rendering to another inside of it: `.env[0].value`.
+fn path(from: &Rendered<'_>, to: &Rendered<'_>) -> Option<String> {
+    if std::ptr::eq(from, to) {
+        return Some(String::new());
+    }
+    match &from.content {
+        Content::List(items) => {
+            items.iter().enumerate().find_map(|(index, item)| Some(format!("[{index}]{}", path(item, to)?)))
+        }
+        Content::Map(members) => {
+            members.iter().find_map(|(key, _, member)| Some(format!(".{key}{}", path(member, to)?)))
+        }
+        _ => None,
+    }
+}
+
 /// A field that its type does not have.
 struct Unknown<'r> {
     key: &'r str,

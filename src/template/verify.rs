@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1;
 use serde::de::DeserializeOwned;
 
 use super::check::{self, Broken};
+use super::decode;
 use super::trial::{Basis, Rendered};
 use super::yaml::Place;
 
@@ -35,12 +36,32 @@ pub(crate) fn host_alias(json: &str) -> Vec<String> {
 }
 
 fn wrong<T: DeserializeOwned>(json: &str, rules: impl FnOnce(&Rendered<'_>) -> Vec<String>) -> Vec<String> {
-    match serde_json::from_str::<T>(json).and_then(|_| serde_json::from_str(json)) {
-        Ok(value) => rules(&Rendered::from_json(value, &NOWHERE, Basis::Constant)),
-        Err(error) => vec![error.to_string()],
+    let value = match serde_json::from_str(json) {
+        Ok(value) => value,
+        Err(error) => return vec![error.to_string()],
+    };
+    let rendered = Rendered::from_json(value, &NOWHERE, Basis::Constant);
+    match decode::mismatch::<T>(&rendered) {
+        Some(mismatch) => vec![mismatch],
+        None => rules(&rendered),
     }
 }
 
 fn shown(broken: &[Broken<'_>]) -> Vec<String> {
     broken.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_core_v1_takes_for_something_else_is_told_with_its_place() {
+        assert_eq!(container(r#"{"name":"a","image":"b","env":[{"name":"X","value":"y"}]}"#), [""; 0]);
+        assert_eq!(
+            container(r#"{"name":"a","image":"b","env":[{"name":"X","value":5}]}"#),
+            ["env[0].value: this must be text, and it is the number 5"]
+        );
+        assert_eq!(volume("[]"), ["this must be a map (Volume), and it is a list"]);
+    }
 }
