@@ -13,6 +13,8 @@ pub struct Cpus {
     server: String,
     /// The client's; empty where there is one processor for all.
     client: String,
+    /// All of them.
+    all: String,
 }
 
 impl Cpus {
@@ -26,7 +28,7 @@ impl Cpus {
             all.extend(from.parse::<u32>()?..=to.parse()?);
         }
         let name = |cpus: &[u32]| cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-        Ok(Self { server: name(&all[..1]), client: name(&all[1..]) })
+        Ok(Self { server: name(&all[..1]), client: name(&all[1..]), all: name(&all) })
     }
 
     /// Holds this process to the client's processors.
@@ -46,8 +48,17 @@ impl Cpus {
 
     /// A command that runs a program on the servers' processor.
     pub fn server(&self, program: &Path) -> Command {
+        Self::on(&self.server, program)
+    }
+
+    /// A command that runs a program as anybody starts it, on any processor.
+    pub fn anywhere(&self, program: &Path) -> Command {
+        Self::on(&self.all, program)
+    }
+
+    fn on(cpus: &str, program: &Path) -> Command {
         let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &self.server]).arg(program);
+        command.args(["--cpu-list", cpus]).arg(program);
         command
     }
 }

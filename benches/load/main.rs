@@ -146,7 +146,7 @@ impl Bench {
         Ok(Target { address: server.address, protocol, tls, body: body.clone() })
     }
 
-    /// Times starts: the first, which makes its certificate, and the median of those that find one.
+    /// Times starts on all processors: the first, which makes its certificate, and the median of those that find one.
     async fn starts(&self) -> Result<()> {
         let certificates = tempfile::tempdir()?;
         let first = self.start(certificates.path()).await?;
@@ -165,7 +165,7 @@ impl Bench {
     async fn start(&self, certificates: &Path) -> Result<Duration> {
         let body = asking(MEDIUM);
         let begin = Instant::now();
-        let server = Server::podgraft(Command::new(&self.program), certificates)?;
+        let server = Server::podgraft(self.cpus.anywhere(&self.program), certificates)?;
         let tls = client::tls(certificates, Protocol::Http1, true)?;
         good(
             Connection::http1(&Target { address: server.address, protocol: Protocol::Http1, tls, body })
