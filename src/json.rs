@@ -1,9 +1,9 @@
-//! JSON that is looked at in places (RFC 8259). One pass finds where each value begins and ends; a reader then goes
-//! straight to those that it wants, and what it passes over costs nothing more, however long it is.
+//! JSON that is looked at in places (RFC 8259). One pass finds where each value begins and ends, and holds the text to the
+//! grammar; a reader then goes straight to the values that it wants, in any order and as often as it likes.
 //!
-//! **Why not serde_json alone:** it passes over a value character by character. Of a pod little is looked at, so that was
-//! four fifths of what a pod with many containers costs. What serde_json reads, this reads alike; what this can't read,
-//! serde_json explains.
+//! **Why not serde_json alone:** it has no such way. Expressions look at members of the pod that are known only once its
+//! annotations are read, and for them the whole body was read a second time, into a tree. What serde_json reads, this
+//! reads alike; what this can't read, serde_json explains.
 //!
 //! [`chunk`] finds quotes and brackets 64 bytes at a time, [`tape`] makes a list of values of them, [`node`] goes through
 //! it, and [`reader`] is serde's door to it.
