@@ -156,8 +156,8 @@ fn compare(case: &Case, found: &BTreeMap<&'static str, String>) {
         let (wanted, found) = (wanted.get(name), found.get(name));
         if wanted != found {
             let (wanted, found) = (wanted.map_or("", String::as_str), found.map_or("", String::as_str));
-            let diff = similar::TextDiff::from_lines(wanted, found);
-            differences += &diff.unified_diff().header(&format!("{}/{name}", case.name), "found").to_string();
+            differences
+                .push_str(&[&*case.name, "/", name, ":\n", &diffy::create_patch(wanted, found).to_string()].concat());
         }
     }
     assert!(differences.is_empty(), "PODGRAFT_UPDATE=1 writes what was found:\n{differences}");

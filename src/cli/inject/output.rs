@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
+use diffy::Line;
 use serde_json::{Value, json};
-use similar::{ChangeTag, TextDiff};
 
 use crate::manifest;
 
@@ -67,9 +67,9 @@ fn patches(files: &[File<'_>]) -> serde_json::Result<String> {
 fn diff(file: &File<'_>, color: bool) -> String {
     let before: String = file.documents.iter().map(|grafted| grafted.document.yaml()).collect();
     let after = file.yaml();
-    let diff = TextDiff::from_lines(&before, &after);
+    let patch = diffy::create_patch(&before, &after);
     let mut out = String::new();
-    for (index, hunk) in diff.unified_diff().iter_hunks().enumerate() {
+    for (index, hunk) in patch.hunks().iter().enumerate() {
         let mut line = |style: Style, text: &str| {
             let style = if color { style } else { Style::new() };
             // Writing to a string can't fail.
@@ -79,15 +79,15 @@ fn diff(file: &File<'_>, color: bool) -> String {
             line(Style::new().bold(), &format!("--- {}", file.name));
             line(Style::new().bold(), &format!("+++ {}", file.name));
         }
-        line(AnsiColor::Cyan.on_default(), &hunk.header().to_string());
-        for change in hunk.iter_changes() {
-            let style = match change.tag() {
-                ChangeTag::Equal => Style::new(),
-                ChangeTag::Delete => AnsiColor::Red.on_default(),
-                ChangeTag::Insert => AnsiColor::Green.on_default(),
+        line(AnsiColor::Cyan.on_default(), &format!("@@ -{} +{} @@", hunk.old_range(), hunk.new_range()));
+        for change in hunk.lines() {
+            let (style, sign, text) = match *change {
+                Line::Context(text) => (Style::new(), ' ', text),
+                Line::Delete(text) => (AnsiColor::Red.on_default(), '-', text),
+                Line::Insert(text) => (AnsiColor::Green.on_default(), '+', text),
             };
-            line(style, &format!("{}{}", change.tag(), change.value()));
-            if change.missing_newline() {
+            line(style, &format!("{sign}{text}"));
+            if !text.ends_with('\n') {
                 line(Style::new(), "\\ No newline at end of file");
             }
         }
