@@ -1,5 +1,6 @@
 //! The templates that are part of the program: data, written in the public template language.
 
+use std::cmp::Reverse;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -38,9 +39,12 @@ const MOST_THREADS: usize = 4;
 pub fn builtin(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
     // They are most of what the program does before its first answer.
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    // The largest first, so that no thread is left alone with one in the end.
+    let mut files = FILES.to_vec();
+    files.sort_by_key(|(_, text)| Reverse(text.len()));
     let next = AtomicUsize::new(0);
     let compile = || {
-        let files = std::iter::from_fn(|| FILES.get(next.fetch_add(1, Ordering::Relaxed)));
+        let files = std::iter::from_fn(|| files.get(next.fetch_add(1, Ordering::Relaxed)));
         files.map(|(name, text)| (name, load(Origin(format!("built-in/{name}").into()), text, options))).collect()
     };
     // Where no thread is to be had, each file says so itself.
