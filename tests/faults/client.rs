@@ -31,6 +31,9 @@ use tokio_rustls::TlsConnector;
 /// Connections without a request that are kept (Kubernetes: `webhook.ClientManager` leaves it at client-go's 25).
 const IDLE: usize = 25;
 
+/// How long they are kept (apimachinery's transports: Go's 90 s).
+const IDLE_FOR: Duration = Duration::from_secs(90);
+
 /// An answer that has not come by then never does.
 const LOST: Duration = Duration::from_mins(1);
 
@@ -149,6 +152,8 @@ async fn work(task: Task) -> Result<Tally> {
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     replica: SocketAddr,
+    /// When it was asked last.
+    asked: Instant,
 }
 
 struct Client {
@@ -267,7 +272,8 @@ impl Client {
         loop {
             let idle = lock(&self.idle).pop();
             let Some(mut connection) = idle else { break };
-            if connection.sender.ready().await.is_ok() {
+            // Sooner than a server closes it: what is sent in that moment is lost.
+            if connection.asked.elapsed() < IDLE_FOR && connection.sender.ready().await.is_ok() {
                 return Ok(connection);
             }
         }
@@ -276,7 +282,7 @@ impl Client {
             let replica = self.task.replicas[turn % self.task.replicas.len()];
             if let Ok(sender) = self.connect(replica).await {
                 self.tally().connections += 1;
-                return Ok(Connection { sender, replica });
+                return Ok(Connection { sender, replica, asked: Instant::now() });
             }
             self.tally().unreachable += 1;
             sleep(Duration::from_millis(10)).await;
@@ -293,8 +299,9 @@ impl Client {
         Ok(sender)
     }
 
-    fn keep(&self, connection: Connection, answer: &Response<Bytes>) {
+    fn keep(&self, mut connection: Connection, answer: &Response<Bytes>) {
         let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+        connection.asked = Instant::now();
         let mut idle = lock(&self.idle);
         if !closes && idle.len() < IDLE {
             idle.push(connection);
