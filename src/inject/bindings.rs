@@ -18,7 +18,8 @@ use crate::template::parameter::Value;
 pub struct Shared<'a> {
     request: &'a PodRequest<'a>,
     snapshot: &'a Snapshot,
-    object: Option<Node<'a, 'a>>,
+    pod: Option<Node<'a, 'a>>,
+    object: OnceCell<Given<'a>>,
     namespace: OnceCell<Json>,
     about: OnceCell<Json>,
     podgraft: OnceCell<Json>,
@@ -32,7 +33,8 @@ impl<'a> Shared<'a> {
         Self {
             request,
             snapshot,
-            object: request.object(),
+            pod: request.object(),
+            object: OnceCell::new(),
             namespace: OnceCell::new(),
             about: OnceCell::new(),
             podgraft: OnceCell::new(),
@@ -88,7 +90,7 @@ impl<'b, 'a> Bindings<'b, 'a> {
 
     /// The target containers as the pod has them.
     fn containers(&self) -> &[Node<'a, 'a>] {
-        let spec = || self.shared.object.and_then(|pod| pod.get("spec"));
+        let spec = || self.shared.pod.and_then(|pod| pod.get("spec"));
         let container = |target: &Target<'_>| spec()?.get(target.list())?.items().nth(target.index);
         self.containers.get_or_init(|| self.targets.iter().filter_map(container).collect())
     }
@@ -113,8 +115,8 @@ impl Variables for Bindings<'_, '_> {
     fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
         let Shared { request, snapshot, .. } = self.shared;
         Ok(match variable {
-            Variable::Object => match self.shared.object {
-                Some(pod) => Given::pod(pod, &request.namespace),
+            Variable::Object => match self.shared.pod {
+                Some(pod) => self.shared.object.get_or_init(|| Given::pod(pod, &request.namespace)).clone(),
                 None => return Err("there is no pod".to_owned()),
             },
             Variable::NamespaceObject => Given::from(self.shared.namespace.get_or_init(|| {

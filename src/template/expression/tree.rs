@@ -22,7 +22,14 @@ impl<'v> Given<'v> {
     /// A pod; its `metadata.namespace`, which may be empty in a request, is this one then.
     #[must_use]
     pub fn pod(node: Node<'v, 'v>, namespace: &'v str) -> Self {
-        Self(Tree { node, filled: Filled::Pod(namespace) }.into())
+        // Looked for once, however often expressions do.
+        let metadata = node.get("metadata");
+        let missing = match metadata {
+            Some(metadata) if metadata.get("namespace").is_some() => Missing::Nothing,
+            Some(_) => Missing::Namespace,
+            None => Missing::Metadata,
+        };
+        Self(Tree { node, filled: Filled::Pod(namespace, missing) }.into())
     }
 
     /// Parts of a pod.
@@ -49,10 +56,18 @@ pub(super) struct Tree<'v> {
 #[derive(Debug, Clone, Copy)]
 enum Filled<'v> {
     /// The pod, whose metadata gets this namespace.
-    Pod(&'v str),
+    Pod(&'v str, Missing),
     /// Its metadata.
-    Metadata(&'v str),
+    Metadata(&'v str, Missing),
     /// Any other part.
+    Nothing,
+}
+
+/// What of a pod is made up, because it is not there at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Metadata,
+    Namespace,
     Nothing,
 }
 
@@ -119,11 +134,11 @@ impl<'v> Tree<'v> {
 
     fn value(&self, name: &str, node: Node<'v, 'v>) -> Data<'v> {
         match self.filled {
-            Filled::Pod(namespace) if name == "metadata" => match node.kind() {
-                Kind::Map => Tree { node, filled: Filled::Metadata(namespace) }.into(),
+            Filled::Pod(namespace, missing) if name == "metadata" => match node.kind() {
+                Kind::Map => Tree { node, filled: Filled::Metadata(namespace, missing) }.into(),
                 _ => Self::of_namespace(namespace),
             },
-            Filled::Metadata(namespace) if name == "namespace" => {
+            Filled::Metadata(namespace, _) if name == "namespace" => {
                 text(node.string().filter(|text| !text.is_empty()).unwrap_or(namespace.into()))
             }
             _ => node.into(),
@@ -133,12 +148,8 @@ impl<'v> Tree<'v> {
     /// A member that is filled in because there is none.
     fn missing(&self) -> Option<(&'static str, Data<'v>)> {
         match self.filled {
-            Filled::Pod(namespace) if self.node.get("metadata").is_none() => {
-                Some(("metadata", Self::of_namespace(namespace)))
-            }
-            Filled::Metadata(namespace) if self.node.get("namespace").is_none() => {
-                Some(("namespace", text(namespace.into())))
-            }
+            Filled::Pod(namespace, Missing::Metadata) => Some(("metadata", Self::of_namespace(namespace))),
+            Filled::Metadata(namespace, Missing::Namespace) => Some(("namespace", text(namespace.into()))),
             _ => None,
         }
     }
