@@ -19,7 +19,7 @@ struct Made {
 /// Holds the order of a patched pod to what its templates say, and what is said in general.
 pub fn check(before: &Value, after: &Value, snapshot: &Snapshot) -> Result<(), TestCaseError> {
     let list = |pod: &Value| pod["spec"]["initContainers"].as_array().cloned().unwrap_or_default();
-    let init = list(after);
+    let (own, init) = (list(before), list(after));
     let place = |name: &Value| init.iter().position(|container| container["name"] == *name);
     let status = after["metadata"]["annotations"]["podgraft.dev/status"].as_str().unwrap();
     let status: Value = serde_json::from_str(status).unwrap();
@@ -34,7 +34,9 @@ pub fn check(before: &Value, after: &Value, snapshot: &Snapshot) -> Result<(), T
     for (index, one) in made.iter().enumerate() {
         let named = |name: &str| -> Vec<usize> {
             let grafts = made.iter().enumerate().filter(|(other, it)| *other != index && it.template == name);
-            grafts.flat_map(|(_, it)| it.places.iter().copied()).chain(place(&name.into())).collect()
+            // Of containers that grafts bring, their template's name counts, not their own.
+            let of_pod = own.iter().find(|it| it["name"] == name).and_then(|it| place(&it["name"]));
+            grafts.flat_map(|(_, it)| it.places.iter().copied()).chain(of_pod).collect()
         };
         for ours in &one.places {
             for (earlier, later) in [(&one.order.after, true), (&one.order.before, false)] {
@@ -50,7 +52,6 @@ pub fn check(before: &Value, after: &Value, snapshot: &Snapshot) -> Result<(), T
         || ["containers", "initContainers"].into_iter().filter_map(|list| before["spec"][list].as_array()).flatten();
     let in_mesh = all().any(|it| MESHES.iter().any(|mesh| it["name"] == *mesh));
     if says_nothing && !in_mesh {
-        let own = list(before);
         let ranks = init.iter().enumerate().map(|(index, container)| {
             if own.iter().any(|it| it["name"] == container["name"]) {
                 return (2, "");
