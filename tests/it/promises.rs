@@ -111,7 +111,8 @@ pub fn problems(pod: &Value) -> BTreeSet<String> {
         for mount in list(&container["volumeMounts"]) {
             let path = text(&mount["mountPath"]);
             unique.add(format!("mount path {} in {name}", clean(&path)));
-            if !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
+            // Where neither has a name, they don't mean each other.
+            if text(&mount["name"]).is_empty() || !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
                 problems.insert(format!("{name} mounts {}, which is no volume", mount["name"]));
             }
             if path.contains(':') || path.split('/').any(|part| part == "..") {
