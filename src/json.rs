@@ -5,8 +5,8 @@
 //! annotations are read, and for them the whole body was read a second time, into a tree. What serde_json reads, this
 //! reads alike; what this can't read, serde_json explains.
 //!
-//! [`chunk`] finds quotes and brackets 64 bytes at a time, [`tape`] makes a list of values of them, [`node`] goes through
-//! it, and [`reader`] is serde's door to it.
+//! `chunk` finds quotes and brackets 64 bytes at a time, `tape` makes a list of values of them, `node` goes through
+//! it, and `reader` is serde's door to it.
 
 mod chunk;
 mod node;

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use crate::inject::outcome::{Outcome, Reason};
+use crate::json::Node;
 
 use super::Review;
 use super::answer::cut_bytes;
@@ -42,7 +43,7 @@ impl Rejection {
     pub fn of(review: &Review<'_>, outcome: &Outcome<'_>) -> Option<Self> {
         let (Outcome::Reject(reasons, _), false) = (outcome, review.request.dry_run) else { return None };
         let mut owners = review.request.object()?.get("metadata")?.get("ownerReferences")?.items();
-        let controller = owners.find(|owner| owner.get("controller").is_some_and(|is| is.text() == "true"))?;
+        let controller = owners.find(|owner| owner.get("controller").is_some_and(Node::is_true))?;
         let owner = Owner::deserialize(controller).ok()?;
         let namespace = review.request.namespace.to_string();
         (owner.is_plausible() && namespace.len() <= 63).then(|| Self { namespace, owner, note: note(reasons) })

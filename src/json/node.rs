@@ -74,6 +74,12 @@ impl<'t, 'a> Node<'t, 'a> {
         if self.kind() == Kind::Text { self.json.string(self.entry) } else { None }
     }
 
+    /// Whether it is `true`.
+    #[must_use]
+    pub fn is_true(self) -> bool {
+        self.text() == "true"
+    }
+
     /// How many items a list, or members a map has.
     #[must_use]
     pub fn len(self) -> usize {
@@ -91,16 +97,19 @@ impl<'t, 'a> Node<'t, 'a> {
 
     /// The items of a list, none of all else.
     pub fn items(self) -> impl Iterator<Item = Self> {
-        let list = self.kind() == Kind::List;
-        Inside { json: self.json, entry: self.entry + 1, end: if list { self.end() - 1 } else { self.entry + 1 } }
+        self.inside(Kind::List)
     }
 
     /// The members of a map, none of all else; in the text's order, and twice what stands there twice.
     pub fn members(self) -> impl Iterator<Item = (Self, Self)> {
-        let map = self.kind() == Kind::Map;
-        let mut all =
-            Inside { json: self.json, entry: self.entry + 1, end: if map { self.end() - 1 } else { self.entry + 1 } };
+        let mut all = self.inside(Kind::Map);
         std::iter::from_fn(move || Some((all.next()?, all.next()?)))
+    }
+
+    /// What is inside of a value of this kind; nothing if it is of another.
+    fn inside(self, kind: Kind) -> Inside<'t, 'a> {
+        let first = self.entry + 1;
+        Inside { json: self.json, entry: first, end: if self.kind() == kind { self.end() - 1 } else { first } }
     }
 
     /// The member of this name: the last one, as Go takes it.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer};
+use serde::de::{Deserializer, Error, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::node::{Kind, Node};
@@ -36,13 +36,13 @@ impl<'de> Deserializer<'de> for Node<'_, 'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.kind() {
-            Kind::Map => visitor.visit_map(Members { members: self.members(), value: None }),
-            Kind::List => visitor.visit_seq(Items(self.items())),
+            Kind::Map => visitor.visit_map(MapDeserializer::new(self.members())),
+            Kind::List => visitor.visit_seq(SeqDeserializer::new(self.items())),
             Kind::Text => match self.string().ok_or(Unreadable)? {
                 Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
                 Cow::Owned(text) => visitor.visit_string(text),
             },
-            Kind::Boolean => visitor.visit_bool(self.text() == "true"),
+            Kind::Boolean => visitor.visit_bool(self.is_true()),
             Kind::Null => visitor.visit_unit(),
             Kind::Number => {
                 let text = self.text();
@@ -63,11 +63,11 @@ impl<'de> Deserializer<'de> for Node<'_, 'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Unreadable> {
-        if name == RAW_VALUE {
-            visitor.visit_map(AsText(Some(self.text())))
-        } else {
-            visitor.visit_newtype_struct(self)
+        if name != RAW_VALUE {
+            return visitor.visit_newtype_struct(self);
         }
+        let text = BorrowedStrDeserializer::new(self.text());
+        visitor.visit_map(MapDeserializer::new(std::iter::once((RAW_VALUE, text))))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
@@ -80,55 +80,10 @@ impl<'de> Deserializer<'de> for Node<'_, 'de> {
     }
 }
 
-/// A map's members.
-struct Members<'t, 'de, I> {
-    members: I,
-    value: Option<Node<'t, 'de>>,
-}
+impl<'de> IntoDeserializer<'de, Unreadable> for Node<'_, 'de> {
+    type Deserializer = Self;
 
-impl<'t, 'de, I: Iterator<Item = (Node<'t, 'de>, Node<'t, 'de>)>> MapAccess<'de> for Members<'t, 'de, I> {
-    type Error = Unreadable;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unreadable> {
-        let Some((key, value)) = self.members.next() else { return Ok(None) };
-        self.value = Some(value);
-        match key.string().ok_or(Unreadable)? {
-            Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
-            Cow::Owned(key) => seed.deserialize(StringDeserializer::new(key)),
-        }
-        .map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unreadable> {
-        seed.deserialize(self.value.take().ok_or(Unreadable)?)
-    }
-}
-
-/// A list's items.
-struct Items<I>(I);
-
-impl<'t, 'de: 't, I: Iterator<Item = Node<'t, 'de>>> SeqAccess<'de> for Items<I> {
-    type Error = Unreadable;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unreadable> {
-        self.0.next().map(|item| seed.deserialize(item)).transpose()
-    }
-}
-
-/// A value's text, as a RawValue takes it.
-struct AsText<'de>(Option<&'de str>);
-
-impl<'de> MapAccess<'de> for AsText<'de> {
-    type Error = Unreadable;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unreadable> {
-        if self.0.is_none() {
-            return Ok(None);
-        }
-        seed.deserialize(BorrowedStrDeserializer::new(RAW_VALUE)).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unreadable> {
-        seed.deserialize(BorrowedStrDeserializer::new(self.0.take().ok_or(Unreadable)?))
+    fn into_deserializer(self) -> Self {
+        self
     }
 }

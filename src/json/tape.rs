@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
+
 use super::chunk::{Chunk, SIZE};
 use super::node::Node;
 
@@ -305,26 +307,12 @@ const fn before_and_at(mut bits: u64) -> u64 {
     bits ^ bits << 32
 }
 
-/// Whether a text is `null`, `true`, `false` or a number (RFC 8259, sections 3 and 6).
+/// Whether a text that begins with no bracket or quote is JSON: `null`, `true`, `false` or a number.
 fn is_scalar(text: &[u8]) -> bool {
-    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     match text {
         b"null" | b"true" | b"false" | b"0" => true,
         [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => true,
-        _ => {
-            let number = text.strip_prefix(b"-").unwrap_or(text);
-            let exponent = number.iter().position(|byte| matches!(byte, b'e' | b'E'));
-            let (number, exponent) = number.split_at(exponent.unwrap_or(number.len()));
-            let fraction = number.iter().position(|byte| *byte == b'.');
-            let (whole, fraction) = number.split_at(fraction.unwrap_or(number.len()));
-            digits(whole)
-                && (whole.len() == 1 || whole[0] != b'0')
-                && (fraction.is_empty() || digits(&fraction[1..]))
-                && match exponent {
-                    [] => true,
-                    [_, b'+' | b'-', rest @ ..] | [_, rest @ ..] => digits(rest),
-                }
-        }
+        other => serde_json::from_slice::<IgnoredAny>(other).is_ok(),
     }
 }
 

@@ -243,8 +243,7 @@ impl<'t> Compiler<'_, '_, 't> {
     fn compile(&mut self, source: &str, place: &Place) -> Option<Expression> {
         self.count(1, place)?;
         let compiled = Expression::compile(source, self.names);
-        let compiled = compiled.map_err(|errors| self.report(&errors, source, place)).ok()?;
-        Some(compiled)
+        compiled.map_err(|errors| self.report(&errors, source, place)).ok()
     }
 
     /// Compiles a string leaf; `None` if there is no expression in it, or a wrong one.

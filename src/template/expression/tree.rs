@@ -85,7 +85,7 @@ impl<'v> From<Tree<'v>> for Data<'v> {
             Kind::List => Self::List(List::Tree(tree)),
             // Half of a surrogate pair is no text that anybody could mean.
             Kind::Text => text(node.string().unwrap_or_default()),
-            Kind::Boolean => Self::Boolean(node.text() == "true"),
+            Kind::Boolean => Self::Boolean(node.is_true()),
             Kind::Null => Self::Null,
             Kind::Number => match node.text().parse() {
                 Ok(integer) => Self::Integer(integer),
