@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::expression::with_deep_stack;
+use super::expression::{joined, spawn_deep};
 use super::{LoadError, LoadOptions, Origin, Template, load};
 
 /// File name and text of each.
@@ -28,7 +28,7 @@ const FILES: &[(&str, &str)] = &[
     ("wait-for-service.yaml", include_str!("builtin/wait-for-service.yaml")),
 ];
 
-/// The most threads that compile them: the largest takes a sixth of the time of all.
+/// The most threads that compile them: the largest holds a sixth of their text.
 const MOST_THREADS: usize = 4;
 
 /// The templates that are part of the program, compiled.
@@ -45,18 +45,15 @@ pub fn builtin(options: &LoadOptions) -> Result<Vec<Template>, Vec<LoadError>> {
     let next = AtomicUsize::new(0);
     let compile = || {
         let files = std::iter::from_fn(|| files.get(next.fetch_add(1, Ordering::Relaxed)));
-        files.map(|(name, text)| (name, load(Origin(format!("built-in/{name}").into()), text, options))).collect()
+        files
+            .map(|(name, text)| (name, load(Origin(format!("built-in/{name}").into()), text, options)))
+            .collect::<Vec<_>>()
     };
-    // Where no thread is to be had, each file says so itself.
-    let on_a_thread = || with_deep_stack(compile).unwrap_or_else(|_| compile());
-    let mut loaded: Vec<_> = thread::scope(|scope| {
-        let others: Vec<_> =
-            (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, on_a_thread).ok()).collect();
-        let mut loaded: Vec<_> = on_a_thread();
-        for other in others {
-            loaded.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        loaded
+    let mut loaded = thread::scope(|scope| {
+        let started: Vec<_> = (0..threads).filter_map(|_| spawn_deep(scope, compile).ok()).collect();
+        // Where no thread is to be had, each file says so itself.
+        let here = if started.is_empty() { compile() } else { Vec::new() };
+        started.into_iter().flat_map(joined).chain(here).collect::<Vec<_>>()
     });
     loaded.sort_by_key(|(name, _)| *name);
     let (mut templates, mut errors) = (Vec::new(), Vec::new());

@@ -20,6 +20,7 @@ mod write;
 use std::cell::Cell;
 use std::io;
 use std::ops::Range;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use code::Code;
 use data::Data;
@@ -304,14 +305,32 @@ pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T
     if IS_DEEP.get() {
         return Ok(work());
     }
+    thread::scope(|scope| Ok(joined(spawn_deep(scope, work)?)))
+}
+
+/// Starts a thread with a stack of 16 MiB, for whoever has work for several.
+///
+/// # Errors
+///
+/// The operating system gives no thread.
+pub(crate) fn spawn_deep<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    work: impl FnOnce() -> T + Send + 's,
+) -> io::Result<ScopedJoinHandle<'s, T>> {
     let work = || {
         IS_DEEP.set(true);
         work()
     };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, work)?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
+    thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, work)
+}
+
+/// What a thread's work came to.
+///
+/// # Panics
+///
+/// When the work did.
+pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Expression {
