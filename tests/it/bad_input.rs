@@ -38,10 +38,7 @@ fn assert_answers(snapshot: &Snapshot, table: impl IntoIterator<Item = (String, 
 
 /// A review of the creation of a pod that is this JSON text.
 fn review(object: &str) -> Vec<u8> {
-    format!(
-        r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","kind":{{"group":"","version":"v1","kind":"Pod"}},"namespace":"default","operation":"CREATE","object":{object}}}}}"#
-    )
-    .into_bytes()
+    webhook::review_of(object).into_bytes()
 }
 
 #[test]

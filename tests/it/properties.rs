@@ -20,6 +20,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::promises;
+use crate::webhook::review_of;
 use make::Made;
 
 /// The patch, if there is one.
@@ -162,18 +163,8 @@ proptest! {
     fn any_pod_is_answered(made in make::pod(), spoilt in make::spoilt()) {
         let mut pod: Value = serde_json::from_str(&made.pod).unwrap();
         spoilt.apply(&mut pod);
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "request": {
-                "uid": "u",
-                "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                "namespace": "default",
-                "operation": "CREATE",
-                "object": pod,
-            },
-        });
-        prop_assert!(answers(review.to_string().as_bytes(), &made.snapshot), "{}", review);
+        let review = review_of(&pod.to_string());
+        prop_assert!(answers(review.as_bytes(), &made.snapshot), "{}", review);
     }
 }
 

@@ -7,13 +7,13 @@ use std::path::Path;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::process::Process;
 use crate::properties::sensitive;
-use crate::webhook::{mutate, send, start};
+use crate::webhook::{mutate, review_of, send, start};
 
 /// A ClientHello of TLS 1.1 (RFC 4346, section 7.4.1.2): version, random, no session, two cipher suites, no compression;
 /// a group and a signature, so that nothing is wrong with it but its version.
@@ -91,18 +91,7 @@ async fn neither_log_nor_admin_port_tells_what_is_in_pods() {
         let mut pod = sensitive::pod(name, &value);
         pod["spec"]["containers"][0]["image"] = "imagemarker:1".into();
         pod["metadata"]["annotations"]["note"] = "notemarker".into();
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "request": {
-                "uid": "u",
-                "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                "namespace": "default",
-                "operation": "CREATE",
-                "object": pod,
-            },
-        });
-        let answer = send(&mut connection, mutate(review.to_string())).await.json();
+        let answer = send(&mut connection, mutate(review_of(&pod.to_string()))).await.json();
         decisions.insert(answer["response"]["auditAnnotations"]["decision"].as_str().unwrap().to_owned());
         secrets.push(secret);
     }

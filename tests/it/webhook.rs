@@ -223,3 +223,10 @@ pub fn review(uid: &str, key: &str, value: &str) -> String {
     })
     .to_string()
 }
+
+/// A review of this object, which may be anything, as a pod.
+pub fn review_of(object: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","kind":{{"group":"","version":"v1","kind":"Pod"}},"namespace":"default","operation":"CREATE","object":{object}}}}}"#
+    )
+}

@@ -14,6 +14,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use crate::promises;
+use crate::webhook::review_of;
 
 /// A template of which any leaf may become an expression with the secret.
 fn base() -> Value {
@@ -186,14 +187,6 @@ pub fn pod(name: &str, value: &str) -> Value {
     })
 }
 
-/// A request of the API server to create this pod.
-fn review(pod: &Value) -> Vec<u8> {
-    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
-    let request = json!({"uid": "u", "kind": kind, "operation": "CREATE", "namespace": "default", "object": pod});
-    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
-    review.to_string().into_bytes()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 100, ..super::config() })]
 
@@ -211,8 +204,8 @@ proptest! {
         }
         pod["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "2", "controller": true}]);
-        let body = review(&pod);
-        let review = admission::decode(&body).unwrap();
+        let body = review_of(&pod.to_string());
+        let review = admission::decode(body.as_bytes()).unwrap();
         let outcome = inject(&review.request, &snapshot);
         // What the event of a rejected pod says.
         let event = admission::Rejection::of(&review, &outcome);
