@@ -17,11 +17,11 @@ pub struct Size {
     plain: bool,
 }
 
-/// About 2.6 kB.
+/// About 2.5 kB.
 pub const SMALL: Size = Size { name: "small", containers: 1, settings: 0, plain: true };
 /// About 8 kB.
 pub const MEDIUM: Size = Size { name: "medium", containers: 3, settings: 4, plain: false };
-/// About 91 kB.
+/// About 101 kB.
 pub const LARGE: Size = Size { name: "large", containers: 20, settings: 46, plain: false };
 pub const SIZES: [Size; 3] = [SMALL, MEDIUM, LARGE];
 
