@@ -197,7 +197,12 @@ impl<S> Timed<S> {
                 self.wait = Wait::Next;
                 self.restart();
             }
-            _ => self.wait = Wait::Head,
+            // The head's further bytes do not win it more time.
+            _ if self.wait == Wait::Head => {}
+            _ => {
+                self.wait = Wait::Head;
+                self.restart();
+            }
         }
     }
 
@@ -266,5 +271,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::server::places::GRACE;
+
+    #[tokio::test]
+    async fn a_connection_that_is_used_does_not_idle() {
+        let patience = Patience { idle: Duration::from_secs(2), ..Patience::default() };
+        let (mut client, server) = duplex(64);
+        let pace = Arc::new(Pace::default());
+        let mut stream = Timed::new(server, patience, Places::new(1, GRACE), Arc::clone(&pace), false);
+        let mut byte = [0];
+        for request in 0..5 {
+            client.write_all(b"x").await.unwrap();
+            stream.read_exact(&mut byte).await.unwrap();
+            // It came whole, and is answered before anything else is read.
+            drop(pace.begin());
+            let next = timeout(patience.idle / 3, stream.read(&mut byte)).await;
+            assert!(next.is_err(), "closed after {request}: {next:?}");
+        }
+        assert_eq!(stream.read(&mut byte).await.unwrap(), 0, "closed as if the client had hung up");
     }
 }
