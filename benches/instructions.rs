@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::process::Command;
 
 use podgraft::admission;
-use podgraft::inject::inject;
+use podgraft::inject::{Renderings, inject_with};
 use podgraft::snapshot::Snapshot;
 
 #[path = "review/cases.rs"]
@@ -40,9 +40,10 @@ fn number(text: &str) -> u64 {
 /// Answers a review so many times.
 fn answer(case: usize, reviews: u64) {
     let (snapshot, body): (Snapshot, _) = (snapshot(), cases().swap_remove(case).body);
+    let renderings = Renderings::default();
     for _ in 0..reviews {
         let review = admission::decode(black_box(&body)).unwrap_or_else(|error| panic!("{error}"));
-        black_box(admission::encode(&review.uid, &inject(&review.request, &snapshot)));
+        black_box(admission::encode(&review.uid, &inject_with(&review.request, &snapshot, &renderings)));
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! annotations ── resolve ── targets ── graft (one template: volume, target, container, pod_fields)
-//!  keys, values   bound      wired onto    │ appends to the draft, or is rolled back
-//!                 parameters               ▼
-//!                                        plan ── environment ── order ── patch
+//!  keys, values   │          wired onto    │ appends to the draft, or is rolled back
+//!                 ▼                        ▼
+//!            rendering                   plan ── environment ── order ── patch
+//!            the template with values
 //! ```
 
 pub mod annotations;
@@ -24,11 +25,14 @@ pub mod json;
 mod order;
 mod paths;
 mod plan;
+mod rendering;
+mod renderings;
 mod resolve;
 mod targets;
 mod volumes;
 
 pub use outcome::Outcome;
+pub use renderings::Renderings;
 
 use annotations::{Level, MAX_ANNOTATIONS};
 use outcome::{Reason, SkipReason, Warning};
@@ -47,6 +51,13 @@ const MAX_ENTRIES: usize = 16 * 1024;
 /// Decides what a pod gets.
 #[must_use]
 pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcome<'a> {
+    inject_with(request, snapshot, &Renderings::default())
+}
+
+/// Decides what a pod gets, with what was made of this snapshot's templates for pods before. That makes it faster, and no
+/// difference.
+#[must_use]
+pub fn inject_with<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, renderings: &Renderings) -> Outcome<'a> {
     if !request.creates_pod {
         return Outcome::Skip(SkipReason::NotPodCreate, Vec::new());
     }
@@ -83,7 +94,7 @@ pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcom
     } else {
         annotations::read(prefix, Level::Namespace, defaults(), &mut of_namespace_reasons)
     };
-    let mut resolved = resolve::resolve(snapshot, &request.namespace, &pod, &namespace);
+    let mut resolved = resolve::resolve(snapshot, renderings, &request.namespace, &pod, &namespace);
     resolved.reasons.splice(0..0, reasons);
     let left_out = of_namespace_reasons.into_iter().map(|reason| Warning::LeftOut(Box::new(reason)));
     resolved.warnings.splice(0..0, left_out);

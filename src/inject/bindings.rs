@@ -4,13 +4,13 @@ use std::cell::{Cell, OnceCell};
 
 use serde_json::{Value as Json, json};
 
-use super::outcome::Source;
+use super::rendering;
 use super::request::PodRequest;
 use super::resolve::Asked;
 use super::targets::Target;
 use crate::json::Node;
 use crate::snapshot::Snapshot;
-use crate::template::expression::{self, Budget, Given, Variable, Variables};
+use crate::template::expression::{Budget, Given, Variable, Variables};
 use crate::template::parameter::Value;
 
 /// What all grafts of a request see alike.
@@ -49,9 +49,7 @@ pub struct Bindings<'b, 'a> {
     shared: &'b Shared<'a>,
     asked: &'b Asked<'a>,
     targets: &'b [Target<'a>],
-    instance: Json,
-    /// The bits of the parameters that pod or namespace set.
-    set: u64,
+    instance: OnceCell<Json>,
     /// A sensitive parameter has been looked at.
     secret: Cell<bool>,
     containers: OnceCell<Vec<Node<'a, 'a>>>,
@@ -62,15 +60,11 @@ impl<'b, 'a> Bindings<'b, 'a> {
     /// The view of the graft onto these targets.
     #[must_use]
     pub fn new(shared: &'b Shared<'a>, asked: &'b Asked<'a>, targets: &'b [Target<'a>]) -> Self {
-        let instance = asked.name.instance.unwrap_or_default().into();
-        let set = asked.parameters.iter().enumerate().filter(|(_, bound)| bound.source != Source::Default);
-        let set = set.filter_map(|(index, _)| expression::bit(index)).fold(0, |bits, bit| bits | bit);
         Self {
             shared,
             asked,
             targets,
-            instance,
-            set,
+            instance: OnceCell::new(),
             secret: Cell::new(false),
             containers: OnceCell::new(),
             list: OnceCell::new(),
@@ -101,15 +95,11 @@ impl Variables for Bindings<'_, '_> {
         if self.asked.template.parameters[index].sensitive {
             self.secret.set(true);
         }
-        &self.asked.parameters[index].value
+        &self.asked.rendering.parameters[index].value
     }
 
     fn budget(&self) -> &Budget {
         &self.shared.budget
-    }
-
-    fn set(&self) -> u64 {
-        self.set
     }
 
     fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
@@ -143,11 +133,10 @@ impl Variables for Bindings<'_, '_> {
                 [] => return Err("there is no target".to_owned()),
             },
             Variable::Targets => self.list.get_or_init(|| Given::list(self.containers().iter().copied())).clone(),
-            Variable::Instance => (&self.instance).into(),
-            Variable::Podgraft => {
-                let about = || json!({ "image": snapshot.policy.image, "version": env!("CARGO_PKG_VERSION") });
-                self.shared.podgraft.get_or_init(about).into()
+            Variable::Instance => {
+                self.instance.get_or_init(|| self.asked.name.instance.unwrap_or_default().into()).into()
             }
+            Variable::Podgraft => self.shared.podgraft.get_or_init(|| rendering::podgraft(&snapshot.policy)).into(),
         })
     }
 }

@@ -174,6 +174,17 @@ impl Field {
             Self::HostAlias => "host alias",
         }
     }
+
+    /// Its key in a template's `pod`.
+    #[must_use]
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Label => "labels",
+            Self::Annotation => "annotations",
+            Self::ImagePullSecret => "imagePullSecrets",
+            Self::HostAlias => "hostAliases",
+        }
+    }
 }
 
 /// Everything planned so far, in the order of planning.

@@ -1,30 +1,27 @@
-//! One graft: a template rendered for a pod, each part checked against the pod and against what is planned already.
+//! One graft: a rendered template, each part of it checked against the pod and against what is planned already. What its
+//! rendering left open is rendered here, for this pod.
 
 mod container;
 mod image;
-mod names;
 mod pod_fields;
 mod pod_security;
 mod target;
 mod volume;
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
-
-use serde_json::value::RawValue;
 
 use super::bindings::{Bindings, Shared};
 use super::draft::{Draft, GraftIndex, MAX_ADDED, MAX_ADDITIONS};
 use super::hardening::Declare;
-use super::json::Text;
 use super::pod::{Container, Pod};
 use super::reason::{Reason, Warning, said};
+use super::rendering::{Failed, Problems, Rendering, View};
 use super::resolve::Asked;
 use super::status::{Record, Recorded, Status};
 use super::targets::Target;
 use crate::snapshot::Policy;
 use crate::template::expression::{EvaluationError, Item};
-use crate::template::node::{Entry, Node};
+use crate::template::node::Entry;
 use crate::template::{Action, Enforced, Line, Template};
 
 /// Why a graft can't be made, and which earlier graft has a part in it.
@@ -57,9 +54,9 @@ pub struct Context<'c, 'a> {
 
 /// A volume that the graft's containers mount by its name in the template.
 #[derive(Debug)]
-struct Site {
+struct Site<'a> {
     /// Name in the template.
-    name: String,
+    name: &'a str,
     /// Name in the pod.
     volume: String,
     /// What of it.
@@ -80,7 +77,7 @@ struct Grafting<'g, 'a> {
     recorded: Option<&'g Recorded<'a>>,
     draft: &'g mut Draft<'a>,
     record: Record,
-    sites: Vec<Site>,
+    sites: Vec<Site<'a>>,
     /// Names of volumes that can't be had, which is noted already.
     missing: Vec<&'a str>,
     clashes: Vec<Clash>,
@@ -116,14 +113,13 @@ pub fn plan<'a>(
         clashes: Vec::new(),
         warnings: Vec::new(),
     };
-    if let Some(when) = &template.when {
-        match when.condition(&bindings, None) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(error) => {
-                grafting.evaluation("when", template.line, &error);
-                return Err(grafting.clashes);
-            }
+    let when = || template.when.as_ref().map_or(Ok(true), |when| when.condition(&bindings, None));
+    match asked.rendering.when.map_or_else(when, Ok) {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(error) => {
+            grafting.evaluation("when", template.line, &error);
+            return Err(grafting.clashes);
         }
     }
     grafting.validations();
@@ -160,9 +156,13 @@ pub fn plan<'a>(
     }
 }
 
-impl<'a> Grafting<'_, 'a> {
+impl<'g, 'a> Grafting<'g, 'a> {
     const fn template(&self) -> &'a Template {
         self.asked.template
+    }
+
+    fn rendering(&self) -> &'g Rendering {
+        &self.asked.rendering
     }
 
     /// The graft in messages.
@@ -201,28 +201,36 @@ impl<'a> Grafting<'_, 'a> {
         if self.bindings.may_show_secret() { HIDDEN.to_owned() } else { message }
     }
 
-    fn all_rendered(&mut self, field: &str, line: Line, problems: Vec<String>) {
-        for problem in problems {
-            self.rendered(field, line, problem);
+    /// What the template asks of the pod and the parameters: all that does not hold.
+    fn validations(&mut self) {
+        for (entry, ready) in self.template().validations.iter().zip(&self.rendering().validations) {
+            let done = match ready {
+                Some(all) => {
+                    for failed in all {
+                        self.failed(failed);
+                    }
+                    Ok(())
+                }
+                None => self.each_open(entry, |this, validation, item| {
+                    let failed = this.open("validations", entry.line, |view, _| Failed::render(view, validation, item));
+                    if let Some(failed) = failed? {
+                        this.failed(&failed);
+                    }
+                    Ok(())
+                }),
+            };
+            if let Err(error) = done {
+                self.evaluation("validations", entry.line, &error);
+            }
         }
     }
 
-    /// What the template asks of the pod and the parameters: all that does not hold.
-    fn validations(&mut self) {
-        let (template, bindings) = (self.template(), self.bindings);
-        self.each("validations", &template.validations, |this, validation, item, _| {
-            if validation.holds(bindings, item)? {
-                return Ok(());
-            }
-            let message = text(&validation.message, bindings, item, "message")?;
-            let message = message.unwrap_or_else(|| format!("{} is not true", validation.expression.source).into());
-            let (graft, message) = (this.name(), said(message.trim()));
-            match validation.action {
-                Action::Deny => this.refuse(Reason::Validation { graft, message }),
-                Action::Warn => this.warnings.push(Warning::Validation { graft, message }),
-            }
-            Ok(())
-        });
+    fn failed(&mut self, failed: &Failed) {
+        let (graft, message) = (self.name(), said(failed.message.trim()));
+        match failed.action {
+            Action::Deny => self.refuse(Reason::Validation { graft, message }),
+            Action::Warn => self.warnings.push(Warning::Validation { graft, message }),
+        }
     }
 
     fn operating_system(&mut self) {
@@ -240,24 +248,39 @@ impl<'a> Grafting<'_, 'a> {
         }
     }
 
-    /// Calls `visit` for each rendering of a list's entries; what has no value is noted with its line.
-    fn each<T>(
+    /// Renders something that was left open, and notes what is wrong with it.
+    fn open<T>(
         &mut self,
         field: &str,
-        entries: &'a [Entry<T>],
-        mut visit: impl FnMut(&mut Self, &'a T, Option<&Item>, Line) -> Result<(), EvaluationError>,
-    ) {
-        let bindings = self.bindings;
-        for entry in entries {
-            bindings.forget();
-            let visited = entry.each(bindings, None, |value, item| {
-                // It is refused then, however much is still to come.
-                if self.draft.is_too_much() { Ok(()) } else { visit(self, value, item, entry.line) }
-            });
-            if let Err(error) = visited {
-                self.evaluation(field, entry.line, &error);
-            }
+        line: Line,
+        render: impl FnOnce(View<'_>, &mut Problems) -> Result<T, EvaluationError>,
+    ) -> Result<T, EvaluationError> {
+        let instance = self.asked.name.instance.unwrap_or_default();
+        let view = View { template: self.template(), instance, variables: self.bindings };
+        let mut problems = Vec::new();
+        let rendered = render(view, &mut problems);
+        for problem in problems {
+            self.rendered(field, line, problem);
         }
+        rendered
+    }
+
+    /// Calls `visit` as often as an entry's `when` and `forEach` say for this pod.
+    fn each_open<T>(
+        &mut self,
+        entry: &'a Entry<T>,
+        mut visit: impl FnMut(&mut Self, &'a T, Option<&Item<'_>>) -> Result<(), EvaluationError>,
+    ) -> Result<(), EvaluationError> {
+        let bindings = self.bindings;
+        bindings.forget();
+        // It is refused when there is too much, however much is still to come.
+        entry.each(
+            bindings,
+            None,
+            |value, item| {
+                if self.draft.is_too_much() { Ok(()) } else { visit(self, value, item) }
+            },
+        )
     }
 
     /// The pod's containers that are there to clash with: init containers, then the app's.
@@ -267,45 +290,4 @@ impl<'a> Grafting<'_, 'a> {
         let app = spec.and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
         init.iter().map(|container| (true, container)).chain(app.iter().map(|container| (false, container)))
     }
-}
-
-/// A node that is to be text.
-fn text<'t>(
-    node: &'t Node,
-    bindings: &Bindings<'_, '_>,
-    item: Option<&Item>,
-    field: &str,
-) -> Result<Option<Cow<'t, str>>, EvaluationError> {
-    let Some(json) = render(Some(node), bindings, item, field)? else { return Ok(None) };
-    // Names and images have no escapes: what is between the quotes is the text.
-    let plain = |json: &str| json.len() > 1 && json.starts_with('"') && !json.contains('\\');
-    match json {
-        Cow::Borrowed(json) if plain(json) => Ok(Some(Cow::Borrowed(&json[1..json.len() - 1]))),
-        json => match serde_json::from_str::<Text<'_>>(&json) {
-            Ok(text) => Ok(Some(Cow::Owned(text.0.into_owned()))),
-            Err(error) => Err(EvaluationError::unreadable(&error).within(field)),
-        },
-    }
-}
-
-/// A node's JSON, its name in front of an error; `None` when it is absent or `null`.
-fn render<'t>(
-    node: Option<&'t Node>,
-    bindings: &Bindings<'_, '_>,
-    item: Option<&Item>,
-    field: &str,
-) -> Result<Option<Cow<'t, str>>, EvaluationError> {
-    let Some(node) = node else { return Ok(None) };
-    node.render(bindings, item).map_err(|error| error.within(field))
-}
-
-/// A rendered list's items.
-fn items<'j>(json: Option<&'j Cow<'_, str>>, field: &str) -> Result<Vec<&'j RawValue>, EvaluationError> {
-    let Some(json) = json else { return Ok(Vec::new()) };
-    read(json, field)
-}
-
-/// Rendered JSON as what it has to be.
-fn read<'j, T: serde::Deserialize<'j>>(json: &'j str, field: &str) -> Result<T, EvaluationError> {
-    serde_json::from_str(json).map_err(|error| EvaluationError::unreadable(&error).within(field))
 }

@@ -294,6 +294,13 @@ impl MapWriter {
         write_string(text, self.member(key));
     }
 
+    /// Its members, without braces.
+    #[must_use]
+    pub fn into_members(mut self) -> String {
+        self.out.remove(0);
+        self.out
+    }
+
     /// The map.
     #[must_use]
     pub fn finish(mut self) -> String {

@@ -1,7 +1,6 @@
 //! What came of a request: a plan, a skip or a rejection, as data. Text, metric labels and command line output are
 //! made from it at the edges.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::template::parameter::Value;
@@ -81,9 +80,9 @@ pub enum Source {
 
 /// A parameter's value and where it was said. Same index as the template's `parameters`.
 #[derive(Debug, Clone)]
-pub struct Bound<'a> {
+pub struct Bound {
     /// The value.
-    pub value: Cow<'a, Value>,
+    pub value: Value,
     /// Who said it.
     pub source: Source,
 }
@@ -95,8 +94,6 @@ pub struct Graft<'a> {
     pub name: GraftName<'a>,
     /// The template.
     pub template: &'a Template,
-    /// A value for each of the template's parameters.
-    pub parameters: Vec<Bound<'a>>,
     /// Names of the target containers, in pod order.
     pub targets: Vec<&'a str>,
 }

@@ -84,8 +84,8 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
                 if changed {
                     index_of[index] = Some(grafts.len());
                     let targets = targets.iter().map(Target::name).collect();
-                    let Asked { name, template, parameters, .. } = asked;
-                    grafts.push(Graft { name, template, parameters, targets });
+                    let Asked { name, template, .. } = asked;
+                    grafts.push(Graft { name, template, targets });
                     continue;
                 }
                 Why::Done
@@ -99,7 +99,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
                     template: asked.name.template.to_owned(),
                     instance: asked.name.instance.unwrap_or_default().to_owned(),
                     hash: asked.template.hash.clone(),
-                    parameters: asked.values_hash(),
+                    parameters: asked.rendering.values_hash.clone(),
                     reason: why.to_string(),
                 });
                 why

@@ -1,10 +1,12 @@
 //! What is requested, looked up and bound: requested × templates × levels → grafts. Precedence lives here alone.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::annotations::{Annotation, CONTAINERS, Key, Level, Main, Setting};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
 use super::reason::{Known, Reason, Warning};
+use super::rendering::Rendering;
+use super::renderings::{self, Renderings};
 use crate::nearest::nearest;
 use crate::snapshot::{Lookup, OnUnknown, Snapshot};
 use crate::template::parameter::list;
@@ -20,8 +22,8 @@ pub struct Asked<'a> {
     pub name: GraftName<'a>,
     /// The template.
     pub template: &'a Template,
-    /// A value for each of its parameters.
-    pub parameters: Vec<Bound<'a>>,
+    /// The template with the values of its parameters.
+    pub rendering: Arc<Rendering>,
     /// `.containers`: the key that says it, and the names.
     pub containers: Option<(Key, Vec<String>)>,
 }
@@ -31,15 +33,6 @@ impl Asked<'_> {
     #[must_use]
     pub fn may_be_left_out(&self) -> bool {
         self.template.failure_policy == FailurePolicy::Ignore
-    }
-
-    /// A hash of the values that pod or namespace say; empty if all are the template's.
-    #[must_use]
-    pub fn values_hash(&self) -> String {
-        let all = self.template.parameters.iter().zip(&self.parameters);
-        let said = all.filter(|(_, bound)| bound.source != Source::Default);
-        let said: Vec<_> = said.map(|(parameter, bound)| (&parameter.name, &bound.value)).collect();
-        if said.is_empty() { String::new() } else { crate::template::hash_of(&format_args!("{said:?}")) }
     }
 }
 
@@ -82,6 +75,27 @@ impl<'a> Group<'a> {
         [(Level::Pod, &self.pod), (Level::Namespace, &self.namespace)]
     }
 
+    /// All of it but `.containers`.
+    fn key(&self, instance: &str) -> renderings::Key {
+        let mut key = renderings::Key::default();
+        key.push(b'i', instance);
+        for (level, said) in self.levels() {
+            key.push(if level == Level::Pod { b'p' } else { b'n' }, "");
+            match said.main {
+                None => {}
+                Some((_, Main::Yes)) => key.push(b'+', ""),
+                Some((_, Main::No)) => key.push(b'-', ""),
+                Some((_, Main::Value(value))) => key.push(b'=', value),
+                Some((_, Main::Unclear(value))) => key.push(b'?', value),
+            }
+            for (name, _, value) in said.parameters.iter().filter(|(name, ..)| *name != CONTAINERS) {
+                key.push(b'.', name);
+                key.push(b'=', value);
+            }
+        }
+        key
+    }
+
     /// The main key that decides, and whose it is: the pod's, else its namespace's.
     fn main(&self) -> Option<(Level, &'a str, Main<'a>)> {
         self.levels().into_iter().find_map(|(level, said)| said.main.map(|(key, main)| (level, key, main)))
@@ -91,12 +105,13 @@ impl<'a> Group<'a> {
 /// Looks up and binds what the pod's and the namespace's annotations say.
 pub fn resolve<'a>(
     snapshot: &'a Snapshot,
+    renderings: &Renderings,
     namespace: &str,
     of_pod: &[Annotation<'a>],
     of_namespace: &[Annotation<'a>],
 ) -> Resolved<'a> {
     let mut resolved = Resolved::default();
-    each_graft(snapshot, namespace, of_pod, of_namespace, |graft| graft.resolve(&mut resolved));
+    each_graft(snapshot, namespace, of_pod, of_namespace, |graft| graft.resolve(renderings, &mut resolved));
     if resolved.asked.len() > MAX_GRAFTS {
         resolved.reasons.push(Reason::TooManyGrafts { found: resolved.asked.len(), most: MAX_GRAFTS });
         resolved.asked.clear();
@@ -146,7 +161,7 @@ struct Graft<'g, 'a> {
 }
 
 impl<'a> Graft<'_, 'a> {
-    fn resolve(&self, resolved: &mut Resolved<'a>) {
+    fn resolve(&self, renderings: &Renderings, resolved: &mut Resolved<'a>) {
         let asked_by = match self.group.main() {
             Some((level, _, Main::No)) => {
                 // A pod that declines what nobody asks for has asked for nothing.
@@ -172,26 +187,77 @@ impl<'a> Graft<'_, 'a> {
             }
         };
 
-        let mut unknown = Vec::new();
-        self.unknown_parameters(template, asked_by.is_some(), &mut unknown);
-        if self.warns_of_unknown() {
-            resolved.warnings.extend(unknown.drain(..).map(|(_, reason)| Warning::LeftOut(Box::new(reason))));
-        }
-        if asked_by.is_none() {
-            if !unknown.is_empty() {
-                self.fail(unknown, false, resolved);
+        if asked_by.is_some() {
+            let instance = self.name.instance.unwrap_or_default();
+            let words = self.group.key(instance);
+            match renderings.find(template, &words) {
+                Some(rendering) => self.ask(template, rendering, Vec::new(), resolved),
+                None => self.render(template, words, renderings, resolved),
             }
             return;
         }
-        let denies = unknown.iter().any(|(level, _)| *level == Level::Pod);
-        let mut mistakes = unknown;
+        let unknown = self.unknown(template, false, resolved);
+        if !unknown.is_empty() {
+            self.fail(unknown, false, resolved);
+        }
+    }
+
+    /// Binds the parameters, for this pod and the next that says the same.
+    fn render(
+        &self,
+        template: &'a Arc<Template>,
+        words: renderings::Key,
+        renderings: &Renderings,
+        resolved: &mut Resolved<'a>,
+    ) {
+        let warned = resolved.warnings.len();
+        let mut mistakes = self.unknown(template, true, resolved);
         let parameters = self.bind(template, &mut mistakes);
+        if !mistakes.is_empty() {
+            self.containers(&mut mistakes);
+            return self.refuse(template, mistakes, resolved);
+        }
+        let instance = self.name.instance.unwrap_or_default();
+        let rendering = Arc::new(Rendering::of(template, instance, parameters, &self.snapshot.policy));
+        if rendering.may_be_kept && resolved.warnings.len() == warned {
+            renderings.keep(template, words, &rendering);
+        }
+        self.ask(template, rendering, mistakes, resolved);
+    }
+
+    /// The graft is asked for, unless it names no targets where it should.
+    fn ask(
+        &self,
+        template: &'a Arc<Template>,
+        rendering: Arc<Rendering>,
+        mut mistakes: Vec<(Level, Reason)>,
+        resolved: &mut Resolved<'a>,
+    ) {
         let containers = self.containers(&mut mistakes);
         if mistakes.is_empty() {
-            resolved.asked.push(Asked { name: self.name, template, parameters, containers });
+            resolved.asked.push(Asked { name: self.name, template, rendering, containers });
         } else {
-            self.fail(mistakes, template.failure_policy == FailurePolicy::Ignore && !denies, resolved);
+            self.refuse(template, mistakes, resolved);
         }
+    }
+
+    /// The graft can't be had, as its annotations are wrong. An unknown parameter of the pod denies it in any case.
+    fn refuse(&self, template: &Template, mistakes: Vec<(Level, Reason)>, resolved: &mut Resolved<'a>) {
+        let unknown = |(level, reason): &(Level, Reason)| {
+            *level == Level::Pod && matches!(reason, Reason::UnknownParameter { .. })
+        };
+        let ignored = template.failure_policy == FailurePolicy::Ignore && !mistakes.iter().any(unknown);
+        self.fail(mistakes, ignored, resolved);
+    }
+
+    /// Parameters that the template does not have; if they are but warned of, none.
+    fn unknown(&self, template: &Template, asked: bool, resolved: &mut Resolved<'a>) -> Vec<(Level, Reason)> {
+        let mut unknown = Vec::new();
+        self.unknown_parameters(template, asked, &mut unknown);
+        if self.warns_of_unknown() {
+            resolved.warnings.extend(unknown.drain(..).map(|(_, reason)| Warning::LeftOut(Box::new(reason))));
+        }
+        unknown
     }
 
     /// All that is wrong with it, whoever asks for it.
@@ -212,7 +278,7 @@ impl<'a> Graft<'_, 'a> {
     }
 
     /// The template that its name stands for; the key is the one that names it.
-    fn template(&self, key: Key) -> Result<&'a Template, Reason> {
+    fn template(&self, key: Key) -> Result<&'a Arc<Template>, Reason> {
         let template = self.name.template;
         match self.snapshot.templates.find(self.namespace, template) {
             Lookup::Found(template) => Ok(template),
@@ -273,7 +339,7 @@ impl<'a> Graft<'_, 'a> {
     }
 
     /// A value for each parameter: the pod's, else the namespace's, else the default.
-    fn bind(&self, template: &'a Template, mistakes: &mut Vec<(Level, Reason)>) -> Vec<Bound<'a>> {
+    fn bind(&self, template: &Template, mistakes: &mut Vec<(Level, Reason)>) -> Vec<Bound> {
         if let Some((level, key, Main::Unclear(value))) = self.group.main() {
             let primary = template.primary.and_then(|index| template.parameters.get(index));
             let reason = Reason::NotBoolean {
@@ -318,11 +384,11 @@ impl<'a> Graft<'_, 'a> {
                 (Some((level, key, text)), _) => match parameter.parse(text) {
                     Ok(value) => {
                         let source = if level == Level::Pod { Source::Pod } else { Source::Namespace };
-                        bound.push(Bound { value: Cow::Owned(value), source });
+                        bound.push(Bound { value, source });
                     }
                     Err(error) => mistakes.push((level, Reason::BadValue { key: Key::new(level, key), error })),
                 },
-                (None, Some(value)) => bound.push(Bound { value: Cow::Borrowed(value), source: Source::Default }),
+                (None, Some(value)) => bound.push(Bound { value: value.clone(), source: Source::Default }),
                 (None, None) => {
                     let prefix = &self.snapshot.policy.annotation_prefix;
                     let instance = self.name.instance.map(|instance| format!("{instance}.")).unwrap_or_default();

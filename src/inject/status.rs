@@ -104,7 +104,7 @@ impl<'a> Status<'a> {
             *it.template == *asked.name.template
                 && *it.instance == *asked.name.instance.unwrap_or_default()
                 && *it.hash == *asked.template.hash
-                && *it.parameters == *asked.values_hash()
+                && *it.parameters == *asked.rendering.values_hash
         };
         self.skipped.iter().find(same).map(|it| &*it.reason)
     }
@@ -123,7 +123,7 @@ impl Recorded<'_> {
     pub fn is_of(&self, asked: &Asked<'_>) -> bool {
         let mut names = asked.containers.iter().flat_map(|(_, names)| names);
         *self.hash == *asked.template.hash
-            && *self.parameters == *asked.values_hash()
+            && *self.parameters == *asked.rendering.values_hash
             && names.all(|name| self.targets.iter().any(|target| **target == **name))
     }
 
@@ -182,7 +182,7 @@ impl Record {
             template: asked.name.template.to_owned(),
             instance: asked.name.instance.unwrap_or_default().to_owned(),
             hash: asked.template.hash.clone(),
-            parameters: asked.values_hash(),
+            parameters: asked.rendering.values_hash.clone(),
             targets: targets.map(str::to_owned).collect(),
             ..Self::default()
         }

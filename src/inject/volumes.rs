@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::draft::{Draft, GraftIndex};
+use super::outcome::GraftName;
 use super::paths::{below, clean, join};
 use super::reason::Reason;
 use super::targets::Target;
@@ -81,14 +82,14 @@ fn above<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_>, own: Graf
 ///
 /// The targets disagree, or the kubelet computes the sub path.
 pub fn locate(
-    graft: &str,
+    graft: &GraftName<'_>,
     own: GraftIndex,
     path: &str,
     targets: &[Target<'_>],
     draft: &Draft<'_>,
 ) -> Result<Site, Reason> {
     let computed = |target: &Target<'_>, path: &str| Reason::SharedSubPathExpr {
-        graft: graft.to_owned(),
+        graft: graft.to_string(),
         container: target.name().to_owned(),
         path: path.to_owned(),
     };
@@ -110,7 +111,7 @@ pub fn locate(
                     }
                 };
                 return Err(Reason::SharedVolumes {
-                    graft: graft.to_owned(),
+                    graft: graft.to_string(),
                     path: path.to_owned(),
                     first: decider.name().to_owned(),
                     first_volume: shown(&mount),

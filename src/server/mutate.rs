@@ -13,7 +13,7 @@ use axum::routing::post;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admission::{self, DecodeError};
-use crate::inject::inject;
+use crate::inject::inject_with;
 use crate::metrics::{Lasting, Operation, Verdict};
 
 use super::answer::{come_again, json, text, with};
@@ -135,7 +135,7 @@ async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response
             "the namespace was not seen here yet; come again in a second",
         );
     }
-    let outcome = inject(&review.request, &live.snapshot);
+    let outcome = inject_with(&review.request, &live.snapshot, &live.renderings);
     let answer = admission::encode(&review.uid, &outcome);
     record::decided(&state.metrics, &live.injections, &review, &outcome, start.elapsed());
     state.tell(&review, &outcome);

@@ -7,7 +7,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::admission::{Rejection, Review};
-use crate::inject::Outcome;
+use crate::inject::{Outcome, Renderings};
 use crate::metrics::{EventFate, Injections, Metrics};
 use crate::snapshot::Snapshot;
 
@@ -45,10 +45,11 @@ pub struct State {
     rejections: Option<mpsc::Sender<Rejection>>,
 }
 
-/// A snapshot with its counters: both change in one step.
+/// A snapshot with what goes with it: all change in one step.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) snapshot: Snapshot,
+    pub(super) renderings: Renderings,
     pub(super) injections: Injections,
 }
 
@@ -98,7 +99,7 @@ impl State {
     /// Puts a snapshot in force, for requests from now on.
     pub fn publish(&self, snapshot: Snapshot) {
         let injections = self.metrics.templates(&snapshot);
-        self.live.store(Some(Arc::new(Live { snapshot, injections })));
+        self.live.store(Some(Arc::new(Live { snapshot, renderings: Renderings::default(), injections })));
     }
 
     /// The snapshot in force. A request looks once.

@@ -7,7 +7,7 @@ use super::LoadOptions;
 use super::Part;
 use super::container::Parts;
 use super::diagnostic::Problems;
-use super::expression::{Budget, Expression, ExpressionError, Leaf, Names, Style};
+use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
 use super::fields::Fields;
 use super::fields::{shorten, unexpected};
 use super::node::{Entry, MAX_LEAF, Node, write_string};
@@ -117,8 +117,6 @@ pub(super) struct Compiler<'c, 'f, 't> {
     pub(super) floor: Basis,
     /// How many expressions were compiled.
     pub(super) expressions: usize,
-    /// What may be spent on what defaults decide.
-    pub(super) beforehand: Budget,
     /// An expression was compiled whose type is known only when it is evaluated.
     pub(super) untyped: bool,
     /// What is compiled now is told in messages.
@@ -217,11 +215,10 @@ impl<'t> Compiler<'_, '_, 't> {
 
     /// Compiles a `when` or the like: CEL, or a YAML boolean.
     pub(super) fn condition(&mut self, tree: &Tree<'_>) -> Option<Expression> {
-        let mut condition = match tree.kind {
+        let condition = match tree.kind {
             Kind::Bool(value) => self.compile(if value { "true" } else { "false" }, &tree.place),
             _ => self.bare(tree, "true, false or text with a CEL condition"),
         }?;
-        condition.settle(self.names.parameters, &self.beforehand);
         Some(condition)
     }
 
@@ -257,11 +254,10 @@ impl<'t> Compiler<'_, '_, 't> {
             return None;
         }
         self.count(expressions, place)?;
-        let mut leaf = Leaf::parse(text, style, self.names).unwrap_or_else(|errors| {
+        let leaf = Leaf::parse(text, style, self.names).unwrap_or_else(|errors| {
             self.report(&errors, text, place);
             None
         })?;
-        leaf.settle(self.names.parameters, &self.beforehand);
         let parameters = self.names.parameters;
         let is_text = matches!(style, Style::Text | Style::Expanded);
         self.untyped |= !is_text && field != Field::Wired && leaf.known_type(parameters).is_none();

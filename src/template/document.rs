@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::compile::Compiler;
 use super::container::{Parts, Role};
 use super::diagnostic::Problems;
-use super::expression::{Budget, Expression, Names};
+use super::expression::{Expression, Names};
 use super::fields::{Fields, choice, expect_map, list, shorten, text, unknown_field};
 use super::node::Entry;
 use super::parameter::{Parameter, Type};
@@ -99,7 +99,6 @@ pub(super) fn template(
         item: None,
         floor: Basis::Constant,
         expressions: 0,
-        beforehand: Budget::beforehand(),
         untyped: false,
         told: false,
         secret_item: None,

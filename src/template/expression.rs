@@ -12,7 +12,6 @@ mod functions;
 mod leaf;
 mod operators;
 mod scan;
-mod settled;
 mod syntax;
 mod tree;
 mod write;
@@ -25,14 +24,12 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use code::Code;
 use data::Data;
 use evaluate::fail;
-use settled::Settled;
 
 use super::Line;
 use super::node::MAX_ITEMS;
 use super::parameter::{Parameter, Type, Value};
 
 pub use leaf::{Leaf, Style};
-pub(crate) use settled::bit;
 pub use tree::Given;
 
 /// The stack of the thread that [`with_deep_stack`] works on.
@@ -117,11 +114,6 @@ pub trait Variables {
 
     /// What all evaluations together may spend.
     fn budget(&self) -> &Budget;
-
-    /// The bits of the parameters that somebody has set; of others the value is their default.
-    fn set(&self) -> u64 {
-        u64::MAX
-    }
 }
 
 /// What the expressions of one request, or of one trial rendering, may spend together: each is bounded, this bounds
@@ -139,7 +131,8 @@ impl Budget {
         Self(Cell::new(Self::TOTAL))
     }
 
-    /// What is evaluated beforehand of a template: a few hundred steps of one that people write.
+    /// What is evaluated of a template with values, before a pod is looked at: a few hundred steps of one that people
+    /// write.
     #[must_use]
     pub const fn beforehand() -> Self {
         Self(Cell::new(Self::TOTAL / 100))
@@ -281,8 +274,6 @@ pub struct Expression {
     code: Code,
     mentions: Mentions,
     sources: Sources,
-    /// As a condition, with the parameters' defaults.
-    settled: Option<Settled<bool>>,
 }
 
 thread_local! {
@@ -347,7 +338,7 @@ impl Expression {
             pod: mentions.variables != 0,
             sensitive: any(|parameter| parameter.sensitive),
         };
-        Ok(Self { source: source.into(), code, mentions, sources, settled: None })
+        Ok(Self { source: source.into(), code, mentions, sources })
     }
 
     /// Evaluates a condition.
@@ -356,9 +347,6 @@ impl Expression {
     ///
     /// It fails, exceeds the limits or is no boolean.
     pub fn condition(&self, variables: &dyn Variables, item: Option<&Item<'_>>) -> Result<bool, EvaluationError> {
-        if let Some(settled) = self.settled.as_ref().and_then(|settled| settled.take(variables)) {
-            return Ok(*settled);
-        }
         match evaluate::run(self, variables, item)? {
             Data::Boolean(boolean) => Ok(boolean),
             other => fail(format!("a condition is a bool, not {}", other.kind())),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use podgraft::admission::{self, DecodeError};
 use podgraft::inject::request::PodRequest;
-use podgraft::inject::{Outcome, inject};
+use podgraft::inject::{Outcome, Renderings, inject, inject_with};
 use podgraft::snapshot::Snapshot;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -65,6 +65,30 @@ proptest! {
                 Outcome::Reject(reasons, _) => prop_assert!(false, "{}: it rejects: {:?}", step, reasons),
             }
             change.apply(&mut patched);
+        }
+    }
+
+    /// What was made for pods before makes no difference, whatever else this pod has.
+    #[test]
+    fn renderings_of_late_change_nothing(
+        made in make::pod(),
+        change in make::change_of_another_webhook(),
+        again in make::change_of_another_webhook(),
+    ) {
+        let Made { pod, snapshot } = made;
+        let renderings = Renderings::default();
+        let mut pod: Value = serde_json::from_str(&pod).unwrap();
+        for change in [None, Some(change), Some(again)] {
+            if let Some(change) = change {
+                change.apply(&mut pod);
+            }
+            let text = pod.to_string();
+            let request = PodRequest::create(&text, "default").unwrap();
+            let wanted = admission::encode("u", &inject(&request, &snapshot));
+            for _ in 0..2 {
+                let found = admission::encode("u", &inject_with(&request, &snapshot, &renderings));
+                prop_assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(&wanted));
+            }
         }
     }
 

@@ -1,94 +1,99 @@
-//! Injected containers: rendered, wired to the graft's volumes, hardened, checked for what they would clash with.
+//! Injected containers: wired to the graft's volumes, hardened, checked for what they would clash with.
 
 use std::borrow::Cow;
 
-use super::names::joined;
-use super::target::key_of;
-use super::{Grafting, items, read, render, text};
-use crate::inject::bindings::Bindings;
+use super::Grafting;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::{MapWriter, same};
-use crate::inject::pod::{EnvVar, Port};
-use crate::inject::reason::{Reason, Warning, quote};
+use crate::inject::reason::{Reason, Warning};
+use crate::inject::rendering::{Body, Container, Identity, Ready, Volume};
 use crate::inject::targets::DEFAULT_CONTAINER;
-use crate::template::expression::{EvaluationError, Item};
-use crate::template::node::{Node, write_string};
+use crate::template::expression::EvaluationError;
+use crate::template::node::{Entry, write_string};
 use crate::template::{ContainerTemplate, Environment, Line, RunAs, ServiceAccountToken};
-use crate::template::{names, verify};
 
-/// What a container is rendered from, and where its mistakes are noted.
+/// Where a container comes from, and where its mistakes are noted.
 #[derive(Clone, Copy)]
-struct Source<'s, 'a> {
+struct Source<'a> {
     /// `sidecars` or `initContainers`.
-    field: &'s str,
+    field: &'static str,
     template: &'a ContainerTemplate,
-    item: Option<&'s Item<'s>>,
     line: Line,
 }
 
-impl<'a> Grafting<'_, 'a> {
+impl<'g, 'a> Grafting<'g, 'a> {
     pub(super) fn containers(&mut self) {
-        let template = self.template();
+        let (template, rendering) = (self.template(), self.rendering());
         let sidecar = if self.context.policy.native_sidecars { Kind::NativeSidecar } else { Kind::ClassicSidecar };
-        self.each("sidecars", &template.sidecars, |this, container, item, line| {
-            this.container(sidecar, &Source { field: "sidecars", template: container, item, line })
-        });
-        self.each("initContainers", &template.init_containers, |this, container, item, line| {
-            this.container(Kind::Init, &Source { field: "initContainers", template: container, item, line })
-        });
+        self.each_container(sidecar, "sidecars", &template.sidecars, &rendering.sidecars);
+        self.each_container(Kind::Init, "initContainers", &template.init_containers, &rendering.init_containers);
     }
 
-    fn container(&mut self, kind: Kind, from: &Source<'_, 'a>) -> Result<(), EvaluationError> {
-        let Source { field, template, item, line } = *from;
-        let name = text(&template.name, self.bindings, item, "name")?.unwrap_or_default();
-        let name = joined([&*name, self.asked.name.instance.unwrap_or_default()]);
-        if let Some(problem) = names::label(&name, names::MAX_LABEL) {
-            self.rendered(field, line, problem);
-            return Ok(());
+    fn each_container(
+        &mut self,
+        kind: Kind,
+        field: &'static str,
+        entries: &'a [Entry<ContainerTemplate>],
+        ready: &'g [Ready<Container>],
+    ) {
+        for (entry, ready) in entries.iter().zip(ready) {
+            let from = |template| Source { field, template, line: entry.line };
+            let planned = match ready {
+                Some(all) => all.iter().try_for_each(|Container { identity, body }| {
+                    let from = from(&entry.value);
+                    if self.is_there(from, identity) { Ok(()) } else { self.container(kind, from, identity, body) }
+                }),
+                None => self.each_open(entry, |this, template, item| {
+                    let identity = this
+                        .open(field, entry.line, |view, problems| Identity::render(view, template, item, problems))?;
+                    // Of one that is there, no more need have a value.
+                    let Some(identity) = identity.filter(|identity| !this.is_there(from(template), identity)) else {
+                        return Ok(());
+                    };
+                    let body = this.open(field, entry.line, |view, problems| {
+                        Body::render(view, template, &identity, item, problems)
+                    })?;
+                    this.container(kind, from(template), &identity, &body)
+                }),
+            };
+            if let Err(error) = planned {
+                self.evaluation(field, entry.line, &error);
+            }
         }
-        let image = text(&template.image, self.bindings, item, "image")?.unwrap_or_default();
-        if image.is_empty() || image.trim() != &*image {
-            self.rendered(field, line, format!("{} is no image; write a name without blanks", quote(&image)));
-            return Ok(());
-        }
-        // A container that is there may have come when there was no mirror.
-        let mirrored = self.mirrored(&image, &template.image);
-        let command = render(template.command.as_ref(), self.bindings, item, "command")?;
-        if self.is_there(&name, [&image, &mirrored], command.as_deref()) {
-            self.record.containers.push(name);
-            return Ok(());
-        }
-        if let Some(taken) = self.name_is_taken(&name) {
+    }
+
+    fn container(
+        &mut self,
+        kind: Kind,
+        from: Source<'a>,
+        identity: &Identity,
+        body: &Body,
+    ) -> Result<(), EvaluationError> {
+        let Source { template, line, .. } = from;
+        let Identity { name, image, command } = identity;
+        if let Some(taken) = self.name_is_taken(name) {
             self.clashes.push(taken);
             return Ok(());
         }
-
         let script = command.as_deref().map_or(0, str::len);
-        let mut json = MapWriter::with_capacity(1024 + script + template.fixed.len());
-        json.text("name", &name);
-        json.text("image", &mirrored);
+        let mut json = MapWriter::with_capacity(768 + script + body.members.len());
+        json.text("name", name);
+        json.text("image", &self.mirrored(image, &template.image));
         if let Some(command) = command {
-            json.json("command", &command);
+            json.json("command", command);
         }
-        json.members(&template.fixed);
-        for (key, node) in &template.rest {
-            put(&mut json, key, Some(node), self.bindings, item)?;
-        }
-        self.environment(from, &mut json)?;
-        let ports = self.ports(kind, &name, from, &mut json)?;
-        self.volume_mounts(&name, from, &mut json)?;
-        self.resources(&name, from, &mut json)?;
-        self.security_context(from, &mut json)?;
+        json.members(&body.members);
+        let ports = self.ports(kind, name, from, &body.ports);
+        self.volume_mounts(name, from, body, &mut json)?;
+        self.resources(name, body, &mut json)?;
+        self.security_context(template, body, &mut json)?;
         match kind {
             Kind::NativeSidecar => json.text("restartPolicy", "Always"),
-            Kind::ClassicSidecar => self.classic(&name, line),
+            Kind::ClassicSidecar => self.classic(name, line),
             Kind::Init => {}
         }
-        let json = json.finish();
-        if template.verify {
-            self.all_rendered(field, line, verify::container(&json));
-        }
+        let (name, json) = (name.clone(), json.finish());
         self.record.containers.push(name.clone());
         let environment_of = self.targets.first().copied().filter(|_| template.environment == Environment::Target);
         self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, environment_of, json });
@@ -97,16 +102,23 @@ impl<'a> Grafting<'_, 'a> {
 
     /// Whether a container of the pod is the one that would be added: a status claims it, or it is a copy of ours whose
     /// annotations were lost, as `kubectl debug --copy-to` makes them.
-    fn is_there(&self, name: &str, images: [&str; 2], command: Option<&str>) -> bool {
-        let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == *name) else { return false };
-        let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == *name));
+    fn is_there(&mut self, from: Source<'a>, identity: &Identity) -> bool {
+        let Identity { name, image, command } = identity;
+        let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == **name) else { return false };
+        let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == **name));
         let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
         let command_of = there.command.map(serde_json::value::RawValue::get);
-        let same_command = match (command, command_of) {
+        let same_command = match (command.as_deref(), command_of) {
             (Some(ours), Some(theirs)) => same(ours, theirs),
             (ours, theirs) => empty(ours) && empty(theirs),
         };
-        claimed || (images.contains(&&*there.image) && same_command)
+        // A container that is there may have come when there was no mirror.
+        let same_image = *there.image == **image || *there.image == *self.mirrored(image, &from.template.image);
+        let is_there = claimed || (same_image && same_command);
+        if is_there {
+            self.record.containers.push(name.clone());
+        }
+        is_there
     }
 
     fn name_is_taken(&self, name: &str) -> Option<super::Clash> {
@@ -123,62 +135,28 @@ impl<'a> Grafting<'_, 'a> {
         taken(format!("a container of {}", self.graft_name(planned.graft)), with)
     }
 
-    fn environment(&mut self, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
-        let Source { field, template, item, line } = *from;
-        match &template.env {
-            Some(env) if !env.has_fixed("name") => {
-                let Some(env) = render(Some(env), self.bindings, item, "env")? else { return Ok(()) };
-                for variable in read::<Vec<EnvVar<'_>>>(&env, "env")? {
-                    if let Some(problem) = names::variable(&variable.name) {
-                        self.rendered(field, line, problem);
-                    }
-                }
-                json.json("env", &env);
-            }
-            env => put(json, "env", env.as_ref(), self.bindings, item)?,
-        }
-        put(json, "envFrom", template.env_from.as_ref(), self.bindings, item)?;
-        Ok(())
-    }
-
-    fn ports(
-        &mut self,
-        kind: Kind,
-        name: &str,
-        from: &Source<'_, 'a>,
-        json: &mut MapWriter,
-    ) -> Result<Vec<PortUse>, EvaluationError> {
-        let Source { field, template, item, line } = *from;
-        let Some(ports) = render(template.ports.as_ref(), self.bindings, item, "ports")? else { return Ok(Vec::new()) };
-        let uses: Vec<PortUse> = read::<Vec<Port<'_>>>(&ports, "ports")?.iter().map(PortUse::of).collect();
-        for port in &uses {
-            let host_port = port.host_port != 0 && !is_port(port.host_port);
-            if host_port || !is_port(port.number) {
-                let found = if host_port { port.host_port } else { port.number };
-                self.rendered(field, line, format!("{found} is no port; allowed: 1 to 65535"));
-            }
-        }
+    /// The ports as far as they are in others' way.
+    fn ports(&mut self, kind: Kind, name: &str, from: Source<'a>, ports: &[PortUse]) -> Vec<PortUse> {
         let host_network = self.context.pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true));
-        for port in uses.iter().filter(|port| host_network && ![0, port.number].contains(&port.host_port)) {
+        for port in ports.iter().filter(|port| host_network && ![0, port.number].contains(&port.host_port)) {
             let problem = format!(
                 "hostPort {} must be containerPort {}, as the pod has hostNetwork",
                 port.host_port, port.number
             );
-            self.rendered(field, line, problem);
+            self.rendered(from.field, from.line, problem);
         }
-        if !uses.is_empty() && host_network && !self.template().host_network {
+        if !ports.is_empty() && host_network && !self.template().host_network {
             let reason = Reason::HostNetwork { graft: self.name(), container: name.to_owned() };
             self.refuse(reason);
         }
-        json.json("ports", &ports);
         if kind == Kind::Init {
             // It is over before the others start.
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        for port in &uses {
+        for port in ports {
             self.port_is_free(name, port);
         }
-        Ok(uses)
+        ports.to_vec()
     }
 
     fn port_is_free(&mut self, name: &str, port: &PortUse) {
@@ -201,36 +179,35 @@ impl<'a> Grafting<'_, 'a> {
     fn volume_mounts(
         &mut self,
         name: &str,
-        from: &Source<'_, 'a>,
+        from: Source<'a>,
+        body: &Body,
         json: &mut MapWriter,
     ) -> Result<(), EvaluationError> {
-        let Source { field, template, item, line } = *from;
-        let rendered = render(template.volume_mounts.as_ref(), self.bindings, item, "volumeMounts")?;
+        let Source { field, template, line } = from;
         let mut written = String::with_capacity(512);
         written.push('[');
-        let mut paths: Vec<Cow<'_, str>> = Vec::new();
-        for item in items(rendered.as_ref(), "volumeMounts")? {
-            let Some((mount, json)) = self.resolve_mount(item, field, line)? else { continue };
-            if paths.contains(&mount.path) {
+        let mut paths: Vec<&str> = Vec::new();
+        for mount in &body.mounts {
+            let Some((_, json)) = self.resolve_mount(mount, field, line) else { continue };
+            if paths.contains(&&*mount.path) {
                 self.rendered(field, line, format!("two mounts at {}", mount.path));
             }
             // By its name in the template: two sites may be in one volume, mounted differently by the targets.
-            let volume = key_of(item, "name")?;
-            let site = self.sites.iter().find(|site| *site.name == *volume);
+            let site = self.sites.iter().find(|site| *site.name == *mount.volume);
             if !mount.read_only
                 && let Some((path, by)) = site.and_then(|site| Some((site.path.clone()?, site.read_only.clone()?)))
             {
                 self.refuse(Reason::SharedReadOnly { graft: self.name(), container: name.to_owned(), path, by });
             }
-            paths.push(mount.path);
+            paths.push(&mount.path);
             push_item(&mut written, &json);
         }
         let spec = self.context.pod.spec.as_ref();
         let no_token = spec.is_some_and(|spec| spec.automount_service_account_token == Some(false));
-        let covered = paths.iter().any(|path| path == TOKEN_PATH);
+        let covered = paths.contains(&TOKEN_PATH);
         if template.service_account_token == ServiceAccountToken::None && !no_token && !covered {
-            let volume = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","emptyDir":{{}}}}"#);
-            self.add_volume(NO_TOKEN_VOLUME.to_owned(), volume, false, line)?;
+            let json = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","emptyDir":{{}}}}"#);
+            self.add_volume(&Volume { name: NO_TOKEN_VOLUME.to_owned(), read_only: false, json }, line)?;
             let mount = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","mountPath":"{TOKEN_PATH}","readOnly":true}}"#);
             push_item(&mut written, &mount);
         }
@@ -241,37 +218,43 @@ impl<'a> Grafting<'_, 'a> {
         Ok(())
     }
 
-    fn resources(&mut self, name: &str, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
-        let Source { template, item, .. } = *from;
+    fn resources(&mut self, name: &str, body: &Body, json: &mut MapWriter) -> Result<(), EvaluationError> {
         let find = || self.context.pod.spec.as_ref().map_or(Declare::AsWritten, hardening::declare);
         let declare = *self.context.declare.get_or_init(find);
-        if declare == Declare::Nothing {
-            return Ok(());
-        }
-        let mut written = render(template.resources.as_ref(), self.bindings, item, "resources")?;
-        if declare == Declare::Guaranteed {
-            let of_template = written.as_deref().unwrap_or("{}");
-            let (equal, stays) = hardening::guaranteed(of_template)
-                .map_err(|error| EvaluationError::unreadable(&error).within("resources"))?;
-            if !stays {
-                self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
+        let of_template = body.resources.as_deref();
+        let written = match declare {
+            Declare::Nothing => None,
+            Declare::AsWritten => of_template.map(Cow::Borrowed),
+            Declare::Guaranteed => {
+                let (equal, stays) = hardening::guaranteed(of_template.unwrap_or("{}"))
+                    .map_err(|error| EvaluationError::unreadable(&error).within("resources"))?;
+                if !stays {
+                    self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
+                }
+                Some(Cow::Owned(equal))
             }
-            written = Some(Cow::Owned(equal));
-        }
+        };
         if let Some(resources) = written {
             json.json("resources", &resources);
         }
         Ok(())
     }
 
-    fn security_context(&self, from: &Source<'_, 'a>, json: &mut MapWriter) -> Result<(), EvaluationError> {
-        let Source { template, item, .. } = *from;
+    fn security_context(
+        &self,
+        template: &ContainerTemplate,
+        body: &Body,
+        json: &mut MapWriter,
+    ) -> Result<(), EvaluationError> {
+        let context = body.security_context.as_deref();
         let Some(target) = self.targets.first().filter(|_| template.run_as == RunAs::Target) else {
-            return put(json, "securityContext", template.security_context.as_ref(), self.bindings, item);
+            if let Some(context) = context {
+                json.json("securityContext", context);
+            }
+            return Ok(());
         };
-        let context = render(template.security_context.as_ref(), self.bindings, item, "securityContext")?;
         let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-        let context = hardening::with_user(context.as_deref().unwrap_or("{}"), user)
+        let context = hardening::with_user(context.unwrap_or("{}"), user)
             .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
         json.json("securityContext", &context);
         Ok(())
@@ -293,22 +276,6 @@ impl<'a> Grafting<'_, 'a> {
             self.field(Field::Annotation, DEFAULT_CONTAINER, json, line);
         }
     }
-}
-
-/// Writes a field unless it is absent or `null`.
-fn put(
-    json: &mut MapWriter,
-    key: &str,
-    node: Option<&Node>,
-    bindings: &Bindings<'_, '_>,
-    item: Option<&Item<'_>>,
-) -> Result<(), EvaluationError> {
-    let Some(node) = node else { return Ok(()) };
-    json.try_member(key, |out| node.write(bindings, item, out)).map_err(|error| error.within(key))
-}
-
-fn is_port(number: i64) -> bool {
-    (1..=65535).contains(&number)
 }
 
 fn push_item(list: &mut String, json: &str) {

@@ -26,7 +26,7 @@ impl Grafting<'_, '_> {
         let said = |value: &Value| matches!(value, Value::Text(text) if text == image);
         let of_pod = [Variable::Object, Variable::Target, Variable::Targets];
         let looks_at_pod = matches!(from, Node::Leaf(leaf) if of_pod.iter().any(|variable| leaf.names(*variable)));
-        self.asked.parameters.iter().any(|bound| bound.source != Source::Default && said(&bound.value))
+        self.asked.rendering.parameters.iter().any(|bound| bound.source != Source::Default && said(&bound.value))
             || (looks_at_pod && self.of_pod().any(|(_, container)| container.image == *image))
     }
 }

@@ -1,75 +1,32 @@
 //! What a graft adds to the pod itself: labels, annotations, pull secrets, host aliases. What the pod has stays.
 
-use k8s_openapi::api::core::v1 as core;
-
-use super::target::key_of;
-use super::{Grafting, items, read, render};
+use super::Grafting;
 use crate::inject::draft::{Field, NewField};
-use crate::inject::json::{Members, Text, same};
+use crate::inject::json::same;
 use crate::inject::reason::Reason;
-use crate::template::expression::EvaluationError;
-use crate::template::node::write_string;
-use crate::template::{Line, Part, names, verify};
+use crate::inject::rendering::{Member, fields};
+use crate::template::Line;
 
-impl<'a> Grafting<'_, 'a> {
+impl Grafting<'_, '_> {
     pub(super) fn pod_additions(&mut self) {
-        let additions = &self.template().pod;
-        let maps = [
-            ("labels", Field::Label, additions.labels.as_ref()),
-            ("annotations", Field::Annotation, additions.annotations.as_ref()),
-        ];
-        let lists = [
-            ("imagePullSecrets", Field::ImagePullSecret, additions.image_pull_secrets.as_ref(), "name"),
-            ("hostAliases", Field::HostAlias, additions.host_aliases.as_ref(), "ip"),
-        ];
-        for (place, field, part) in maps {
-            let Some(part) = part else { continue };
-            self.bindings.forget();
-            if let Err(error) = self.map(place, field, part) {
-                self.evaluation("pod", part.line, &error);
-            }
-        }
-        for (place, field, part, key) in lists {
-            let Some(part) = part else { continue };
-            self.bindings.forget();
-            if let Err(error) = self.list(place, field, part, key) {
-                self.evaluation("pod", part.line, &error);
-            }
-        }
-    }
-
-    fn map(&mut self, place: &str, field: Field, part: &'a Part) -> Result<(), EvaluationError> {
-        let Some(json) = render(Some(&part.node), self.bindings, None, place)? else { return Ok(()) };
-        for (key, value) in read::<Members<'_, Text<'_>>>(&json, place)?.iter() {
-            if field == Field::Label
-                && let Some(problem) = names::label_value(value)
-            {
-                self.rendered(place, part.line, problem);
+        let rendering = self.rendering();
+        for ((field, part), ready) in fields(&self.template().pod).into_iter().zip(&rendering.fields) {
+            let Some(line) = part.map(|part| part.line) else { continue };
+            let add_all = |this: &mut Self, all: &[Member]| {
+                for Member { key, json } in all {
+                    this.field(field, key, json.clone(), line);
+                }
+            };
+            if let Some(all) = ready {
+                add_all(self, all);
                 continue;
             }
-            let mut json = String::with_capacity(value.len() + 2);
-            write_string(value, &mut json);
-            self.field(field, key, json, part.line);
-        }
-        Ok(())
-    }
-
-    fn list(&mut self, place: &str, field: Field, part: &'a Part, key: &str) -> Result<(), EvaluationError> {
-        let json = render(Some(&part.node), self.bindings, None, place)?;
-        for item in items(json.as_ref(), place)? {
-            match field {
-                // Few templates have any: each is looked at.
-                Field::HostAlias => self.all_rendered(place, part.line, verify::host_alias(item.get())),
-                _ if part.verify => drop(read::<core::LocalObjectReference>(item.get(), place)?),
-                _ => {}
+            self.bindings.forget();
+            match self.open(field.place(), line, |view, problems| Member::render(view, field, part, problems)) {
+                Ok(all) => add_all(self, &all),
+                Err(error) => self.evaluation("pod", line, &error),
             }
-            let key = key_of(item, key)?;
-            if key.is_empty() && field == Field::ImagePullSecret {
-                self.rendered(place, part.line, "a pull secret needs a name".to_owned());
-            }
-            self.field(field, &key, item.get().to_owned(), part.line);
         }
-        Ok(())
     }
 
     /// Plans an addition unless the pod has its key; two grafts have to agree on it.

@@ -1,11 +1,12 @@
 //! What a graft adds, under the Pod Security Standard that the namespace enforces: completed where it can be, and what is
 //! left is told before the API server denies the pod. Which pods are exempt, only its configuration files say.
 
-use super::{Grafting, read};
+use super::Grafting;
 use crate::inject::draft::Field;
 use crate::inject::json::Text;
 use crate::inject::pod::Volume;
 use crate::inject::reason::{Reason, Warning};
+use crate::inject::rendering::read;
 use crate::snapshot::OnError;
 use crate::template::Enforced;
 use crate::template::expression::EvaluationError;

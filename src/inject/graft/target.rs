@@ -2,20 +2,17 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::api::core::v1 as core;
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-
-use super::{Grafting, items, read, render};
+use super::Grafting;
 use crate::inject::draft::{NewMount, NewVariable};
-use crate::inject::json::{MapWriter, Members, Raw, Text, same};
+use crate::inject::json::same;
 use crate::inject::paths;
-use crate::inject::pod::{EnvSource, EnvVar, VolumeMount};
+use crate::inject::pod::{EnvSource, EnvVar};
 use crate::inject::reason::{Reason, Warning};
+use crate::inject::rendering::{Env, EnvFrom, Mount, Problems, View, read};
 use crate::inject::targets::Target;
 use crate::inject::volumes::Mounted;
 use crate::template::expression::EvaluationError;
-use crate::template::{Line, Part, names};
+use crate::template::{Line, Part};
 
 /// Whether two variables have the same value.
 fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
@@ -26,86 +23,91 @@ fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
     }
 }
 
-impl<'a> Grafting<'_, 'a> {
+impl<'g, 'a> Grafting<'g, 'a> {
     pub(super) fn target_additions(&mut self) {
-        let additions = &self.template().target;
-        self.target_list::<core::EnvVar>("env", additions.env.as_ref(), Self::variable);
-        self.target_list::<core::EnvFromSource>("envFrom", additions.env_from.as_ref(), Self::variable_source);
-        let mounts = additions.volume_mounts.as_ref();
-        self.target_list::<core::VolumeMount>("volumeMounts", mounts, Self::target_mount);
+        let (additions, rendering) = (&self.template().target, self.rendering());
+        self.target_list("env", additions.env.as_ref(), rendering.env.as_deref(), Env::render, Self::variable);
+        let from = |view: View<'_>, part: Option<&Part>, _: &mut Problems| EnvFrom::render(view, part);
+        self.target_list(
+            "envFrom",
+            additions.env_from.as_ref(),
+            rendering.env_from.as_deref(),
+            from,
+            Self::variable_source,
+        );
+        let (mounts, ready) = (additions.volume_mounts.as_ref(), rendering.mounts.as_deref());
+        self.target_list("volumeMounts", mounts, ready, Mount::render, |this, mount, line| {
+            this.target_mount(mount, line);
+            Ok(())
+        });
     }
 
-    /// Adds each item, a core/v1 `T`, of a list that stands under `target`.
-    fn target_list<T: DeserializeOwned>(
+    /// Adds each item of a list that stands under `target`.
+    fn target_list<R>(
         &mut self,
         field: &str,
         part: Option<&'a Part>,
-        add: fn(&mut Self, &RawValue, Line) -> Result<(), EvaluationError>,
+        ready: Option<&'g [R]>,
+        render: impl FnOnce(View<'_>, Option<&Part>, &mut Problems) -> Result<Vec<R>, EvaluationError>,
+        add: fn(&mut Self, &R, Line) -> Result<(), EvaluationError>,
     ) {
-        let Some(Part { node, line, verify }) = part else { return };
-        self.bindings.forget();
-        let added = render(Some(node), self.bindings, None, field).and_then(|json| {
-            for item in items(json.as_ref(), field)? {
+        let Some(Part { line, .. }) = part else { return };
+        let add_all = |this: &mut Self, all: &[R]| {
+            for item in all {
                 // One too many is enough to be refused.
-                if self.draft.is_too_much() {
+                if this.draft.is_too_much() {
                     break;
                 }
-                if *verify {
-                    read::<T>(item.get(), field)?;
-                }
-                add(self, item, *line)?;
+                add(this, item, *line)?;
             }
             Ok(())
-        });
+        };
+        let added = if let Some(all) = ready {
+            add_all(self, all)
+        } else {
+            self.bindings.forget();
+            let place = format!("target.{field}");
+            let all = self.open(&place, *line, |view, problems| render(view, part, problems));
+            all.and_then(|all| add_all(self, &all))
+        };
         if let Err(error) = added {
             self.evaluation("target", *line, &error);
         }
     }
 
-    fn variable(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
-        let wanted: EnvVar<'_> = read(item.get(), "env")?;
-        if let Some(problem) = names::variable(&wanted.name) {
-            self.rendered("target.env", line, problem);
-            return Ok(());
-        }
+    fn variable(&mut self, wanted: &Env, line: Line) -> Result<(), EvaluationError> {
         for target in self.targets {
-            self.variable_of(*target, &wanted, item, line)?;
+            self.variable_of(*target, wanted, line)?;
         }
         Ok(())
     }
 
-    fn variable_of(
-        &mut self,
-        target: Target<'a>,
-        wanted: &EnvVar<'_>,
-        item: &RawValue,
-        line: Line,
-    ) -> Result<(), EvaluationError> {
-        let name = &*wanted.name;
-        if let Some(own) = target.container.env.get().iter().find(|own| own.name == *name) {
+    fn variable_of(&mut self, target: Target<'a>, wanted: &Env, line: Line) -> Result<(), EvaluationError> {
+        let Env { name, json } = wanted;
+        if let Some(own) = target.container.env.get().iter().find(|own| own.name == **name) {
             let recorded = self.recorded.and_then(|recorded| recorded.variables.get(target.name()));
-            if recorded.is_some_and(|ours| ours.iter().any(|ours| **ours == *name)) {
+            if recorded.is_some_and(|ours| ours.iter().any(|ours| **ours == **name)) {
                 self.record.variable(target.name(), name);
-            } else if !same_value(own, wanted) {
+            } else if !same_value(own, &read(json, "env")?) {
                 self.warnings.push(Warning::VariableKept {
                     graft: self.name(),
-                    variable: name.to_owned(),
+                    variable: name.clone(),
                     container: target.name().to_owned(),
                 });
             }
             return Ok(());
         }
-        let planned = |it: &&NewVariable<'_>| it.target.name() == target.name() && it.name == name;
+        let planned = |it: &&NewVariable<'_>| it.target.name() == target.name() && it.name == *name;
         if let Some(earlier) = self.draft.variables.iter().find(planned) {
             let with = earlier.graft;
-            let same = same_value(&read(&earlier.json, "env")?, wanted);
+            let same = same_value(&read(&earlier.json, "env")?, &read(json, "env")?);
             if !same && with == self.index {
                 self.rendered("target.env", line, format!("variable {name} is set twice, to different values"));
             } else if !same {
                 let reason = Reason::Variable {
                     graft: self.name(),
                     other: self.graft_name(with),
-                    variable: name.to_owned(),
+                    variable: name.clone(),
                     container: target.name().to_owned(),
                 };
                 self.clash(reason, Some(with));
@@ -113,32 +115,31 @@ impl<'a> Grafting<'_, 'a> {
             return Ok(());
         }
         self.record.variable(target.name(), name);
-        let json = item.get().to_owned();
-        self.draft.variables.push(NewVariable { graft: self.index, line, target, name: name.to_owned(), json });
+        let (name, json) = (name.clone(), json.clone());
+        self.draft.variables.push(NewVariable { graft: self.index, line, target, name, json });
         Ok(())
     }
 
-    fn variable_source(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
-        let wanted: EnvSource<'_> = read(item.get(), "envFrom")?;
+    fn variable_source(&mut self, EnvFrom { json }: &EnvFrom, line: Line) -> Result<(), EvaluationError> {
+        let wanted: EnvSource<'_> = read(json, "envFrom")?;
         for target in self.targets {
             let own = wanted.is_known() && target.container.env_from.get().contains(&wanted);
             let planned =
-                |it: &NewVariable<'_>| it.target.name() == target.name() && it.name.is_empty() && it.json == item.get();
+                |it: &NewVariable<'_>| it.target.name() == target.name() && it.name.is_empty() && it.json == *json;
             if !own && !self.draft.variables.iter().any(planned) {
-                let json = item.get().to_owned();
-                let name = String::new();
+                let (name, json) = (String::new(), json.clone());
                 self.draft.variables.push(NewVariable { graft: self.index, line, target: *target, name, json });
             }
         }
         Ok(())
     }
 
-    fn target_mount(&mut self, item: &RawValue, line: Line) -> Result<(), EvaluationError> {
-        let Some((mount, json)) = self.resolve_mount(item, "target.volumeMounts", line)? else { return Ok(()) };
+    fn target_mount(&mut self, mount: &Mount, line: Line) {
+        let Some((mounted, json)) = self.resolve_mount(mount, "target.volumeMounts", line) else { return };
         for target in self.targets {
-            if self.has_mount(target, &mount) {
-                if self.makes(&mount.volume) {
-                    self.record.mount(target.name(), &mount.path);
+            if self.has_mount(target, &mounted) {
+                if self.makes(&mounted.volume) {
+                    self.record.mount(target.name(), &mounted.path);
                 }
                 continue;
             }
@@ -146,85 +147,51 @@ impl<'a> Grafting<'_, 'a> {
                 graft: self.index,
                 line,
                 target: *target,
-                volume: mount.volume.to_string(),
-                path: mount.path.to_string(),
-                sub_path: mount.sub_path.to_string(),
-                read_only: mount.read_only,
+                volume: mounted.volume.to_string(),
+                path: mounted.path.to_string(),
+                sub_path: mounted.sub_path.to_string(),
+                read_only: mounted.read_only,
                 json: json.clone(),
             });
         }
-        Ok(())
     }
 
     /// A mount of the template: its volume's name in the template becomes the one in the pod, its sub path lies below
     /// the shared one. `None` when it can't be, which is noted.
-    pub(super) fn resolve_mount(
+    pub(super) fn resolve_mount<'m>(
         &mut self,
-        item: &RawValue,
+        mount: &'m Mount,
         field: &str,
         line: Line,
-    ) -> Result<Option<(Mounted<'static>, String)>, EvaluationError> {
-        let members: Members<'_, Raw<'_>> = read(item.get(), field)?;
-        let mount = VolumeMount::of(&members);
-        let path = match paths::check(&mount.mount_path) {
-            Ok(path) => path,
-            Err(problem) => {
+    ) -> Option<(Mounted<'m>, String)> {
+        let Some(site) = self.sites.iter().find(|site| *site.name == *mount.volume) else {
+            if !self.missing.contains(&&*mount.volume) {
+                let problem = format!("volume {:?} of the template is not there for this pod", mount.volume);
                 self.rendered(field, line, problem);
-                return Ok(None);
             }
+            return None;
         };
-        for sub_path in [&mount.sub_path, &mount.sub_path_expr] {
-            if let Err(problem) = paths::check_sub_path(sub_path) {
-                self.rendered(field, line, problem);
-                return Ok(None);
-            }
-        }
-        let Some(site) = self.sites.iter().find(|site| *site.name == *mount.name) else {
-            if !self.missing.contains(&&*mount.name) {
-                let problem = format!("volume {:?} of the template is not there for this pod", &*mount.name);
-                self.rendered(field, line, problem);
-            }
-            return Ok(None);
-        };
-        let computed = !mount.sub_path_expr.is_empty();
-        if computed && !site.sub_path.is_empty() {
+        if mount.computed && !site.sub_path.is_empty() {
             let problem =
                 format!("subPathExpr can't be combined with subPath {:?} of the shared volume", site.sub_path);
             self.rendered(field, line, problem);
-            return Ok(None);
+            return None;
         }
+        let sub_path = paths::join(&site.sub_path, &mount.sub_path).into_owned();
+        let json = mount.of(&site.volume, &sub_path);
         let mounted = Mounted {
             volume: Cow::Owned(site.volume.clone()),
-            path: Cow::Owned(path),
-            sub_path: Cow::Owned(paths::join(&site.sub_path, &mount.sub_path).into_owned()),
-            computed,
-            read_only: mount.read_only.unwrap_or_default(),
+            path: Cow::Borrowed(&mount.path),
+            sub_path: Cow::Owned(sub_path),
+            computed: mount.computed,
+            read_only: mount.read_only,
             graft: Some(self.index),
         };
-        let mut json = MapWriter::with_capacity(item.get().len() + mounted.volume.len());
-        json.text("name", &mounted.volume);
-        for (key, value) in members.iter() {
-            if key != "name" && key != "subPath" {
-                json.json(key, value.get());
-            }
-        }
-        if !mounted.sub_path.is_empty() {
-            json.text("subPath", &mounted.sub_path);
-        }
-        Ok(Some((mounted, json.finish())))
+        Some((mounted, json))
     }
 
     /// Another graft in messages.
     pub(super) fn graft_name(&self, index: usize) -> String {
         self.context.asked.get(index).map(|asked| asked.name.to_string()).unwrap_or_default()
-    }
-}
-
-/// A list's own key of an entry: what makes two entries the same.
-pub(super) fn key_of<'j>(item: &'j RawValue, key: &str) -> Result<Text<'j>, EvaluationError> {
-    let members: Members<'j, Raw<'j>> = read(item.get(), key)?;
-    match members.get(key) {
-        Some(value) => read(value.get(), key),
-        None => Ok(Text::default()),
     }
 }

@@ -1,65 +1,107 @@
 //! The graft's volumes: shared ones located or made and mounted into the targets, private ones made.
 
-use super::{Grafting, Site, names, read, render, text};
+use std::borrow::Cow;
+
+use super::{Grafting, Site};
 use crate::inject::draft::{NewMount, NewVolume};
 use crate::inject::json::{MapWriter, Raw, says_all};
 use crate::inject::paths;
-use crate::inject::pod::Volume;
+use crate::inject::pod;
 use crate::inject::reason::Reason;
+use crate::inject::rendering::{Shared, View, Volume, read};
 use crate::inject::targets::Target;
 use crate::inject::volumes::{self, Mounted};
-use crate::template::expression::{EvaluationError, Item};
-use crate::template::node::Node;
-use crate::template::{self, Line, SharedVolume};
+use crate::template::expression::EvaluationError;
+use crate::template::{Line, SharedVolume, VolumeTemplate};
 
 impl<'a> Grafting<'_, 'a> {
     pub(super) fn volumes(&mut self) {
-        let template = self.template();
-        self.each("sharedVolumes", &template.shared_volumes, |this, shared, item, line| {
-            let sites = this.sites.len();
-            let done = this.shared_volume(shared, item, line);
-            if this.sites.len() == sites {
-                this.missing.push(&shared.name);
+        let (template, rendering) = (self.template(), self.rendering());
+        for (entry, ready) in template.shared_volumes.iter().zip(&rendering.shared_volumes) {
+            let line = entry.line;
+            let planned = match ready {
+                Some(all) => all.iter().try_for_each(|Shared { path, volume }| {
+                    self.shared_volume(&entry.value, path, line, |_| Ok(volume.as_ref().map(Cow::Borrowed)))
+                }),
+                None => self.each_open(entry, |this, shared, item| {
+                    let path = |view: View<'_>, problems: &mut _| Shared::path(view, shared, item, problems);
+                    let Some(path) = this.open("sharedVolumes", line, path)? else {
+                        this.missing.push(&shared.name);
+                        return Ok(());
+                    };
+                    this.shared_volume(shared, &path, line, |this| {
+                        let volume = |view: View<'_>, problems: &mut _| Shared::volume(view, shared, item, problems);
+                        let volume = this.open(&format!("volume {}", shared.name), line, volume)?;
+                        Ok(volume.map(Cow::Owned))
+                    })
+                }),
+            };
+            if let Err(error) = planned {
+                self.evaluation("sharedVolumes", line, &error);
             }
-            done
-        });
-        self.each("volumes", &template.volumes, |this, private, item, line| {
-            let volume = this.make_volume(&private.name, &private.source, private.verify, item, line)?;
-            this.sites.push(Site {
-                name: private.name.clone(),
-                volume,
-                sub_path: String::new(),
-                path: None,
-                read_only: None,
-            });
-            Ok(())
-        });
+        }
+        for (entry, ready) in template.volumes.iter().zip(&rendering.volumes) {
+            let line = entry.line;
+            let planned = match ready {
+                Some(all) => all.iter().try_for_each(|volume| self.private_volume(&entry.value, volume, line)),
+                None => self.each_open(entry, |this, private, item| {
+                    let volume = this.open(&format!("volume {}", private.name), line, |view, problems| {
+                        Volume::render(view, &private.name, &private.source, private.verify, item, problems)
+                    })?;
+                    this.private_volume(private, &volume, line)
+                }),
+            };
+            if let Err(error) = planned {
+                self.evaluation("volumes", line, &error);
+            }
+        }
     }
 
-    fn shared_volume(
+    fn private_volume(
         &mut self,
-        shared: &'a SharedVolume,
-        item: Option<&Item>,
+        private: &'a VolumeTemplate,
+        volume: &Volume,
         line: Line,
     ) -> Result<(), EvaluationError> {
-        let path = text(&shared.mount_path, self.bindings, item, "mountPath")?.unwrap_or_default();
-        let path = match paths::check(&path) {
-            Ok(path) => path,
-            Err(problem) => {
-                self.rendered("sharedVolumes", line, problem);
-                return Ok(());
-            }
-        };
-        let site = match volumes::locate(&self.name(), self.index, &path, self.targets, self.draft) {
+        self.make_volume(volume, line)?;
+        let (name, volume) = (&*private.name, volume.name.clone());
+        self.sites.push(Site { name, volume, sub_path: String::new(), path: None, read_only: None });
+        Ok(())
+    }
+
+    /// Locates or makes a shared volume; one that can't be had is missing.
+    fn shared_volume<'v>(
+        &mut self,
+        shared: &'a SharedVolume,
+        path: &str,
+        line: Line,
+        own: impl FnOnce(&mut Self) -> Result<Option<Cow<'v, Volume>>, EvaluationError>,
+    ) -> Result<(), EvaluationError> {
+        let sites = self.sites.len();
+        let planned = self.locate(shared, path, line, own);
+        if self.sites.len() == sites {
+            self.missing.push(&shared.name);
+        }
+        planned
+    }
+
+    fn locate<'v>(
+        &mut self,
+        shared: &'a SharedVolume,
+        path: &str,
+        line: Line,
+        own: impl FnOnce(&mut Self) -> Result<Option<Cow<'v, Volume>>, EvaluationError>,
+    ) -> Result<(), EvaluationError> {
+        let site = match volumes::locate(&self.asked.name, self.index, path, self.targets, self.draft) {
             Ok(site) => site,
             Err(reason) => {
-                let with = self.planned_mount(&path);
+                let with = self.planned_mount(path);
                 self.clash(reason, with);
                 return Ok(());
             }
         };
-        let (volume, sub_path, read_only) = match (site, &shared.volume) {
-            (volumes::Site::Existing { by, volume, sub_path, read_only }, _) => {
+        let (volume, sub_path, read_only) = match site {
+            volumes::Site::Existing { by, volume, sub_path, read_only } => {
                 let because = if self.is_read_only(&volume) {
                     Some(format!("volume {volume} is read-only"))
                 } else if read_only && !shared.read_only {
@@ -69,27 +111,30 @@ impl<'a> Grafting<'_, 'a> {
                 };
                 (volume, sub_path, because)
             }
-            (volumes::Site::New, Some(source)) => {
-                let volume = self.make_volume(&shared.name, source, shared.verify, item, line)?;
+            volumes::Site::New => {
+                let Some(volume) = own(self)? else {
+                    let (graft, path) = (self.name(), path.to_owned());
+                    let reason = Reason::NothingMounted { graft, path, mounts: self.mounted() };
+                    self.refuse(reason);
+                    return Ok(());
+                };
+                self.make_volume(&volume, line)?;
+                let volume = volume.name.clone();
                 let read_only = self.is_read_only(&volume).then(|| format!("volume {volume} is read-only"));
                 (volume, String::new(), read_only)
             }
-            (volumes::Site::New, None) => {
-                let reason = Reason::NothingMounted { graft: self.name(), path, mounts: self.mounted() };
-                self.refuse(reason);
-                return Ok(());
-            }
         };
         for target in self.targets {
-            if volumes::sees(target, self.draft, &path, &volume, &sub_path) {
+            if volumes::sees(target, self.draft, path, &volume, &sub_path) {
                 if self.makes(&volume) {
-                    self.record.mount(target.name(), &path);
+                    self.record.mount(target.name(), path);
                 }
             } else {
-                self.mount(*target, volume.clone(), path.clone(), sub_path.clone(), shared.read_only, line);
+                self.mount(*target, volume.clone(), path.to_owned(), sub_path.clone(), shared.read_only, line);
             }
         }
-        self.sites.push(Site { name: shared.name.clone(), volume, sub_path, path: Some(path), read_only });
+        let path = Some(path.to_owned());
+        self.sites.push(Site { name: &shared.name, volume, sub_path, path, read_only });
         Ok(())
     }
 
@@ -166,54 +211,29 @@ impl<'a> Grafting<'_, 'a> {
         self.recorded.is_some_and(|recorded| recorded.volumes.iter().any(|own| **own == *volume))
     }
 
-    /// Adds a volume of the template unless the pod has it, and gives its name in the pod.
-    fn make_volume(
-        &mut self,
-        name: &str,
-        source: &'a Node,
-        verify: bool,
-        item: Option<&Item>,
-        line: Line,
-    ) -> Result<String, EvaluationError> {
-        let volume = names::joined([&*self.template().name, self.asked.name.instance.unwrap_or_default(), name]);
-        let Some(source) = render(Some(source), self.bindings, item, "volume")? else {
-            return Err(EvaluationError::new(format!("volume {name} has no source")));
-        };
-        let Volume { source, read_only, .. } = read(&source, "volume")?;
-        let mut json = MapWriter::with_capacity(128);
-        json.text("name", &volume);
-        for (key, value) in source.iter() {
-            json.json(key, value.get());
-        }
-        let json = json.finish();
-        if verify {
-            self.all_rendered(&format!("volume {name}"), line, template::verify::volume(&json));
-        }
-        self.add_volume(volume.clone(), json, read_only, line)?;
-        self.record.volumes.push(volume.clone());
-        Ok(volume)
+    /// Adds a volume of the template unless the pod has it.
+    fn make_volume(&mut self, volume: &Volume, line: Line) -> Result<(), EvaluationError> {
+        self.add_volume(volume, line)?;
+        self.record.volumes.push(volume.name.clone());
+        Ok(())
     }
 
     /// Plans a volume unless one of its name is there.
-    pub(super) fn add_volume(
-        &mut self,
-        name: String,
-        json: String,
-        read_only: bool,
-        line: Line,
-    ) -> Result<(), EvaluationError> {
+    pub(super) fn add_volume(&mut self, volume: &Volume, line: Line) -> Result<(), EvaluationError> {
+        let Volume { name, read_only, json } = volume;
         let volumes = &self.draft.volumes;
         let mut of_pod = self.context.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        if let Some(there) = of_pod.find(|volume| volume.name == *name) {
-            let ours = read::<Volume<'_>>(&json, "volume")?.source;
+        if let Some(there) = of_pod.find(|volume| volume.name == **name) {
+            let ours = read::<pod::Volume<'_>>(json, "volume")?.source;
             let says = |(kind, source): (&str, &Raw<'_>)| {
                 there.source.get(kind).is_some_and(|theirs| says_all(theirs.get(), source.get()))
             };
-            if !self.claims(&name) && !ours.iter().all(says) {
-                self.refuse(Reason::VolumeName { graft: self.name(), volume: name });
+            if !self.claims(name) && !ours.iter().all(says) {
+                self.refuse(Reason::VolumeName { graft: self.name(), volume: name.clone() });
             }
-        } else if volumes.iter().all(|volume| volume.name != name) {
-            self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only, json });
+        } else if volumes.iter().all(|volume| volume.name != *name) {
+            let (name, json) = (name.clone(), json.clone());
+            self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only: *read_only, json });
         }
         Ok(())
     }

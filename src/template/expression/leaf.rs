@@ -3,7 +3,6 @@
 use super::code::Code;
 use super::evaluate::{self, CHUNK};
 use super::scan::{self, Piece};
-use super::settled::Settled;
 use super::write::Writer;
 use super::{EvaluationError, Expression, ExpressionError, Item, Names, Variable, Variables};
 use crate::template::node::write_escaped;
@@ -38,8 +37,6 @@ pub struct Leaf {
     style: Style,
     /// One expression is a value of any type; everything else makes text.
     parts: Vec<Part>,
-    /// Its JSON with the parameters' defaults; none: it is `null`.
-    pub(super) settled: Option<Settled<Option<Box<str>>>>,
 }
 
 #[derive(Debug)]
@@ -83,7 +80,7 @@ impl Leaf {
             return Err(errors);
         }
         let constant = parts.iter().all(|part| matches!(part, Part::Text(_)));
-        Ok((!constant).then(|| Self { source: text.into(), style, parts, settled: None }))
+        Ok((!constant).then(|| Self { source: text.into(), style, parts }))
     }
 
     /// Appends the leaf's value as JSON; `false`, and nothing appended, when it is `null`.
@@ -97,10 +94,6 @@ impl Leaf {
         item: Option<&Item<'_>>,
         out: &mut String,
     ) -> Result<bool, EvaluationError> {
-        if let Some(json) = self.settled.as_ref().and_then(|settled| settled.take(variables)) {
-            out.push_str(json.as_deref().unwrap_or_default());
-            return Ok(json.is_some());
-        }
         let start = out.len();
         let rendered = self.write(variables, item, Writer::new(out))?;
         variables.budget().spend((out.len() - start) / CHUNK)?;

@@ -5,7 +5,6 @@ mod grammar;
 mod limits;
 mod mistakes;
 mod oracle;
-mod settled;
 
 use std::collections::HashMap;
 

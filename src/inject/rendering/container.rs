@@ -1,0 +1,211 @@
+//! A container: all of it that is the same whatever volumes, users and resources the pod has.
+
+use super::names::joined;
+use super::volume::Mount;
+use super::{Problems, Size, View, read, render, text};
+use crate::inject::draft::PortUse;
+use crate::inject::json::MapWriter;
+use crate::inject::pod::{EnvVar, Port};
+use crate::inject::reason::quote;
+use crate::template::expression::{EvaluationError, Item};
+use crate::template::node::Node;
+use crate::template::{ContainerTemplate, names, verify};
+
+/// What tells whether a pod has the container already.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its name in the pod.
+    pub name: String,
+    /// `image`, before the operator's mirror.
+    pub image: String,
+    /// `command`, a list.
+    pub command: Option<String>,
+}
+
+/// The rest of it.
+#[derive(Debug)]
+pub struct Body {
+    /// The members of its JSON that need nothing of the pod, without braces.
+    pub members: String,
+    /// `ports`.
+    pub ports: Vec<PortUse>,
+    /// `volumeMounts`.
+    pub mounts: Vec<Mount>,
+    /// `resources`, a map.
+    pub resources: Option<String>,
+    /// `securityContext`, a map.
+    pub security_context: Option<String>,
+}
+
+/// A container.
+#[derive(Debug)]
+pub struct Container {
+    /// What it is known by.
+    pub identity: Identity,
+    /// The rest.
+    pub body: Body,
+}
+
+impl Container {
+    /// Renders it; `None` if it can't be one, which is a problem then.
+    pub fn render(
+        view: View<'_>,
+        template: &ContainerTemplate,
+        item: Option<&Item<'_>>,
+        problems: &mut Problems,
+    ) -> Result<Option<Self>, EvaluationError> {
+        let Some(identity) = Identity::render(view, template, item, problems)? else { return Ok(None) };
+        let body = Body::render(view, template, &identity, item, problems)?;
+        Ok(Some(Self { identity, body }))
+    }
+}
+
+impl Identity {
+    /// Renders it; `None` if it can't be a container's, which is a problem then.
+    pub fn render(
+        view: View<'_>,
+        template: &ContainerTemplate,
+        item: Option<&Item<'_>>,
+        problems: &mut Problems,
+    ) -> Result<Option<Self>, EvaluationError> {
+        let name = text(&template.name, view, item, "name")?.unwrap_or_default();
+        let name = joined([&*name, view.instance]);
+        if let Some(problem) = names::label(&name, names::MAX_LABEL) {
+            problems.push(problem);
+            return Ok(None);
+        }
+        let image = text(&template.image, view, item, "image")?.unwrap_or_default();
+        if image.is_empty() || image.trim() != &*image {
+            problems.push(format!("{} is no image; write a name without blanks", quote(&image)));
+            return Ok(None);
+        }
+        let command = owned(template.command.as_ref(), view, item, "command")?;
+        Ok(Some(Self { name, image: image.into_owned(), command }))
+    }
+}
+
+impl Body {
+    /// Renders it.
+    pub fn render(
+        view: View<'_>,
+        template: &ContainerTemplate,
+        identity: &Identity,
+        item: Option<&Item<'_>>,
+        problems: &mut Problems,
+    ) -> Result<Self, EvaluationError> {
+        let mut json = MapWriter::with_capacity(512 + template.fixed.len());
+        json.members(&template.fixed);
+        for (key, node) in &template.rest {
+            put(&mut json, key, Some(node), view, item)?;
+        }
+        environment(view, template, item, &mut json, problems)?;
+        let ports = ports(view, template, item, &mut json, problems)?;
+        let mounts = render(template.volume_mounts.as_ref(), view, item, "volumeMounts")?;
+        let rendered = Self {
+            members: json.into_members(),
+            ports,
+            mounts: Mount::read_all(mounts.as_ref(), "volumeMounts", problems)?,
+            resources: owned(template.resources.as_ref(), view, item, "resources")?,
+            security_context: owned(template.security_context.as_ref(), view, item, "securityContext")?,
+        };
+        if template.verify {
+            problems.extend(verify::container(&rendered.unwired(identity, mounts.as_deref())));
+        }
+        Ok(rendered)
+    }
+
+    /// The container as the template says it, before the pod changes names of volumes, user and resources.
+    fn unwired(&self, identity: &Identity, mounts: Option<&str>) -> String {
+        let mut json = MapWriter::with_capacity(1024 + self.members.len());
+        json.text("name", &identity.name);
+        json.text("image", &identity.image);
+        let (resources, security_context) = (self.resources.as_deref(), self.security_context.as_deref());
+        for (key, value) in [
+            ("command", identity.command.as_deref()),
+            ("volumeMounts", mounts),
+            ("resources", resources),
+            ("securityContext", security_context),
+        ] {
+            if let Some(value) = value {
+                json.json(key, value);
+            }
+        }
+        json.members(&self.members);
+        json.finish()
+    }
+}
+
+impl Size for Container {
+    fn bytes(&self) -> usize {
+        let Self { identity, body } = self;
+        let optional = [&identity.command, &body.resources, &body.security_context];
+        let ports = body.ports.len() * size_of::<PortUse>();
+        let optional = optional.into_iter().flatten().map(String::len).sum::<usize>();
+        let mounts = body.mounts.iter().map(Size::bytes).sum::<usize>();
+        identity.name.len() + identity.image.len() + body.members.len() + optional + ports + mounts
+    }
+}
+
+fn environment(
+    view: View<'_>,
+    template: &ContainerTemplate,
+    item: Option<&Item<'_>>,
+    json: &mut MapWriter,
+    problems: &mut Problems,
+) -> Result<(), EvaluationError> {
+    match &template.env {
+        Some(env) if !env.has_fixed("name") => {
+            let Some(env) = render(Some(env), view, item, "env")? else { return Ok(()) };
+            let variables = read::<Vec<EnvVar<'_>>>(&env, "env")?;
+            problems.extend(variables.iter().filter_map(|variable| names::variable(&variable.name)));
+            json.json("env", &env);
+        }
+        env => put(json, "env", env.as_ref(), view, item)?,
+    }
+    put(json, "envFrom", template.env_from.as_ref(), view, item)
+}
+
+fn ports(
+    view: View<'_>,
+    template: &ContainerTemplate,
+    item: Option<&Item<'_>>,
+    json: &mut MapWriter,
+    problems: &mut Problems,
+) -> Result<Vec<PortUse>, EvaluationError> {
+    let Some(ports) = render(template.ports.as_ref(), view, item, "ports")? else { return Ok(Vec::new()) };
+    let uses: Vec<PortUse> = read::<Vec<Port<'_>>>(&ports, "ports")?.iter().map(PortUse::of).collect();
+    for port in &uses {
+        let host_port = port.host_port != 0 && !is_port(port.host_port);
+        if host_port || !is_port(port.number) {
+            let found = if host_port { port.host_port } else { port.number };
+            problems.push(format!("{found} is no port; allowed: 1 to 65535"));
+        }
+    }
+    json.json("ports", &ports);
+    Ok(uses)
+}
+
+fn is_port(number: i64) -> bool {
+    (1..=65535).contains(&number)
+}
+
+/// Writes a field unless it is absent or `null`.
+fn put(
+    json: &mut MapWriter,
+    key: &str,
+    node: Option<&Node>,
+    view: View<'_>,
+    item: Option<&Item<'_>>,
+) -> Result<(), EvaluationError> {
+    let Some(node) = node else { return Ok(()) };
+    json.try_member(key, |out| node.write(view.variables, item, out)).map_err(|error| error.within(key))
+}
+
+fn owned(
+    node: Option<&Node>,
+    view: View<'_>,
+    item: Option<&Item<'_>>,
+    field: &str,
+) -> Result<Option<String>, EvaluationError> {
+    Ok(render(node, view, item, field)?.map(std::borrow::Cow::into_owned))
+}

@@ -1,0 +1,176 @@
+//! Renderings of late, for the next pod that says the same: the replicas of a workload do.
+//!
+//! Nobody waits here: a reader takes what stands in its places, a writer puts something else there. What is forgotten is
+//! made again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use super::rendering::Rendering;
+use crate::template::{Template, fnv1a};
+
+/// How many sets of places there are; a key belongs to one.
+const SETS: usize = 64;
+
+/// How many places a set has.
+const WAYS: usize = 4;
+
+/// What a pod and its namespace say to a template, as bytes: alike if, and only if, the same is said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    /// Adds a word, and what it is.
+    pub fn push(&mut self, what: u8, word: &str) {
+        self.0.push(what);
+        self.0.extend_from_slice(&word.len().to_le_bytes());
+        self.0.extend_from_slice(word.as_bytes());
+    }
+}
+
+/// A rendering, and what it is of.
+#[derive(Debug)]
+struct Kept {
+    template: Arc<Template>,
+    key: Key,
+    rendering: Arc<Rendering>,
+}
+
+/// Renderings of late. They go with a snapshot: its policy has a part in them.
+#[derive(Debug)]
+pub struct Renderings {
+    places: Box<[ArcSwapOption<Kept>]>,
+    /// Counts what was put where something else was.
+    turn: AtomicUsize,
+}
+
+impl Default for Renderings {
+    fn default() -> Self {
+        Self { places: (0..SETS * WAYS).map(|_| ArcSwapOption::empty()).collect(), turn: AtomicUsize::new(0) }
+    }
+}
+
+impl Renderings {
+    fn set(&self, key: &Key) -> &[ArcSwapOption<Kept>] {
+        let set = fnv1a(&key.0) as usize % SETS;
+        &self.places[set * WAYS..(set + 1) * WAYS]
+    }
+
+    /// The template's rendering for the key, if it is still there.
+    pub(super) fn find(&self, template: &Arc<Template>, key: &Key) -> Option<Arc<Rendering>> {
+        self.set(key).iter().find_map(|place| {
+            let kept = place.load();
+            let kept = kept.as_ref().filter(|kept| Arc::ptr_eq(&kept.template, template) && kept.key == *key)?;
+            Some(Arc::clone(&kept.rendering))
+        })
+    }
+
+    /// Keeps a rendering, if need be instead of another one.
+    pub(super) fn keep(&self, template: &Arc<Template>, key: Key, rendering: &Arc<Rendering>) {
+        let set = self.set(&key);
+        let free = set.iter().position(|place| place.load().is_none());
+        let place = &set[free.unwrap_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed) % WAYS)];
+        place.store(Some(Arc::new(Kept { template: Arc::clone(template), key, rendering: Arc::clone(rendering) })));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inject::outcome::{Bound, Source};
+    use crate::snapshot::Policy;
+    use crate::template::parameter::Value;
+    use crate::template::{LoadOptions, Origin, load};
+
+    fn template(spec: &str) -> Arc<Template> {
+        let text = format!(
+            "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\nmetadata: {{name: a}}\nspec: {spec}\n"
+        );
+        let loaded = load(Origin("a.yaml".into()), &text, &LoadOptions::default());
+        Arc::new(loaded.unwrap_or_else(|error| panic!("{error}")).templates.remove(0))
+    }
+
+    fn rendering(template: &Template, values: &[&str]) -> Rendering {
+        let bound = |value: &&str| Bound { value: Value::Text((*value).to_owned()), source: Source::Pod };
+        Rendering::of(template, "", values.iter().map(bound).collect(), &Policy::default())
+    }
+
+    fn key(words: &[&str]) -> Key {
+        let mut key = Key::default();
+        for word in words {
+            key.push(b'=', word);
+        }
+        key
+    }
+
+    const PARAMETERS: &str = "parameters: {x: {type: string}, hidden: {type: string, default: '', sensitive: true}}";
+
+    #[test]
+    fn what_looks_at_the_pod_or_at_secrets_or_is_wrong_stays_open() {
+        let open = |env: &str, values: [&str; 2]| {
+            let spec = format!("{{{PARAMETERS}, target: {{env: [{{name: A, value: \"{{{{ {env} }}}}\"}}]}}}}");
+            rendering(&template(&spec), &values).env.is_none()
+        };
+        for (expression, is_open) in [
+            ("params.x", false),
+            ("params.x + instance + podgraft.version", false),
+            // Of what is not looked at, nothing depends.
+            ("params.x == 'a' ? 'b' : target.name", false),
+            ("params.x != 'a' ? 'b' : target.name", true),
+            ("params.x == 'a' || target.name == 'b'", false),
+            ("target.name == 'b' || params.x == 'a'", true),
+            ("params.hidden", true),
+            ("params.x == '' ? params.hidden : 'a'", false),
+            ("namespaceObject.metadata.name", true),
+            ("request.operation", true),
+            ("1 / (size(params.x) - 1)", true),
+        ] {
+            assert_eq!(open(expression, ["a", "b"]), is_open, "{expression}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_ready_than_a_bound_and_what_hides_a_value_is_not_kept() {
+        let spec = format!(
+            "{{{PARAMETERS}, validations: [{{forEach: lists.range(64), expression: 'false', message: '{{{{ params.x }}}}'}},\
+             {{expression: 'false', message: short}}]}}"
+        );
+        let template = template(&spec);
+        let ready = |x: usize| {
+            let made = rendering(&template, &[&"x".repeat(x), "hidden"]);
+            assert!(!made.may_be_kept);
+            made.validations.iter().map(Option::is_some).collect::<Vec<_>>()
+        };
+        assert_eq!(ready(super::super::rendering::MAX_READY / 64 - 1), [true, true]);
+        assert_eq!(ready(super::super::rendering::MAX_READY / 64 + 1), [false, false]);
+    }
+
+    #[test]
+    fn a_key_is_what_is_said_and_of_which_template() {
+        let (one, other) = (template("{}"), template("{}"));
+        let renderings = Renderings::default();
+        let made = Arc::new(rendering(&one, &[]));
+        renderings.keep(&one, key(&["a", "b"]), &made);
+        let found = |template, words: &[&str]| renderings.find(template, &key(words)).is_some();
+        assert!(found(&one, &["a", "b"]));
+        assert!(!found(&one, &["ab"]) && !found(&one, &["a", "b", ""]) && !found(&one, &["a"]));
+        assert!(!found(&other, &["a", "b"]));
+    }
+
+    #[test]
+    fn what_is_new_finds_a_place_and_all_places_are_taken() {
+        let template = template("{}");
+        let renderings = Renderings::default();
+        let made = Arc::new(rendering(&template, &[]));
+        let keys: Vec<Key> = (0..10 * SETS * WAYS).map(|n| key(&[&n.to_string()])).collect();
+        for key in &keys {
+            renderings.keep(&template, key.clone(), &made);
+            assert!(renderings.find(&template, key).is_some());
+        }
+        assert!(renderings.places.iter().all(|place| place.load().is_some()));
+        let kept = keys.iter().filter(|key| renderings.find(&template, key).is_some()).count();
+        assert_eq!(kept, SETS * WAYS);
+    }
+}
