@@ -47,13 +47,13 @@ fn token(key: &str) -> Cow<'_, str> {
     if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
 }
 
-/// The draft as operations. `index_of` tells a graft's place in the plan.
+/// The draft as operations. `index_of` tells a graft's place in the plan, `status` is the annotation's value as JSON.
 pub fn changes(
     pod: &Pod<'_>,
     draft: Draft<'_>,
     order: &[Slot],
     index_of: &[Option<usize>],
-    status: &str,
+    status: String,
 ) -> Vec<Change> {
     let mut patch = Patch { changes: Vec::new(), created: Vec::new(), index_of };
     let spec = pod.spec.as_ref();
@@ -108,9 +108,7 @@ pub fn changes(
     for field in draft.fields {
         patch.field(pod, field);
     }
-    let mut json = String::with_capacity(status.len() + 64);
-    write_string(status, &mut json);
-    patch.member(pod, Field::Annotation, STATUS, None, 0, json);
+    patch.member(pod, Field::Annotation, STATUS, None, 0, status);
     patch.changes
 }
 

@@ -119,10 +119,10 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     }
     kept.extend(status.others(&kept));
     let annotation = status::write(&kept, &skipped);
-    if let Err(reason) = annotations_fit(&request.pod, &draft, &annotation) {
+    if let Err(reason) = annotations_fit(&request.pod, &draft, annotation.len) {
         return Outcome::Reject(vec![reason], warnings);
     }
-    let changes = patch::changes(&request.pod, draft, &order, &index_of, &annotation);
+    let changes = patch::changes(&request.pod, draft, &order, &index_of, annotation.json);
     Outcome::Inject(Plan { grafts, changes, not_applied, warnings })
 }
 
@@ -257,12 +257,12 @@ fn fail<'a>(found: Vec<Reason>, ignored: bool, reasons: &mut Vec<Reason>, warnin
 /// What all annotations of an object may hold, keys and values together (apimachinery's `TotalAnnotationSizeLimitB`).
 const ALL_ANNOTATIONS: usize = 256 * 1024;
 
-fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_>, status: &str) -> Result<(), Reason> {
+fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_>, status: usize) -> Result<(), Reason> {
     let own = pod.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
     let before: usize = own.filter(|(key, _)| *key != STATUS).map(|(key, value)| key.len() + value.len()).sum();
     let new = draft.fields.iter().filter(|field| field.field == Field::Annotation);
     let added: usize = new.map(|field| field.key.len() + field.json.len()).sum();
-    let found = before + added + STATUS.len() + status.len();
+    let found = before + added + STATUS.len() + status;
     // What the pod got wrong by itself is the API server's to say.
     if found <= ALL_ANNOTATIONS || before > ALL_ANNOTATIONS {
         return Ok(());

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 
 use super::json::{Members, Text};
 use super::outcome::GraftName;
 use super::pod::{Container, Pod};
 use super::resolve::Asked;
+use crate::template::node::write_escaped;
 
 /// The annotation's key.
 pub const STATUS: &str = "podgraft.dev/status";
@@ -155,22 +156,16 @@ impl Recorded<'_> {
 }
 
 /// What a graft is, for the annotation: everything that is its own, whether this call added it or an earlier one.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Record {
     template: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     instance: String,
     hash: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     parameters: String,
     targets: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) containers: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) volumes: Vec<String>,
-    #[serde(skip_serializing_if = "ByTarget::is_empty")]
     mounts: ByTarget,
-    #[serde(skip_serializing_if = "ByTarget::is_empty")]
     variables: ByTarget,
 }
 
@@ -234,6 +229,19 @@ impl ByTarget {
         self.0.is_empty()
     }
 
+    fn write(&self, key: &str, out: &mut Quoted) {
+        if self.is_empty() {
+            return;
+        }
+        out.key(key);
+        out.open('{');
+        for (target, items) in &self.0 {
+            out.key(target);
+            out.list(items);
+        }
+        out.close('}');
+    }
+
     fn push(&mut self, target: &str, item: &str) {
         match self.0.iter_mut().find(|(name, _)| name == target) {
             None => self.0.push((target.to_owned(), vec![item.to_owned()])),
@@ -243,25 +251,16 @@ impl ByTarget {
     }
 }
 
-impl Serialize for ByTarget {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(target, items)| (target, items)))
-    }
-}
-
 /// A template that is left out, for the annotation.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Skip {
     /// The template.
     pub template: String,
     /// The instance, empty without one.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub instance: String,
     /// The template's hash; empty if the graft was never planned, so that a second call looks again.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub hash: String,
     /// A hash of its parameters' values, empty if all were the template's.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub parameters: String,
     /// Why, in words.
     pub reason: String,
@@ -276,17 +275,182 @@ impl Skip {
     }
 }
 
-/// The annotation's text.
-#[must_use]
-pub fn write(grafts: &[Record], skipped: &[Skip]) -> String {
-    #[derive(Serialize)]
-    struct Written<'w> {
-        grafts: &'w [Record],
-        #[serde(skip_serializing_if = "<[Skip]>::is_empty")]
-        skipped: &'w [Skip],
+impl Record {
+    fn write(&self, out: &mut Quoted) {
+        let Self { template, instance, hash, parameters, targets, containers, volumes, mounts, variables } = self;
+        out.open('{');
+        out.member("template", template);
+        out.some("instance", instance);
+        out.member("hash", hash);
+        out.some("parameters", parameters);
+        out.key("targets");
+        out.list(targets);
+        for (key, names) in [("containers", containers), ("volumes", volumes)] {
+            if !names.is_empty() {
+                out.key(key);
+                out.list(names);
+            }
+        }
+        mounts.write("mounts", out);
+        variables.write("variables", out);
+        out.close('}');
     }
-    let mut out = Vec::with_capacity(1024);
-    // Neither text nor writing to memory can fail, and what is written is UTF-8.
-    let _ = serde_json::to_writer(&mut out, &Written { grafts, skipped });
-    String::from_utf8(out).unwrap_or_default()
+}
+
+impl Skip {
+    fn write(&self, out: &mut Quoted) {
+        let Self { template, instance, hash, parameters, reason } = self;
+        out.open('{');
+        out.member("template", template);
+        out.some("instance", instance);
+        out.some("hash", hash);
+        out.some("parameters", parameters);
+        out.member("reason", reason);
+        out.close('}');
+    }
+}
+
+/// The annotation's value.
+#[derive(Debug)]
+pub struct Written {
+    /// The text, which is JSON, as a JSON string.
+    pub json: String,
+    /// Bytes of the text.
+    pub len: usize,
+}
+
+/// Writes the annotation.
+#[must_use]
+pub fn write(grafts: &[Record], skipped: &[Skip]) -> Written {
+    let mut out = Quoted { json: String::with_capacity(1024), escapes: 0, comma: false };
+    out.json.push('"');
+    out.open('{');
+    out.key("grafts");
+    out.open('[');
+    for graft in grafts {
+        graft.write(&mut out);
+    }
+    out.close(']');
+    if !skipped.is_empty() {
+        out.key("skipped");
+        out.open('[');
+        for skip in skipped {
+            skip.write(&mut out);
+        }
+        out.close(']');
+    }
+    out.close('}');
+    out.json.push('"');
+    Written { len: out.json.len() - 2 - out.escapes, json: out.json }
+}
+
+/// A writer of JSON that stands in a JSON string itself. In one pass: written by itself first, each of its quotes would
+/// have to be found again.
+struct Quoted {
+    json: String,
+    /// Bytes that only the outer string needs.
+    escapes: usize,
+    /// What comes next has something before it.
+    comma: bool,
+}
+
+impl Quoted {
+    fn separate(&mut self) {
+        if self.comma {
+            self.json.push(',');
+        }
+        self.comma = true;
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.separate();
+        self.json.push(bracket);
+        self.comma = false;
+    }
+
+    fn close(&mut self, bracket: char) {
+        self.json.push(bracket);
+        self.comma = true;
+    }
+
+    fn key(&mut self, key: &str) {
+        self.text(key);
+        self.json.push(':');
+        self.comma = false;
+    }
+
+    fn text(&mut self, text: &str) {
+        self.separate();
+        self.json.push_str("\\\"");
+        let start = self.json.len();
+        write_escaped(text, &mut self.json);
+        if self.json.len() - start > text.len() {
+            let once = self.json.split_off(start);
+            write_escaped(&once, &mut self.json);
+            self.escapes += self.json.len() - start - once.len();
+        }
+        self.json.push_str("\\\"");
+        self.escapes += 2;
+    }
+
+    fn member(&mut self, key: &str, text: &str) {
+        self.key(key);
+        self.text(text);
+    }
+
+    /// A member that is left out when it is empty.
+    fn some(&mut self, key: &str, text: &str) {
+        if !text.is_empty() {
+            self.member(key, text);
+        }
+    }
+
+    fn list(&mut self, texts: &[String]) {
+        self.open('[');
+        for text in texts {
+            self.text(text);
+        }
+        self.close(']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_annotation_is_json_in_a_json_string() {
+        let mut made = Record { template: "a".to_owned(), hash: "1".to_owned(), ..Record::default() };
+        let none = Record { template: "b".to_owned(), instance: "two".to_owned(), ..Record::default() };
+        made.targets = vec!["app".to_owned(), "a\"b\\c\nd".to_owned()];
+        made.containers = vec!["a".to_owned()];
+        made.mount("app", "/a\"b");
+        made.mount("app", "/c");
+        made.variable("app", "A");
+        made.variable("other", "B");
+        let skip = Skip {
+            template: "c".to_owned(),
+            instance: String::new(),
+            hash: "2".to_owned(),
+            parameters: "3".to_owned(),
+            reason: "\"é\"\u{1}".to_owned(),
+        };
+        let Written { json, len } = write(&[made, none], &[skip]);
+        let text: String = serde_json::from_str(&json).unwrap();
+        assert_eq!(text.len(), len);
+        let wanted = json!({
+            "grafts": [
+                {
+                    "template": "a", "hash": "1", "targets": ["app", "a\"b\\c\nd"], "containers": ["a"],
+                    "mounts": {"app": ["/a\"b", "/c"]}, "variables": {"app": ["A"], "other": ["B"]}
+                },
+                {"template": "b", "instance": "two", "hash": "", "targets": []}
+            ],
+            "skipped": [{"template": "c", "hash": "2", "parameters": "3", "reason": "\"é\"\u{1}"}]
+        });
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), wanted);
+        assert_eq!(write(&[], &[]).json, r#""{\"grafts\":[]}""#);
+    }
 }

@@ -189,23 +189,50 @@ const ESCAPED: [bool; 256] = {
 
 /// Appends what stands between the quotes of a JSON string: `text`, escaped as serde_json does it, in place.
 pub fn write_escaped(text: &str, out: &mut String) {
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| ESCAPED[usize::from(byte)]) {
-        out.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            0x08 => out.push_str("\\b"),
-            0x0c => out.push_str("\\f"),
-            // Writing to a String can't fail.
-            byte => drop(write!(out, "\\u{byte:04x}")),
+    let bytes = text.as_bytes();
+    let (mut written, mut at) = (0, 0);
+    while at < bytes.len() {
+        // Most of it is plain, and looked at eight bytes at a time.
+        let eight = bytes[at..].first_chunk().copied();
+        if eight.is_some_and(is_plain) {
+            at += 8;
+            continue;
         }
-        rest = &rest[at + 1..];
+        let end = eight.map_or(bytes.len(), |_| at + 8);
+        while at < end {
+            if ESCAPED[usize::from(bytes[at])] {
+                out.push_str(&text[written..at]);
+                write_escape(bytes[at], out);
+                written = at + 1;
+            }
+            at += 1;
+        }
     }
-    out.push_str(rest);
+    out.push_str(&text[written..]);
+}
+
+/// Whether none of eight bytes is one of [`ESCAPED`].
+fn is_plain(bytes: [u8; 8]) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_ne_bytes(bytes);
+    // In the highest bit of a byte: that one is below the limit, which is at most 128.
+    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
+    let equal = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (EACH << 7) == 0
+}
+
+fn write_escape(byte: u8, out: &mut String) {
+    match byte {
+        b'"' => out.push_str("\\\""),
+        b'\\' => out.push_str("\\\\"),
+        b'\n' => out.push_str("\\n"),
+        b'\r' => out.push_str("\\r"),
+        b'\t' => out.push_str("\\t"),
+        0x08 => out.push_str("\\b"),
+        0x0c => out.push_str("\\f"),
+        // Writing to a String can't fail.
+        byte => drop(write!(out, "\\u{byte:04x}")),
+    }
 }
 
 #[cfg(test)]
@@ -255,9 +282,13 @@ mod tests {
     fn text_is_escaped_as_serde_json_escapes_it() {
         let every: String = (0..0x300_u32).filter_map(char::from_u32).collect();
         for text in ["", "plain", "\"", "a\\b\"c\nd", "\u{7f}\u{2028}é\u{1f600}", &every] {
-            let mut out = String::new();
-            write_string(text, &mut out);
-            assert_eq!(out, serde_json::to_string(text).unwrap());
+            // At each place among eight bytes.
+            for before in 0..9 {
+                let text = format!("{}{text}", "x".repeat(before));
+                let mut out = String::new();
+                write_string(&text, &mut out);
+                assert_eq!(out, serde_json::to_string(&text).unwrap());
+            }
         }
     }
 }
