@@ -24,7 +24,7 @@ const LONGEST_AUDIT: usize = 256;
 
 /// An answer in the making. It is written as text: the patch is most of it, and goes from its own text straight into the
 /// answer's base64, which needs no escaping.
-pub(super) struct Answer(String);
+pub(super) struct Answer(Vec<u8>);
 
 impl Answer {
     pub(super) fn new(uid: &str, allowed: bool, room: usize) -> Self {
@@ -32,30 +32,36 @@ impl Answer {
         out.push_str(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#);
         write_string(uid, &mut out);
         out.push_str(if allowed { r#","allowed":true"# } else { r#","allowed":false"# });
-        Self(out)
+        Self(out.into_bytes())
     }
 
     pub(super) fn patched(uid: &str, patch: &str) -> Self {
-        let mut answer = Self::new(uid, true, patch.len().div_ceil(3) * 4);
-        answer.0.push_str(r#","patchType":"JSONPatch","patch":""#);
-        base64().encode_string(patch, &mut answer.0);
-        answer.0.push('"');
-        answer
+        let mut encoded = vec![0; patch.len().div_ceil(3) * 4];
+        // There is room for all of it.
+        let length = base64().encode_slice(patch, &mut encoded).unwrap_or_default();
+        let Self(mut out) = Self::new(uid, true, length);
+        out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
+        out.extend_from_slice(&encoded[..length]);
+        out.push(b'"');
+        Self(out)
     }
 
     pub(super) fn denied(uid: &str, code: u16, reason: &str, message: &str) -> Self {
         let Self(mut out) = Self::new(uid, false, message.len());
-        out.push_str(r#","status":{"status":"Failure","message":"#);
-        write_string(message, &mut out);
+        let mut status = String::with_capacity(message.len() + 64);
+        status.push_str(r#","status":{"status":"Failure","message":"#);
+        write_string(message, &mut status);
         // Writing to a String can't fail.
-        let _ = write!(out, r#","reason":"{reason}","code":{code}}}"#);
+        let _ = write!(status, r#","reason":"{reason}","code":{code}}}"#);
+        out.extend_from_slice(status.as_bytes());
         Self(out)
     }
 
     /// The answer with its warnings, and with what the API server is to write into its audit log: there, each key has
     /// the webhook's name before it.
     pub(super) fn finish<W: ToString>(self, warned: &[W], audit: Audit) -> Vec<u8> {
-        let Self(mut out) = self;
+        let Self(mut answer) = self;
+        let mut out = String::with_capacity(256);
         if !warned.is_empty() {
             out.push_str(r#","warnings":["#);
             for (index, line) in warnings(warned).iter().enumerate() {
@@ -73,7 +79,8 @@ impl Answer {
         out.push_str(r#","auditAnnotations":"#);
         out.push_str(&annotations.finish());
         out.push_str("}}");
-        out.into_bytes()
+        answer.extend_from_slice(out.as_bytes());
+        answer
     }
 }
 

@@ -24,17 +24,31 @@ pub fn run_as(pod: &Pod<'_>, target: &Target<'_>, default: Option<i64>) -> (Opti
     (effective(of_target.run_as_user, of_pod.run_as_user), effective(of_target.run_as_group, of_pod.run_as_group))
 }
 
-/// A container's securityContext, a map, with user and group written down.
+/// The fields of a securityContext that say who a container runs as.
+const USER_FIELDS: [&str; 2] = ["runAsUser", "runAsGroup"];
+
+/// Whether a securityContext may say who a container runs as.
+#[must_use]
+pub fn mentions_user(context: &str) -> bool {
+    USER_FIELDS.iter().any(|field| context.contains(field))
+}
+
+/// A container's securityContext, a map, with user and group written down; `mentioned` is what [`mentions_user`] says of it.
 ///
 /// # Errors
 ///
 /// It is no map.
-pub fn with_user(context: &str, (user, group): (Option<i64>, Option<i64>)) -> Result<String, serde_json::Error> {
-    let ours = [("runAsUser", user), ("runAsGroup", group)];
+pub fn with_user(
+    context: &str,
+    mentioned: bool,
+    (user, group): (Option<i64>, Option<i64>),
+) -> Result<String, serde_json::Error> {
+    let [user_field, group_field] = USER_FIELDS;
+    let ours = [(user_field, user), (group_field, group)];
     let mut written = if let Some(members) = context.strip_suffix('}')
-        && !ours.iter().any(|(name, _)| context.contains(name))
+        && !mentioned
     {
-        // The common case, a map that says nothing of it: what there is stays the text that it is.
+        // The common case: what there is stays the text that it is.
         MapWriter::from_open(members)
     } else {
         let mut written = MapWriter::with_capacity(256);
@@ -76,7 +90,7 @@ pub fn declare(spec: &Spec<'_>) -> Declare {
         RESOURCES.iter().all(|resource| {
             resources.limit(resource).is_some_and(|limit| {
                 // Zero is none, and requests that are not written default to the limits.
-                !same_quantity(limit, "0")
+                (limit.starts_with(['1', '2', '3', '4', '5', '6', '7', '8', '9']) || !same_quantity(limit, "0"))
                     && resources.request(resource).is_none_or(|request| same_quantity(request, limit))
             })
         })

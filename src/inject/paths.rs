@@ -60,9 +60,20 @@ mod tests {
 
     #[test]
     fn cleans_as_go_does() {
-        for (path, cleaned) in
-            [("/a//b/./c/", "/a/b/c"), ("/", "/"), ("//", "/"), ("a/b/", "a/b"), ("", ""), ("/a/../b", "/a/../b")]
-        {
+        for (path, cleaned) in [
+            ("/a//b/./c/", "/a/b/c"),
+            ("/a/b.c/.d", "/a/b.c/.d"),
+            ("/a/..", "/a/.."),
+            ("/a/.", "/a"),
+            ("./a", "a"),
+            ("/./a", "/a"),
+            ("//a", "/a"),
+            ("/", "/"),
+            ("//", "/"),
+            ("a/b/", "a/b"),
+            ("", ""),
+            ("/a/../b", "/a/../b"),
+        ] {
             assert_eq!(clean(path), cleaned, "{path}");
         }
     }

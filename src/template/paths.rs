@@ -44,11 +44,21 @@ fn climbs(path: &str) -> bool {
     path.split('/').any(|element| element == "..")
 }
 
+/// Whether none of a path's elements is empty or `.`: most paths are so as they are written.
+fn is_clean(path: &[u8]) -> bool {
+    let mut begins = true;
+    for (at, byte) in path.iter().enumerate() {
+        if begins && (*byte == b'/' || (*byte == b'.' && matches!(path.get(at + 1), None | Some(b'/')))) {
+            return false;
+        }
+        begins = *byte == b'/';
+    }
+    !begins
+}
+
 /// `path` without empty and `.` elements and without a trailing slash. `..` stays: it is a [`Fault`].
 pub(crate) fn clean(path: &str) -> Cow<'_, str> {
-    let mut elements = path.strip_prefix('/').unwrap_or(path).split('/');
-    // Most paths are clean as they are written.
-    if path == "/" || elements.all(|element| !element.is_empty() && element != ".") {
+    if path == "/" || is_clean(path.strip_prefix('/').unwrap_or(path).as_bytes()) {
         return Cow::Borrowed(path);
     }
     let mut cleaned = String::with_capacity(path.len());

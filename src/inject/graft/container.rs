@@ -254,7 +254,7 @@ impl<'g, 'a> Grafting<'g, 'a> {
             return Ok(());
         };
         let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-        let context = hardening::with_user(context.unwrap_or("{}"), user)
+        let context = hardening::with_user(context.unwrap_or("{}"), body.mentions_user, user)
             .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
         json.json("securityContext", &context);
         Ok(())

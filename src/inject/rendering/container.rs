@@ -4,6 +4,7 @@ use super::names::joined;
 use super::volume::Mount;
 use super::{Problems, Size, View, read, render, text};
 use crate::inject::draft::PortUse;
+use crate::inject::hardening::mentions_user;
 use crate::inject::json::MapWriter;
 use crate::inject::pod::{EnvVar, Port};
 use crate::inject::reason::quote;
@@ -35,6 +36,8 @@ pub struct Body {
     pub resources: Option<String>,
     /// `securityContext`, a map.
     pub security_context: Option<String>,
+    /// It may say who the container runs as.
+    pub mentions_user: bool,
 }
 
 /// A container.
@@ -101,12 +104,14 @@ impl Body {
         environment(view, template, item, &mut json, problems)?;
         let ports = ports(view, template, item, &mut json, problems)?;
         let mounts = render(template.volume_mounts.as_ref(), view, item, "volumeMounts")?;
+        let security_context = owned(template.security_context.as_ref(), view, item, "securityContext")?;
         let rendered = Self {
             members: json.into_members(),
             ports,
             mounts: Mount::read_all(mounts.as_ref(), "volumeMounts", problems)?,
             resources: owned(template.resources.as_ref(), view, item, "resources")?,
-            security_context: owned(template.security_context.as_ref(), view, item, "securityContext")?,
+            mentions_user: security_context.as_deref().is_some_and(mentions_user),
+            security_context,
         };
         if template.verify {
             problems.extend(verify::container(&rendered.unwired(identity, mounts.as_deref())));
