@@ -23,6 +23,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    #[inline]
     pub(super) fn of(bytes: &[u8; SIZE]) -> Self {
         let quarter = |index: usize| u8x16::new(bytes.as_chunks().0[index]);
         let bytes = [quarter(0), quarter(1), quarter(2), quarter(3)];

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::tape::Json;
+use super::tape::{Entry, Json};
 
 /// A value of a text. A copy costs nothing.
 #[derive(Debug, Clone, Copy)]
@@ -33,23 +33,32 @@ impl<'t, 'a> Node<'t, 'a> {
         Self { json, entry }
     }
 
-    fn start(self) -> usize {
-        self.json.entries[self.entry].start as usize
+    /// What the scan found.
+    #[inline]
+    fn found(self) -> Entry {
+        self.json.entries[self.entry]
+    }
+
+    /// Its first byte, which tells its kind.
+    #[inline]
+    fn byte(self) -> u8 {
+        self.json.text.as_bytes()[self.found().start as usize]
     }
 
     /// The entry behind the value and all that is in it.
+    #[inline]
     fn end(self) -> usize {
-        if matches!(self.kind(), Kind::Map | Kind::List) {
-            self.json.entries[self.entry].next as usize
-        } else {
-            self.entry + 1
+        match self.byte() {
+            b'{' | b'[' => self.found().next as usize,
+            _ => self.entry + 1,
         }
     }
 
     /// What it is.
     #[must_use]
+    #[inline]
     pub fn kind(self) -> Kind {
-        match self.json.text.as_bytes()[self.start()] {
+        match self.byte() {
             b'{' => Kind::Map,
             b'[' => Kind::List,
             b'"' => Kind::Text,
@@ -62,29 +71,42 @@ impl<'t, 'a> Node<'t, 'a> {
     /// Its text.
     #[must_use]
     pub fn text(self) -> &'a str {
-        match self.kind() {
-            Kind::Map | Kind::List => &self.json.text[self.start()..=self.json.entries[self.end() - 1].start as usize],
-            _ => self.json.scalar(self.entry),
-        }
+        let Entry { start, next } = self.found();
+        let end = match self.byte() {
+            b'{' | b'[' => self.json.entries[next as usize - 1].start + 1,
+            b'"' => next + 1,
+            _ => next,
+        };
+        &self.json.text[start as usize..end as usize]
+    }
+
+    /// What a string says that stands where there are no escapes; `None` if it may hold some.
+    pub(super) fn plain(self) -> Option<&'a str> {
+        self.json.plain(self.found())
     }
 
     /// What a string says; `None` if it is none, or says half of a surrogate pair.
     #[must_use]
     pub fn string(self) -> Option<Cow<'a, str>> {
-        if self.kind() == Kind::Text { self.json.string(self.entry) } else { None }
+        if self.byte() == b'"' { self.json.string(self.found()) } else { None }
+    }
+
+    /// Whether a string says this.
+    fn says(self, text: &str) -> bool {
+        self.plain().map_or_else(|| self.string().is_some_and(|said| said == text), |said| said == text)
     }
 
     /// Whether it is `true`.
     #[must_use]
     pub fn is_true(self) -> bool {
-        self.text() == "true"
+        self.byte() == b't'
     }
 
     /// How many items a list, or members a map has.
     #[must_use]
     pub fn len(self) -> usize {
         match self.kind() {
-            Kind::Map | Kind::List => self.json.entries[self.end() - 1].next as usize,
+            Kind::Map | Kind::List => self.inside().len(),
             _ => 0,
         }
     }
@@ -97,43 +119,61 @@ impl<'t, 'a> Node<'t, 'a> {
 
     /// The items of a list, none of all else.
     pub fn items(self) -> impl Iterator<Item = Self> {
-        self.inside(Kind::List)
+        self.inside_of(Kind::List)
     }
 
     /// The members of a map, none of all else; in the text's order, and twice what stands there twice.
     pub fn members(self) -> impl Iterator<Item = (Self, Self)> {
-        let mut all = self.inside(Kind::Map);
-        std::iter::from_fn(move || Some((all.next()?, all.next()?)))
+        let mut all = self.inside_of(Kind::Map);
+        std::iter::from_fn(move || Some((all.next_key()?, all.next()?)))
     }
 
     /// What is inside of a value of this kind; nothing if it is of another.
-    fn inside(self, kind: Kind) -> Inside<'t, 'a> {
-        let first = self.entry + 1;
-        Inside { json: self.json, entry: first, end: if self.kind() == kind { self.end() - 1 } else { first } }
+    fn inside_of(self, kind: Kind) -> Inside<'t, 'a> {
+        if self.kind() == kind { self.inside() } else { Inside { json: self.json, entry: 0, end: 0 } }
+    }
+
+    /// What is inside of a list or map.
+    #[inline]
+    pub(super) fn inside(self) -> Inside<'t, 'a> {
+        Inside { json: self.json, entry: self.entry + 1, end: self.found().next as usize - 1 }
     }
 
     /// The member of this name: the last one, as Go takes it.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Self> {
-        self.members().filter(|(key, _)| key.string().is_some_and(|key| key == name)).last().map(|(_, value)| value)
+        self.members().filter(|(key, _)| key.says(name)).last().map(|(_, value)| value)
     }
 }
 
 /// The values inside of a list or map, keys among them.
-struct Inside<'t, 'a> {
+pub(super) struct Inside<'t, 'a> {
     json: &'t Json<'a>,
     entry: usize,
     end: usize,
 }
 
+impl<'t, 'a> Inside<'t, 'a> {
+    /// A map's next key; `next` then is its value.
+    #[inline]
+    pub(super) fn next_key(&mut self) -> Option<Node<'t, 'a>> {
+        let key = (self.entry < self.end).then(|| Node::new(self.json, self.entry))?;
+        self.entry += 1;
+        Some(key)
+    }
+
+    /// How many items or members there are, with those that were gone through.
+    pub(super) fn len(&self) -> usize {
+        self.json.entries[self.end].next as usize
+    }
+}
+
 impl<'t, 'a> Iterator for Inside<'t, 'a> {
     type Item = Node<'t, 'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Node<'t, 'a>> {
-        if self.entry == self.end {
-            return None;
-        }
-        let node = Node::new(self.json, self.entry);
+        let node = (self.entry < self.end).then(|| Node::new(self.json, self.entry))?;
         self.entry = node.end();
         Some(node)
     }

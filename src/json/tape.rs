@@ -10,9 +10,10 @@ use super::node::Node;
 /// A value of the text, a member's key, or the end of a list or map.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    /// Where it begins in the text, in bytes. Where a string, number or word ends, the next entry tells.
+    /// Where it begins in the text, in bytes.
     pub(super) start: u32,
-    /// Of a list or map, the entry behind its end; of such an end, how many items or members there are.
+    /// Of a list or map, the entry behind its end; of such an end, how many items or members there are. Of a string, the
+    /// place of its closing quote; of a number or word, the place behind it.
     pub(super) next: u32,
 }
 
@@ -29,7 +30,8 @@ impl<'a> Json<'a> {
     /// Finds the values; `None` if the text is no JSON.
     #[must_use]
     pub fn read(text: &'a str) -> Option<Self> {
-        u32::try_from(text.len()).ok()?;
+        // A string that does not end is taken to end behind the last chunk.
+        u32::try_from(text.len() + SIZE).ok()?;
         let mut scan = Scan::new(text.as_bytes());
         scan.run()?;
         Some(Self { text, entries: scan.found.entries, last_escape: scan.last_escape })
@@ -41,144 +43,145 @@ impl<'a> Json<'a> {
         Node::new(self, 0)
     }
 
-    /// The text of a string with its quotes, of a number or of a word. Behind it may stand blanks and the sign before what
-    /// is next.
-    pub(super) fn scalar(&self, entry: usize) -> &'a str {
-        let start = self.entries[entry].start as usize;
-        let end = self.entries.get(entry + 1).map_or(self.text.len(), |next| next.start as usize);
-        &self.text[start..end_of_scalar(self.text.as_bytes(), end)]
+    /// What a string says that stands where there are no escapes; `None` if it may hold some.
+    #[inline]
+    pub(super) fn plain(&self, Entry { start, next: end }: Entry) -> Option<&'a str> {
+        (start as usize >= self.last_escape).then(|| &self.text[start as usize + 1..end as usize])
     }
 
     /// What a string says; `None` if it says half of a surrogate pair.
-    pub(super) fn string(&self, entry: usize) -> Option<Cow<'a, str>> {
-        let quoted = self.scalar(entry);
-        if self.last_escape > self.entries[entry].start as usize && quoted.contains('\\') {
-            return serde_json::from_str(quoted).ok().map(Cow::Owned);
+    pub(super) fn string(&self, entry: Entry) -> Option<Cow<'a, str>> {
+        if let Some(plain) = self.plain(entry) {
+            return Some(Cow::Borrowed(plain));
         }
-        Some(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
+        let quoted = &self.text[entry.start as usize..=entry.next as usize];
+        if quoted.contains('\\') {
+            serde_json::from_str(quoted).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
+        }
     }
 }
 
-/// No place in a text: those are below.
-const NONE: u32 = u32::MAX;
+/// No text holds this byte (RFC 3629): what it has to stand before can't be.
+const NEVER: u8 = 0xff;
 
-/// What may stand at a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The text's one value.
-    Root,
-    /// A member's key.
-    Key,
-    /// A member's value.
-    Member,
-    /// An item of a list.
-    Item,
-    /// Nothing: the text's value is over.
-    End,
-}
-
-/// A list or map around the one that is open.
+/// Where in the grammar the scan is.
 #[derive(Debug, Clone, Copy)]
-struct Outer {
+struct State {
+    /// What has to stand before the next value or key: what opened the list or map, a comma, or a colon; 0 where the text
+    /// begins, [`NEVER`] where its value is over.
+    sign: u8,
+    /// What has to stand behind a key of the innermost map, a colon, or an item of the innermost list, a comma;
+    /// [`NEVER`] if none is open.
+    follows: u8,
+    /// The innermost list's or map's entry, and its items or members so far.
     entry: u32,
     count: u32,
-    inside: Place,
 }
 
-/// One pass over a text. A value, key or end is held against the sign before it; that there are no other signs, their
-/// number tells in the end.
+/// One pass over a text. Each value, key and end is held against the sign before it, and behind each sign something has to
+/// begin.
 struct Scan<'a> {
     bytes: &'a [u8],
     found: Found,
     state: State,
-    signs: u32,
     /// All bits, if the chunk begins inside of a string.
     inside: u64,
     /// 1, if the chunk's first byte is escaped.
     escaped: u64,
     /// 1, if the byte before the chunk belongs to a number or word.
     in_word: u64,
+    /// 1, if the last byte before the chunk that is no blank is a comma or colon.
+    behind_sign: u64,
     last_escape: usize,
 }
 
 /// What there is so far.
 struct Found {
     entries: Vec<Entry>,
-    outer: Vec<Outer>,
-}
-
-/// Where in the grammar the scan is: small enough for a processor's registers.
-#[derive(Clone, Copy)]
-struct State {
-    place: Place,
-    /// The sign that has to stand before a value here: what opened the list or map, a comma, or a colon; 0: nothing may.
-    sign: u8,
-    /// The innermost list or map: its entry, its items or members so far, and what it is made of, keys or items.
-    entry: u32,
-    count: u32,
-    inner: Place,
-    /// Where a number or word began whose end is looked for when something else begins; else [`NONE`].
-    word: u32,
-    /// How many commas and colons there have to be.
-    signs: u32,
+    /// Where the scan goes on when the lists and maps that are open are over.
+    outer: Vec<State>,
 }
 
 impl<'a> Scan<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let entries = Vec::with_capacity(16 + bytes.len() / 8);
-        let state = State { place: Place::Root, sign: 0, entry: 0, count: 0, inner: Place::End, word: NONE, signs: 0 };
         Self {
             bytes,
             found: Found { entries, outer: Vec::with_capacity(16) },
-            state,
-            signs: 0,
+            state: State { sign: 0, follows: NEVER, entry: 0, count: 0 },
             inside: 0,
             escaped: 0,
             in_word: 0,
+            behind_sign: 0,
             last_escape: 0,
         }
     }
 
     fn run(&mut self) -> Option<()> {
         let (chunks, rest) = self.bytes.as_chunks::<SIZE>();
-        for (index, chunk) in chunks.iter().enumerate() {
-            self.chunk(index * SIZE, chunk)?;
-        }
+        // Strings, numbers and words end before the blanks.
         let mut last = [b' '; SIZE];
         last[..rest.len()].copy_from_slice(rest);
-        self.chunk(chunks.len() * SIZE, &last)?;
-        self.state.end_word(self.bytes, self.bytes.len())?;
-        let State { place, signs, .. } = self.state;
-        (place == Place::End && self.inside == 0 && self.signs == signs).then_some(())
+        for (index, chunk) in chunks.iter().chain([&last]).enumerate() {
+            self.chunk(index * SIZE, chunk)?;
+        }
+        (self.state.sign == NEVER && self.inside == 0 && self.behind_sign == 0).then_some(())
     }
 
+    #[inline]
     fn chunk(&mut self, base: usize, bytes: &[u8; SIZE]) -> Option<()> {
         let chunk = Chunk::of(bytes);
         let quotes = chunk.quotes & !self.escapes(base, chunk.backslashes)?;
         // From each opening quote to before its closing one.
         let inside = before_and_at(quotes) ^ self.inside;
-        self.inside = (inside.cast_signed() >> 63).cast_unsigned();
         if chunk.control != 0 {
             control(chunk.control, inside, bytes)?;
         }
-        self.signs += (chunk.signs & !inside).count_ones();
         let brackets = chunk.brackets & !inside;
-        let word = !(inside | quotes | brackets | chunk.signs | chunk.blanks | chunk.control);
+        let signs = chunk.signs & !inside;
+        let blanks = (chunk.blanks | chunk.control) & !inside;
+        let word = !(inside | quotes | brackets | signs | blanks);
         let words = word & !(word << 1 | self.in_word);
+        let begins = brackets | (quotes & inside) | words;
+        // Behind a sign and blanks, which the sum carries it over, something has to begin.
+        let behind = signs << 1 | self.behind_sign;
+        let (sum, carried) = blanks.overflowing_add(behind & blanks);
+        ((behind | sum) & !(blanks | begins) == 0).then_some(())?;
+        // Strings end in the order in which they begin, and before them the one that the chunk begins in.
+        let mut ends = Places { base, left: quotes & !inside };
+        if self.inside != 0 {
+            self.found.entries.last_mut()?.next = ends.take();
+        }
+        self.inside = (inside.cast_signed() >> 63).cast_unsigned();
         self.in_word = word >> 63;
-        let mut begins = brackets | (quotes & inside) | words;
+        self.behind_sign = signs >> 63 | u64::from(carried);
+        self.values(base, bytes, begins, ends)
+    }
+
+    /// The values, keys and ends that begin in a chunk.
+    #[inline]
+    fn values(&mut self, base: usize, bytes: &[u8; SIZE], mut begins: u64, mut ends: Places) -> Option<()> {
         let mut state = self.state;
         while begins != 0 {
             let place = begins.trailing_zeros() as usize;
             begins &= begins - 1;
-            let before = if place > 0 { bytes[(place - 1) % SIZE] } else { b' ' };
-            let at = base + place;
+            let start = (base + place) as u32;
+            let before = if place > 0 { bytes[place - 1] } else { b' ' };
             // All blanks are below the others.
-            let before = if before > b' ' { before } else { last_of(&self.bytes[..at]) };
-            if state.word != NONE {
-                state.end_word(self.bytes, at)?;
+            let before = if before > b' ' { before } else { last_of(&self.bytes[..base + place]) };
+            let byte = bytes[place];
+            if matches!(byte, b'}' | b']') {
+                state.close(&mut self.found, start, byte, before)?;
+                continue;
             }
-            state.begin(&mut self.found, at as u32, bytes[place % SIZE], before)?;
+            (before == state.sign && (byte == b'"' || state.may_be_value())).then_some(())?;
+            match byte {
+                b'{' | b'[' => state.open(&mut self.found, start, byte),
+                b'"' => state.pass(&mut self.found, Entry { start, next: ends.take() }),
+                _ => state.pass(&mut self.found, Entry { start, next: end_of_word(self.bytes, base + place)? }),
+            }
         }
         self.state = state;
         Some(())
@@ -207,70 +210,58 @@ impl<'a> Scan<'a> {
 }
 
 impl State {
-    /// A bracket, a string, or a number or word begins, behind this byte and blanks.
+    /// Whether what is next may be no key.
     #[inline]
-    fn begin(&mut self, found: &mut Found, at: u32, byte: u8, before: u8) -> Option<()> {
-        if matches!(byte, b'}' | b']') {
-            return self.close(found, at, byte, before);
-        }
-        (before == self.sign).then_some(())?;
-        found.entries.push(Entry { start: at, next: 0 });
-        match self.place {
-            Place::Key => {
-                self.count += 1;
-                (self.place, self.sign) = (Place::Member, b':');
-                return (byte == b'"').then_some(());
-            }
-            Place::Item => self.count += 1,
-            Place::Member | Place::Root => {}
-            Place::End => return None,
-        }
-        match byte {
-            b'"' => self.end_value(),
-            b'{' | b'[' => self.open(found, byte),
-            _ => {
-                self.word = at;
-                self.end_value();
-            }
-        }
-        Some(())
+    fn may_be_value(&self) -> bool {
+        self.sign == b':' || self.follows != b':'
     }
 
+    /// Goes behind a value or key.
     #[inline]
-    fn open(&mut self, found: &mut Found, byte: u8) {
-        found.outer.push(Outer { entry: self.entry, count: self.count, inside: self.inner });
-        self.inner = if byte == b'{' { Place::Key } else { Place::Item };
-        (self.entry, self.count) = (found.entries.len() as u32 - 1, 0);
-        (self.place, self.sign) = (self.inner, byte);
+    fn pass(&mut self, found: &mut Found, entry: Entry) {
+        found.entries.push(entry);
+        if self.sign == b':' {
+            self.sign = b',';
+        } else {
+            self.sign = self.follows;
+            self.count += 1;
+        }
     }
 
+    /// Goes into a list or map.
     #[inline]
-    fn close(&mut self, found: &mut Found, at: u32, byte: u8, before: u8) -> Option<()> {
-        let map = self.inner == Place::Key;
-        let empty = self.count == 0 && before == self.sign;
-        let full = self.count > 0 && before != b',';
-        (self.place == self.inner && (byte == b'}') == map && (empty || full)).then_some(())?;
-        // Each item or member but the first has a comma before it, and each key a colon behind it.
-        self.signs += self.count.saturating_sub(1) + if map { self.count } else { 0 };
-        found.entries.push(Entry { start: at, next: self.count });
+    fn open(&mut self, found: &mut Found, start: u32, byte: u8) {
+        let entry = found.entries.len() as u32;
+        self.pass(found, Entry { start, next: 0 });
+        found.outer.push(*self);
+        *self = Self { sign: byte, follows: if byte == b'{' { b':' } else { b',' }, entry, count: 0 };
+    }
+
+    /// Goes behind the innermost list or map.
+    #[inline]
+    fn close(&mut self, found: &mut Found, start: u32, byte: u8, before: u8) -> Option<()> {
+        let map = self.follows == b':';
+        (map == (byte == b'}') && self.sign != b':' && !matches!(before, b',' | b':')).then_some(())?;
+        found.entries.push(Entry { start, next: self.count });
         found.entries[self.entry as usize].next = found.entries.len() as u32;
-        let outer = found.outer.pop()?;
-        (self.entry, self.count, self.inner) = (outer.entry, outer.count, outer.inside);
-        self.end_value();
+        *self = found.outer.pop()?;
         Some(())
     }
+}
 
-    /// A value is over: what may follow?
-    #[inline]
-    fn end_value(&mut self) {
-        (self.place, self.sign) = (self.inner, b',');
-    }
+/// Places in a chunk that are still to be looked at.
+struct Places {
+    base: usize,
+    left: u64,
+}
 
-    /// If a number or word was last, it ended before this place.
+impl Places {
+    /// The first of them, as a place in the text; one behind the chunk if there is none.
     #[inline]
-    fn end_word(&mut self, bytes: &[u8], at: usize) -> Option<()> {
-        let start = std::mem::replace(&mut self.word, NONE);
-        (start == NONE || is_scalar(&bytes[start as usize..end_of_scalar(bytes, at)])).then_some(())
+    fn take(&mut self) -> u32 {
+        let place = self.base as u32 + self.left.trailing_zeros();
+        self.left &= self.left.wrapping_sub(1);
+        place
     }
 }
 
@@ -285,16 +276,18 @@ fn control(mut control: u64, inside: u64, bytes: &[u8; SIZE]) -> Option<()> {
 }
 
 /// The last byte that is no blank; 0 if there is none.
+#[cold]
 fn last_of(bytes: &[u8]) -> u8 {
     bytes.trim_ascii_end().last().copied().unwrap_or_default()
 }
 
-/// Where a string, number or word ends behind which, before `at`, are only blanks and perhaps a comma or colon.
-fn end_of_scalar(bytes: &[u8], mut at: usize) -> usize {
-    while let [.., b',' | b':' | b' ' | b'\n' | b'\r' | b'\t'] = bytes[..at] {
-        at -= 1;
-    }
-    at
+/// Where the number or word ends that begins here; `None` if it is none.
+#[cold]
+fn end_of_word(bytes: &[u8], at: usize) -> Option<u32> {
+    let rest = &bytes[at..];
+    let length = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t'));
+    let length = length.unwrap_or(rest.len());
+    is_scalar(&rest[..length]).then_some((at + length) as u32)
 }
 
 /// For each bit whether the number of those set at it and below is odd.

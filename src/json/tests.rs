@@ -22,6 +22,15 @@ fn hold_against_serde_json(text: &str) {
     }
 }
 
+/// The same across the border of two chunks.
+fn hold_anywhere_against_serde_json(text: &str) {
+    hold_against_serde_json(text);
+    for blanks in [1, 30, 62, 63] {
+        hold_against_serde_json(&format!("{}{text}", " ".repeat(blanks)));
+        hold_against_serde_json(&format!("[\"{}\",{text}]", "z".repeat(blanks)));
+    }
+}
+
 /// The ways into a value lead to what is there.
 fn hold_each(node: Node<'_, '_>, value: &Value) {
     assert_eq!(serde_json::from_str::<Value>(node.text()).unwrap(), *value);
@@ -134,15 +143,35 @@ fn what_is_no_json_is_refused_and_all_else_read_as_serde_json_reads_it() {
         &format!("\"a{}\"", "\\\\".repeat(64)),
         &format!("\"{}", "\\".repeat(64)),
     ] {
-        hold_against_serde_json(text);
-        // Across the border of two chunks.
-        for blanks in [1, 30, 62, 63] {
-            hold_against_serde_json(&format!("{}{text}", " ".repeat(blanks)));
-            hold_against_serde_json(&format!("[\"{}\",{text}]", "z".repeat(blanks)));
-        }
+        hold_anywhere_against_serde_json(text);
     }
     // As deep as it likes, since nothing recurses.
     assert!(Json::read(&deep(100_000)).is_some());
+}
+
+#[test]
+fn a_sign_stands_before_what_it_belongs_to_however_many_blanks_are_between() {
+    for text in [
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{"a":"b":}"#,
+        r#"{"a":1:}"#,
+        r#"{"a","b":1}"#,
+        r#"{"a" : 1 , "b" : "c" }"#,
+        "{[]:1}",
+        "[1,,2]",
+        "[1:2]",
+        "[1 , ]",
+        r#"["a":1]"#,
+        "\u{0}[]",
+        &format!("[1,{}2]", " ".repeat(150)),
+        &format!("[1{}2]", " ".repeat(150)),
+        &format!("[1,{}]", "\n".repeat(150)),
+        &format!("[]{},", " ".repeat(150)),
+        &format!(r#"["{}",{}]"#, "a".repeat(150), "1".repeat(150)),
+    ] {
+        hold_anywhere_against_serde_json(text);
+    }
 }
 
 #[test]
