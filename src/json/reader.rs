@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{Deserializer, Error, IntoDeserializer, Visitor};
+use serde::de::value::{BorrowedStrDeserializer, MapDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
+use serde_json::Number;
 
-use super::node::{Kind, Node};
+use super::node::{Inside, Kind, Node};
 
 /// How serde_json asks for a value as its text. A RawValue takes it from whoever knows the word; there is no other way to
 /// make one without reading the value again.
@@ -36,20 +37,14 @@ impl<'de> Deserializer<'de> for Node<'_, 'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         match self.kind() {
-            Kind::Map => visitor.visit_map(MapDeserializer::new(self.members())),
-            Kind::List => visitor.visit_seq(SeqDeserializer::new(self.items())),
-            Kind::Text => match self.string().ok_or(Unreadable)? {
-                Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
-                Cow::Owned(text) => visitor.visit_string(text),
-            },
+            Kind::Map => visitor.visit_map(self.inside()),
+            Kind::List => visitor.visit_seq(self.inside()),
+            Kind::Text => visit_string(self, visitor),
             Kind::Boolean => visitor.visit_bool(self.is_true()),
             Kind::Null => visitor.visit_unit(),
             Kind::Number => {
-                let text = self.text();
-                match text.parse() {
-                    Ok(number) => visitor.visit_u64(number),
-                    Err(_) => serde_json::Deserializer::from_str(text).deserialize_any(visitor).map_err(|_| Unreadable),
-                }
+                let number: Number = self.text().parse().map_err(|_| Unreadable)?;
+                number.deserialize_any(visitor).map_err(|_| Unreadable)
             }
         }
     }
@@ -80,10 +75,58 @@ impl<'de> Deserializer<'de> for Node<'_, 'de> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Unreadable> for Node<'_, 'de> {
-    type Deserializer = Self;
+impl<'de> SeqAccess<'de> for Inside<'_, 'de> {
+    type Error = Unreadable;
 
-    fn into_deserializer(self) -> Self {
-        self
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unreadable> {
+        self.next().map(|item| seed.deserialize(item)).transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.len())
+    }
+}
+
+impl<'de> MapAccess<'de> for Inside<'_, 'de> {
+    type Error = Unreadable;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unreadable> {
+        self.next_key().map(|key| seed.deserialize(Key(key))).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unreadable> {
+        seed.deserialize(self.next().ok_or(Unreadable)?)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.len())
+    }
+}
+
+/// A member's key: always a string.
+struct Key<'t, 'de>(Node<'t, 'de>);
+
+impl<'de> Deserializer<'de> for Key<'_, 'de> {
+    type Error = Unreadable;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
+        visit_string(self.0, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// Most strings hold no escapes, which is found out without making a value that could be either.
+#[inline]
+fn visit_string<'de, V: Visitor<'de>>(node: Node<'_, 'de>, visitor: V) -> Result<V::Value, Unreadable> {
+    if let Some(text) = node.plain() {
+        return visitor.visit_borrowed_str(text);
+    }
+    match node.string().ok_or(Unreadable)? {
+        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+        Cow::Owned(text) => visitor.visit_string(text),
     }
 }
