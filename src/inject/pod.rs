@@ -377,6 +377,8 @@ const READ_ONLY_SOURCES: [&str; 5] = ["configMap", "secret", "downwardAPI", "pro
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReadOnly {
+    // Most have none, and an error that says so would be made for nothing.
+    #[serde(default)]
     read_only: bool,
 }
 
