@@ -133,7 +133,8 @@ impl<'a> Scan<'a> {
     #[inline]
     fn chunk(&mut self, base: usize, bytes: &[u8; SIZE]) -> Option<()> {
         let chunk = Chunk::of(bytes);
-        let quotes = chunk.quotes & !self.escapes(base, chunk.backslashes)?;
+        let escaped = if chunk.backslashes | self.escaped == 0 { 0 } else { self.escapes(base, chunk.backslashes)? };
+        let quotes = chunk.quotes & !escaped;
         // From each opening quote to before its closing one.
         let inside = before_and_at(quotes) ^ self.inside;
         if chunk.control != 0 {
@@ -187,12 +188,12 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// Which bytes are escaped by a backslash before them.
+    /// Which bytes are escaped by a backslash before them. Kept out of the loop over the chunks, which has no register to
+    /// spare, since most chunks hold none.
+    #[inline(never)]
     fn escapes(&mut self, base: usize, mut backslashes: u64) -> Option<u64> {
         let mut escaped = std::mem::take(&mut self.escaped);
-        if backslashes == 0 {
-            return Some(escaped);
-        }
+        // Without one in the chunk, it is the byte before.
         self.last_escape = base + 63 - backslashes.leading_zeros() as usize;
         backslashes &= !escaped;
         while backslashes != 0 {
