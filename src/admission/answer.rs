@@ -28,7 +28,7 @@ pub(super) struct Answer(Vec<u8>);
 
 impl Answer {
     pub(super) fn new(uid: &str, allowed: bool, room: usize) -> Self {
-        let mut out = String::with_capacity(256 + room);
+        let mut out = String::with_capacity(512 + room);
         out.push_str(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#);
         write_string(uid, &mut out);
         out.push_str(if allowed { r#","allowed":true"# } else { r#","allowed":false"# });
@@ -36,12 +36,16 @@ impl Answer {
     }
 
     pub(super) fn patched(uid: &str, patch: &str) -> Self {
-        let mut encoded = vec![0; patch.len().div_ceil(3) * 4];
-        // There is room for all of it.
-        let length = base64().encode_slice(patch, &mut encoded).unwrap_or_default();
-        let Self(mut out) = Self::new(uid, true, length);
+        // Three bytes become four letters: only the last piece is filled up.
+        const PIECE: usize = 3 * 512;
+        let mut letters = [0; PIECE / 3 * 4];
+        let Self(mut out) = Self::new(uid, true, patch.len().div_ceil(3) * 4);
         out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
-        out.extend_from_slice(&encoded[..length]);
+        for piece in patch.as_bytes().chunks(PIECE) {
+            // There is room for all of it.
+            let length = base64().encode_slice(piece, &mut letters).unwrap_or_default();
+            out.extend_from_slice(&letters[..length]);
+        }
         out.push(b'"');
         Self(out)
     }
