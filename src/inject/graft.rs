@@ -68,15 +68,15 @@ struct Site<'a> {
 }
 
 /// A graft in the making.
-struct Grafting<'g, 'a> {
+struct Grafting<'g, 'p, 'a> {
     context: &'g Context<'g, 'a>,
     index: GraftIndex,
-    asked: &'g Asked<'a>,
+    asked: &'p Asked<'a>,
     bindings: &'g Bindings<'g, 'a>,
     targets: &'g [Target<'a>],
     recorded: Option<&'g Recorded<'a>>,
     draft: &'g mut Draft<'a>,
-    record: Record,
+    record: Record<'p>,
     sites: Vec<Site<'a>>,
     /// Names of volumes that can't be had, which is noted already.
     missing: Vec<&'a str>,
@@ -89,14 +89,14 @@ struct Grafting<'g, 'a> {
 /// # Errors
 ///
 /// All that stands against it; the draft then holds a part of it.
-pub fn plan<'a>(
+pub fn plan<'p, 'a>(
     context: &Context<'_, 'a>,
     index: GraftIndex,
-    asked: &Asked<'a>,
+    asked: &'p Asked<'a>,
     targets: &[Target<'a>],
     draft: &mut Draft<'a>,
     warnings: &mut Vec<Warning>,
-) -> Result<Option<Record>, Vec<Clash>> {
+) -> Result<Option<Record<'p>>, Vec<Clash>> {
     let template = asked.template;
     let bindings = Bindings::new(context.shared, asked, targets);
     let mut grafting = Grafting {
@@ -107,7 +107,7 @@ pub fn plan<'a>(
         targets,
         recorded: context.status.graft(asked.name),
         draft,
-        record: Record::new(asked, targets.iter().map(Target::name)),
+        record: Record::new(asked, targets),
         sites: Vec::new(),
         missing: Vec::new(),
         clashes: Vec::new(),
@@ -156,12 +156,12 @@ pub fn plan<'a>(
     }
 }
 
-impl<'g, 'a> Grafting<'g, 'a> {
+impl<'p, 'a> Grafting<'_, 'p, 'a> {
     const fn template(&self) -> &'a Template {
         self.asked.template
     }
 
-    fn rendering(&self) -> &'g Rendering {
+    fn rendering(&self) -> &'p Rendering {
         &self.asked.rendering
     }
 

@@ -12,6 +12,13 @@ pub const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// app's token to our container, and because that changes the pod, every webhook is called a second time.
 pub const NO_TOKEN_VOLUME: &str = "podgraft-no-token";
 
+/// [`NO_TOKEN_VOLUME`]'s JSON.
+pub const NO_TOKEN_JSON: &str = r#"{"name":"podgraft-no-token","emptyDir":{}}"#;
+
+/// The JSON of its mount at [`TOKEN_PATH`].
+pub const NO_TOKEN_MOUNT: &str =
+    r#"{"name":"podgraft-no-token","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}"#;
+
 /// What decides the pod's class of service (Kubernetes documentation, "Pod Quality of Service Classes").
 const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
@@ -132,6 +139,14 @@ pub fn guaranteed(written: &str) -> Result<(String, bool), serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_empty_volume_covers_the_token() {
+        let volume: serde_json::Value = serde_json::from_str(NO_TOKEN_JSON).unwrap();
+        assert_eq!(volume, serde_json::json!({"name": NO_TOKEN_VOLUME, "emptyDir": {}}));
+        let mount: serde_json::Value = serde_json::from_str(NO_TOKEN_MOUNT).unwrap();
+        assert_eq!(mount, serde_json::json!({"name": NO_TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true}));
+    }
 
     #[test]
     fn requests_are_made_equal_and_nothing_else_is_lost() {

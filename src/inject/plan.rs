@@ -21,11 +21,11 @@ use crate::snapshot::Snapshot;
 
 /// Where a graft stands.
 #[derive(Debug)]
-enum State<'a> {
+enum State<'p, 'a> {
     /// To be planned, onto these targets.
     Open(Vec<Target<'a>>),
     /// All of it is there.
-    Done(Box<Record>),
+    Done(Box<Record<'p>>),
     /// It is left out.
     Out(Why),
     /// It denies the pod: the reasons are noted.
@@ -39,14 +39,14 @@ struct Planner<'p, 'a> {
     status: &'p Status<'a>,
     shared: Shared<'a>,
     asked: &'p [Asked<'a>],
-    states: Vec<State<'a>>,
+    states: Vec<State<'p, 'a>>,
     reasons: Vec<Reason>,
     warnings: Vec<Warning>,
 }
 
 /// One round of planning: what it gave, or the graft that has to go before the next.
-enum Round<'a> {
-    Planned { draft: Draft<'a>, records: Vec<Option<Record>>, order: Vec<Slot>, warnings: Vec<Warning> },
+enum Round<'p, 'a> {
+    Planned { draft: Draft<'a>, records: Vec<Option<Record<'p>>>, order: Vec<Slot>, warnings: Vec<Warning> },
     WithoutIt,
 }
 
@@ -76,7 +76,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     let left_out = not_applied.iter().filter(|it| matches!(it.why, Why::Ignored(_))).take(MAX_GRAFTS);
     let mut skipped: Vec<_> = left_out.map(|it| Skip::undecided(it.name, it.why.to_string())).collect();
     let mut index_of = vec![None; asked.len()];
-    for (index, ((asked, state), record)) in asked.into_iter().zip(states).zip(records).enumerate() {
+    for (index, ((asked, state), record)) in asked.iter().zip(states).zip(records).enumerate() {
         let changed = draft.has(index);
         let why = match (state, record) {
             (State::Open(targets), Some(record)) => {
@@ -84,8 +84,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
                 if changed {
                     index_of[index] = Some(grafts.len());
                     let targets = targets.iter().map(Target::name).collect();
-                    let Asked { name, template, .. } = asked;
-                    grafts.push(Graft { name, template, targets });
+                    grafts.push(Graft { name: asked.name, template: asked.template, targets });
                     continue;
                 }
                 Why::Done
@@ -126,7 +125,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     Outcome::Inject(Plan { grafts, changes, not_applied, warnings })
 }
 
-impl<'a> Planner<'_, 'a> {
+impl<'p, 'a> Planner<'p, 'a> {
     /// Finds targets, and what an earlier call has done or decided.
     fn begin(&mut self) {
         let made = self.status.containers();
@@ -153,9 +152,9 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
-    fn round(&mut self) -> Round<'a> {
+    fn round(&mut self) -> Round<'p, 'a> {
         let mut draft = Draft::default();
-        let mut records: Vec<Option<Record>> = (0..self.asked.len()).map(|_| None).collect();
+        let mut records: Vec<Option<Record<'p>>> = (0..self.asked.len()).map(|_| None).collect();
         let mut warnings = Vec::new();
         let namespace = self.snapshot.namespaces.get(&self.request.namespace);
         let pod_security = namespace.and_then(|namespace| namespace.pod_security);
@@ -228,7 +227,7 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
-    fn order(&self, draft: &Draft<'a>, records: &[Option<Record>]) -> Result<Vec<Slot>, Impossible> {
+    fn order(&self, draft: &Draft<'a>, records: &[Option<Record<'_>>]) -> Result<Vec<Slot>, Impossible> {
         let spec = self.request.pod.spec.as_ref();
         let old = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
         let app = spec.and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
@@ -244,7 +243,12 @@ impl<'a> Planner<'_, 'a> {
     }
 }
 
-fn fail<'a>(found: Vec<Reason>, ignored: bool, reasons: &mut Vec<Reason>, warnings: &mut Vec<Warning>) -> State<'a> {
+fn fail<'p, 'a>(
+    found: Vec<Reason>,
+    ignored: bool,
+    reasons: &mut Vec<Reason>,
+    warnings: &mut Vec<Warning>,
+) -> State<'p, 'a> {
     if !ignored {
         reasons.extend(found);
         return State::Denied;

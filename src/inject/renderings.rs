@@ -18,8 +18,14 @@ const SETS: usize = 64;
 const WAYS: usize = 4;
 
 /// What a pod and its namespace say to a template, as bytes: alike if, and only if, the same is said.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(Vec<u8>);
+
+impl Default for Key {
+    fn default() -> Self {
+        Self(Vec::with_capacity(256))
+    }
+}
 
 impl Key {
     /// Adds a word, and what it is.

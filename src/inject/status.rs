@@ -9,6 +9,7 @@ use super::json::{Members, Text};
 use super::outcome::GraftName;
 use super::pod::{Container, Pod};
 use super::resolve::Asked;
+use super::targets::Target;
 use crate::template::node::write_escaped;
 
 /// The annotation's key.
@@ -92,9 +93,10 @@ impl<'a> Status<'a> {
 
     /// Records of earlier grafts that are not among these: their containers stay ours.
     #[must_use]
-    pub fn others(&self, kept: &[Record]) -> Vec<Record> {
-        let there =
-            |it: &&Recorded<'_>| kept.iter().any(|kept| *it.template == kept.template && *it.instance == kept.instance);
+    pub fn others(&self, kept: &[Record<'_>]) -> Vec<Record<'_>> {
+        let there = |it: &&Recorded<'_>| {
+            kept.iter().any(|kept| *it.template == *kept.template && *it.instance == *kept.instance)
+        };
         self.grafts.iter().filter(|it| !there(it)).map(Record::again).collect()
     }
 
@@ -157,45 +159,49 @@ impl Recorded<'_> {
 
 /// What a graft is, for the annotation: everything that is its own, whether this call added it or an earlier one.
 #[derive(Debug, Default)]
-pub struct Record {
-    template: String,
-    instance: String,
-    hash: String,
-    parameters: String,
-    targets: Vec<String>,
+pub struct Record<'r> {
+    template: &'r str,
+    instance: &'r str,
+    hash: &'r str,
+    parameters: &'r str,
+    targets: Vec<&'r str>,
     pub(super) containers: Vec<String>,
     pub(super) volumes: Vec<String>,
-    mounts: ByTarget,
-    variables: ByTarget,
+    mounts: ByTarget<'r>,
+    variables: ByTarget<'r>,
 }
 
-impl Record {
+impl<'r> Record<'r> {
     /// An empty record of a graft.
     #[must_use]
-    pub fn new<'n>(asked: &Asked<'_>, targets: impl Iterator<Item = &'n str>) -> Self {
+    pub fn new<'a: 'r>(asked: &'r Asked<'a>, targets: &[Target<'a>]) -> Self {
+        let mut names = Vec::with_capacity(targets.len());
+        for target in targets {
+            names.push(target.name());
+        }
         Self {
-            template: asked.name.template.to_owned(),
-            instance: asked.name.instance.unwrap_or_default().to_owned(),
-            hash: asked.template.hash.clone(),
-            parameters: asked.rendering.values_hash.clone(),
-            targets: targets.map(str::to_owned).collect(),
+            template: asked.name.template,
+            instance: asked.name.instance.unwrap_or_default(),
+            hash: &asked.template.hash,
+            parameters: &asked.rendering.values_hash,
+            targets: names,
             ..Self::default()
         }
     }
 
     /// The record as an earlier call wrote it.
     #[must_use]
-    pub fn again(recorded: &Recorded<'_>) -> Self {
+    pub fn again(recorded: &'r Recorded<'_>) -> Self {
         let owned = |names: &[Text<'_>]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-        let map = |members: &Members<'_, Vec<Text<'_>>>| {
-            ByTarget(members.iter().map(|(name, items)| (name.to_owned(), owned(items))).collect())
+        let map = |members: &'r Members<'_, Vec<Text<'_>>>| {
+            ByTarget(members.iter().map(|(name, items)| (name, owned(items))).collect())
         };
         Self {
-            template: recorded.template.to_string(),
-            instance: recorded.instance.to_string(),
-            hash: recorded.hash.to_string(),
-            parameters: recorded.parameters.to_string(),
-            targets: owned(&recorded.targets),
+            template: &recorded.template,
+            instance: &recorded.instance,
+            hash: &recorded.hash,
+            parameters: &recorded.parameters,
+            targets: recorded.targets.iter().map(|name| &**name).collect(),
             containers: owned(&recorded.containers),
             volumes: owned(&recorded.volumes),
             mounts: map(&recorded.mounts),
@@ -204,12 +210,12 @@ impl Record {
     }
 
     /// Notes that `target` has our mount at `path`.
-    pub fn mount(&mut self, target: &str, path: &str) {
+    pub fn mount(&mut self, target: &'r str, path: &str) {
         self.mounts.push(target, path);
     }
 
     /// Notes that `target` has our variable.
-    pub fn variable(&mut self, target: &str, name: &str) {
+    pub fn variable(&mut self, target: &'r str, name: &str) {
         self.variables.push(target, name);
     }
 
@@ -222,9 +228,9 @@ impl Record {
 
 /// Lists by the name of a target, in the order of their making.
 #[derive(Debug, Default)]
-struct ByTarget(Vec<(String, Vec<String>)>);
+struct ByTarget<'r>(Vec<(&'r str, Vec<String>)>);
 
-impl ByTarget {
+impl<'r> ByTarget<'r> {
     const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -242,9 +248,9 @@ impl ByTarget {
         out.close('}');
     }
 
-    fn push(&mut self, target: &str, item: &str) {
-        match self.0.iter_mut().find(|(name, _)| name == target) {
-            None => self.0.push((target.to_owned(), vec![item.to_owned()])),
+    fn push(&mut self, target: &'r str, item: &str) {
+        match self.0.iter_mut().find(|(name, _)| *name == target) {
+            None => self.0.push((target, vec![item.to_owned()])),
             Some((_, items)) if items.iter().any(|it| it == item) => {}
             Some((_, items)) => items.push(item.to_owned()),
         }
@@ -275,7 +281,7 @@ impl Skip {
     }
 }
 
-impl Record {
+impl Record<'_> {
     fn write(&self, out: &mut Quoted) {
         let Self { template, instance, hash, parameters, targets, containers, volumes, mounts, variables } = self;
         out.open('{');
@@ -321,7 +327,7 @@ pub struct Written {
 
 /// Writes the annotation.
 #[must_use]
-pub fn write(grafts: &[Record], skipped: &[Skip]) -> Written {
+pub fn write(grafts: &[Record<'_>], skipped: &[Skip]) -> Written {
     let mut out = Quoted { json: String::with_capacity(1024), escapes: 0, comma: false };
     out.json.push('"');
     out.open('{');
@@ -405,10 +411,10 @@ impl Quoted {
         }
     }
 
-    fn list(&mut self, texts: &[String]) {
+    fn list(&mut self, texts: &[impl AsRef<str>]) {
         self.open('[');
         for text in texts {
-            self.text(text);
+            self.text(text.as_ref());
         }
         self.close(']');
     }
@@ -422,9 +428,9 @@ mod tests {
 
     #[test]
     fn the_annotation_is_json_in_a_json_string() {
-        let mut made = Record { template: "a".to_owned(), hash: "1".to_owned(), ..Record::default() };
-        let none = Record { template: "b".to_owned(), instance: "two".to_owned(), ..Record::default() };
-        made.targets = vec!["app".to_owned(), "a\"b\\c\nd".to_owned()];
+        let mut made = Record { template: "a", hash: "1", ..Record::default() };
+        let none = Record { template: "b", instance: "two", ..Record::default() };
+        made.targets = vec!["app", "a\"b\\c\nd"];
         made.containers = vec!["a".to_owned()];
         made.mount("app", "/a\"b");
         made.mount("app", "/c");

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::Grafting;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
-use crate::inject::hardening::{self, Declare, NO_TOKEN_VOLUME, TOKEN_PATH};
+use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::{MapWriter, same};
 use crate::inject::reason::{Reason, Warning};
-use crate::inject::rendering::{Body, Container, Identity, Ready, Volume};
+use crate::inject::rendering::{Body, Container, Identity, Ready};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::EvaluationError;
 use crate::template::node::{Entry, write_string};
@@ -22,7 +22,7 @@ struct Source<'a> {
     line: Line,
 }
 
-impl<'g, 'a> Grafting<'g, 'a> {
+impl<'p, 'a> Grafting<'_, 'p, 'a> {
     pub(super) fn containers(&mut self) {
         let (template, rendering) = (self.template(), self.rendering());
         let sidecar = if self.context.policy.native_sidecars { Kind::NativeSidecar } else { Kind::ClassicSidecar };
@@ -35,7 +35,7 @@ impl<'g, 'a> Grafting<'g, 'a> {
         kind: Kind,
         field: &'static str,
         entries: &'a [Entry<ContainerTemplate>],
-        ready: &'g [Ready<Container>],
+        ready: &'p [Ready<Container>],
     ) {
         for (entry, ready) in entries.iter().zip(ready) {
             let from = |template| Source { field, template, line: entry.line };
@@ -206,10 +206,8 @@ impl<'g, 'a> Grafting<'g, 'a> {
         let no_token = spec.is_some_and(|spec| spec.automount_service_account_token == Some(false));
         let covered = paths.contains(&TOKEN_PATH);
         if template.service_account_token == ServiceAccountToken::None && !no_token && !covered {
-            let json = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","emptyDir":{{}}}}"#);
-            self.add_volume(&Volume { name: NO_TOKEN_VOLUME.to_owned(), read_only: false, json }, line)?;
-            let mount = format!(r#"{{"name":"{NO_TOKEN_VOLUME}","mountPath":"{TOKEN_PATH}","readOnly":true}}"#);
-            push_item(&mut written, &mount);
+            self.add_volume(NO_TOKEN_VOLUME, false, NO_TOKEN_JSON, line)?;
+            push_item(&mut written, NO_TOKEN_MOUNT);
         }
         if written.len() > 1 {
             written.push(']');

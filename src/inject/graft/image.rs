@@ -8,7 +8,7 @@ use crate::template::expression::Variable;
 use crate::template::node::Node;
 use crate::template::parameter::Value;
 
-impl Grafting<'_, '_> {
+impl Grafting<'_, '_, '_> {
     /// The image as it is pulled here: from the mirror if it is the template's own choice. What the pod's people named, and
     /// podgraft's own, is where they say.
     pub(super) fn mirrored<'i>(&self, image: &'i str, from: &Node) -> Cow<'i, str> {

@@ -7,7 +7,7 @@ use crate::inject::reason::Reason;
 use crate::inject::rendering::{Member, fields};
 use crate::template::Line;
 
-impl Grafting<'_, '_> {
+impl Grafting<'_, '_, '_> {
     pub(super) fn pod_additions(&mut self) {
         let rendering = self.rendering();
         for ((field, part), ready) in fields(&self.template().pod).into_iter().zip(&rendering.fields) {

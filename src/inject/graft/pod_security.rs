@@ -12,7 +12,7 @@ use crate::template::Enforced;
 use crate::template::expression::EvaluationError;
 use crate::template::pod_security::enforce::{Around, Hardened};
 
-impl Grafting<'_, '_> {
+impl Grafting<'_, '_, '_> {
     /// Completes the graft's containers, and says what else the standard has against it.
     pub(super) fn pod_security(&mut self) {
         let Some(enforced) = self.context.pod_security else { return };

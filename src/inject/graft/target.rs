@@ -23,7 +23,7 @@ fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
     }
 }
 
-impl<'g, 'a> Grafting<'g, 'a> {
+impl<'p, 'a> Grafting<'_, 'p, 'a> {
     pub(super) fn target_additions(&mut self) {
         let (additions, rendering) = (&self.template().target, self.rendering());
         self.target_list("env", additions.env.as_ref(), rendering.env.as_deref(), Env::render, Self::variable);
@@ -47,7 +47,7 @@ impl<'g, 'a> Grafting<'g, 'a> {
         &mut self,
         field: &str,
         part: Option<&'a Part>,
-        ready: Option<&'g [R]>,
+        ready: Option<&'p [R]>,
         render: impl FnOnce(View<'_>, Option<&Part>, &mut Problems) -> Result<Vec<R>, EvaluationError>,
         add: fn(&mut Self, &R, Line) -> Result<(), EvaluationError>,
     ) {

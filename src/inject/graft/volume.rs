@@ -14,7 +14,7 @@ use crate::inject::volumes::{self, Mounted};
 use crate::template::expression::EvaluationError;
 use crate::template::{Line, SharedVolume, VolumeTemplate};
 
-impl<'a> Grafting<'_, 'a> {
+impl<'a> Grafting<'_, '_, 'a> {
     pub(super) fn volumes(&mut self) {
         let (template, rendering) = (self.template(), self.rendering());
         for (entry, ready) in template.shared_volumes.iter().zip(&rendering.shared_volumes) {
@@ -213,27 +213,32 @@ impl<'a> Grafting<'_, 'a> {
 
     /// Adds a volume of the template unless the pod has it.
     fn make_volume(&mut self, volume: &Volume, line: Line) -> Result<(), EvaluationError> {
-        self.add_volume(volume, line)?;
-        self.record.volumes.push(volume.name.clone());
+        let Volume { name, read_only, json } = volume;
+        self.add_volume(name, *read_only, json, line)?;
+        self.record.volumes.push(name.clone());
         Ok(())
     }
 
     /// Plans a volume unless one of its name is there.
-    pub(super) fn add_volume(&mut self, volume: &Volume, line: Line) -> Result<(), EvaluationError> {
-        let Volume { name, read_only, json } = volume;
-        let volumes = &self.draft.volumes;
+    pub(super) fn add_volume(
+        &mut self,
+        name: &str,
+        read_only: bool,
+        json: &str,
+        line: Line,
+    ) -> Result<(), EvaluationError> {
         let mut of_pod = self.context.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        if let Some(there) = of_pod.find(|volume| volume.name == **name) {
+        if let Some(there) = of_pod.find(|volume| volume.name == *name) {
             let ours = read::<pod::Volume<'_>>(json, "volume")?.source;
             let says = |(kind, source): (&str, &Raw<'_>)| {
                 there.source.get(kind).is_some_and(|theirs| says_all(theirs.get(), source.get()))
             };
             if !self.claims(name) && !ours.iter().all(says) {
-                self.refuse(Reason::VolumeName { graft: self.name(), volume: name.clone() });
+                self.refuse(Reason::VolumeName { graft: self.name(), volume: name.to_owned() });
             }
-        } else if volumes.iter().all(|volume| volume.name != *name) {
-            let (name, json) = (name.clone(), json.clone());
-            self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only: *read_only, json });
+        } else if self.draft.volumes.iter().all(|volume| volume.name != name) {
+            let (name, json) = (name.to_owned(), json.to_owned());
+            self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only, json });
         }
         Ok(())
     }
