@@ -11,7 +11,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use podgraft::admission;
 use podgraft::inject::annotations::{self, Level};
-use podgraft::inject::inject;
+use podgraft::inject::{Renderings, inject_with};
 use podgraft::snapshot::Snapshot;
 
 #[path = "review/cases.rs"]
@@ -23,32 +23,36 @@ mod sizes;
 use cases::{Case, cases, snapshot};
 use sizes::SIZES;
 
-fn answer(body: &[u8], snapshot: &Snapshot) -> Vec<u8> {
+fn answer(body: &[u8], snapshot: &Snapshot, renderings: &Renderings) -> Vec<u8> {
     let review = admission::decode(body).unwrap_or_else(|error| panic!("{error}"));
-    admission::encode(&review.uid, &inject(&review.request, snapshot))
+    admission::encode(&review.uid, &inject_with(&review.request, snapshot, renderings))
 }
 
 fn bytes_in_to_bytes_out(c: &mut Criterion) {
-    let snapshot = snapshot();
+    let (snapshot, renderings) = (snapshot(), Renderings::default());
     let mut group = c.benchmark_group("bytes in to bytes out");
     for Case { size, what, body } in cases() {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::new(size, what), &body, |b, body| {
-            b.iter(|| black_box(answer(black_box(body), &snapshot)));
+            b.iter(|| black_box(answer(black_box(body), &snapshot, &renderings)));
         });
     }
     group.finish();
 }
 
 fn parts(c: &mut Criterion) {
-    let snapshot = snapshot();
+    let (snapshot, renderings) = (snapshot(), Renderings::default());
     for size in SIZES {
         let body = size.review(&review::annotations(2));
         let review = admission::decode(&body).unwrap_or_else(|error| panic!("{error}"));
-        let outcome = inject(&review.request, &snapshot);
+        let outcome = inject_with(&review.request, &snapshot, &renderings);
         let mut group = c.benchmark_group(format!("parts, {}, 2 templates", size.name));
         group.bench_function("decode", |b| b.iter(|| black_box(admission::decode(black_box(&body)).is_ok())));
-        group.bench_function("inject", |b| b.iter(|| black_box(inject(black_box(&review.request), &snapshot))));
+        let inject = |renderings: &Renderings| {
+            black_box(inject_with(black_box(&review.request), &snapshot, renderings));
+        };
+        group.bench_function("inject", |b| b.iter(|| inject(&renderings)));
+        group.bench_function("inject, for the first time", |b| b.iter(|| inject(&Renderings::default())));
         group.bench_function("encode", |b| b.iter(|| black_box(admission::encode(&review.uid, black_box(&outcome)))));
         group.finish();
     }

@@ -1,5 +1,5 @@
 //! What the running program costs: `cargo bench --bench load`, of it one part with `-- starts`, `requests`, `rate`,
-//! `instructions`, `handshakes` or `memory`, of another build with `-- --program PATH`.
+//! `instructions`, `handshakes`, `memory` or `idle`, of another build with `-- --program PATH`.
 //!
 //! The release `podgraft serve` and an echo (`echo.rs`), each a process held to one processor, are asked in turns by a
 //! client on the others, because a machine drifts: of each turn and its counterpart there is a ratio, and printed are the
@@ -36,7 +36,7 @@ use server::Server;
 use sizes::{LARGE, MEDIUM, SMALL, Size};
 
 /// What can be asked for alone.
-const PARTS: [&str; 6] = ["starts", "requests", "rate", "instructions", "handshakes", "memory"];
+const PARTS: [&str; 7] = ["starts", "requests", "rate", "instructions", "handshakes", "memory", "idle"];
 
 /// How often the program is started for a median.
 const STARTS: usize = 21;
@@ -51,6 +51,9 @@ const AT_ONCE: [usize; 3] = [1, 16, 64];
 /// Requests a second, where they come whether or not answers do.
 const RATE: u32 = 1000;
 const RATE_TURN: Duration = Duration::from_secs(4);
+
+/// Connections that are open without a request.
+const IDLE: usize = 10_000;
 
 /// The whole run ends after this, whatever hangs.
 const LIMIT: Duration = Duration::from_mins(20);
@@ -123,6 +126,9 @@ impl Bench {
         if self.wants("memory") {
             self.memory().await?;
         }
+        if self.wants("idle") {
+            self.idle().await?;
+        }
         Ok(())
     }
 
@@ -131,7 +137,7 @@ impl Bench {
     }
 
     fn podgraft(&self) -> Result<Server> {
-        Server::podgraft(self.cpus.server(&self.program), self.certificates.path())
+        Server::podgraft(self.cpus.server(&self.program), self.certificates.path(), &[])
     }
 
     /// An echo that answers with these bytes.
@@ -165,7 +171,7 @@ impl Bench {
     async fn start(&self, certificates: &Path) -> Result<Duration> {
         let body = asking(MEDIUM);
         let begin = Instant::now();
-        let server = Server::podgraft(self.cpus.anywhere(&self.program), certificates)?;
+        let server = Server::podgraft(self.cpus.anywhere(&self.program), certificates, &[])?;
         let tls = client::tls(certificates, Protocol::Http1, true)?;
         good(
             Connection::http1(&Target { address: server.address, protocol: Protocol::Http1, tls, body })
@@ -277,7 +283,7 @@ impl Bench {
             let certificates = self.certificates.path();
             let podgraft = |mut valgrind: Command| {
                 valgrind.arg(&self.program);
-                Server::podgraft(valgrind, certificates)
+                Server::podgraft(valgrind, certificates, &[])
             };
             let echo = |mut valgrind: Command| {
                 valgrind.arg(std::env::current_exe()?);
@@ -379,6 +385,40 @@ impl Bench {
             );
         }
         println!("(at most 12 MiB after the first, 24 MiB at the peak)");
+        Ok(())
+    }
+
+    /// What connections cost that have asked and may ask again. They need as many descriptors here and in the server.
+    async fn idle(&self) -> Result<()> {
+        println!();
+        let most = (2 * IDLE).to_string();
+        let server =
+            Server::podgraft(self.cpus.server(&self.program), self.certificates.path(), &["--max-connections", &most])?;
+        let target = self.target(&server, Protocol::Http1, &asking(SMALL))?;
+        let answer = answer(&target).await?;
+        let (before, _) = server.resident()?;
+        let mut open = Vec::with_capacity(IDLE);
+        let start = Instant::now();
+        for _ in 0..IDLE {
+            let mut connection = Connection::http1(&target).await.context("another descriptor: ulimit -n")?;
+            ensure!(connection.ask().await? == answer, "another answer");
+            open.push(connection);
+        }
+        let (took, (after, _)) = (start.elapsed(), server.resident()?);
+        let each = (after - before) * 1024.0 / IDLE as f64;
+        println!(
+            "{IDLE} connections that idle, opened in {:.0} s: {after:.0} MiB, {each:.1} KiB for each",
+            took.as_secs_f64()
+        );
+        let start = Instant::now();
+        for connection in &mut open {
+            ensure!(connection.ask().await? == answer, "another answer");
+        }
+        println!(
+            "each of them asked again, one by one: {} answers in {:.1} s",
+            open.len(),
+            start.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 }

@@ -18,10 +18,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// `podgraft serve` by this command, with the built-in templates. Its log goes nowhere.
-    pub fn podgraft(mut command: Command, certificates: &Path) -> Result<Self> {
+    /// `podgraft serve` by this command, with the built-in templates and these options. Its log goes nowhere.
+    pub fn podgraft(mut command: Command, certificates: &Path, options: &[&str]) -> Result<Self> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--tls-dir"]);
-        command.arg(certificates);
+        command.arg(certificates).args(options);
         Self::start(command)
     }
 
