@@ -121,10 +121,7 @@ impl Rendering {
             fields: fields(&template.pod)
                 .map(|(field, part)| values.list(|problems| Member::render(view, field, part, problems))),
             values_hash: values_hash(template, &parameters),
-            may_be_kept: {
-                let all = template.parameters.iter().zip(&parameters);
-                !all.into_iter().any(|(parameter, bound)| parameter.sensitive && bound.source != Source::Default)
-            },
+            may_be_kept: !says_secrets(template, &parameters),
             parameters,
         }
     }
@@ -135,6 +132,12 @@ fn values_hash(template: &Template, parameters: &[Bound]) -> String {
     let said = all.filter(|(_, bound)| bound.source != Source::Default);
     let said: Vec<_> = said.map(|(parameter, bound)| (&parameter.name, &bound.value)).collect();
     if said.is_empty() { String::new() } else { crate::template::hash_of(&format_args!("{said:?}")) }
+}
+
+/// Whether pod or namespace say a value that is not to be shown.
+fn says_secrets(template: &Template, parameters: &[Bound]) -> bool {
+    let mut all = template.parameters.iter().zip(parameters);
+    all.any(|(parameter, bound)| parameter.sensitive && bound.source != Source::Default)
 }
 
 /// The variable `podgraft`.

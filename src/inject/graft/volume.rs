@@ -25,10 +25,11 @@ impl<'a> Grafting<'_, '_, 'a> {
                 }),
                 None => self.each_open(entry, |this, shared, item| {
                     let path = |view: View<'_>, problems: &mut _| Shared::path(view, shared, item, problems);
-                    let Some(path) = this.open("sharedVolumes", line, path)? else {
+                    let path = this.open("sharedVolumes", line, path);
+                    if !matches!(path, Ok(Some(_))) {
                         this.missing.push(&shared.name);
-                        return Ok(());
-                    };
+                    }
+                    let Some(path) = path? else { return Ok(()) };
                     this.shared_volume(shared, &path, line, |this| {
                         let volume = |view: View<'_>, problems: &mut _| Shared::volume(view, shared, item, problems);
                         let volume = this.open(&format!("volume {}", shared.name), line, volume)?;
