@@ -8,6 +8,7 @@ use std::ops::Deref;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json::Json;
 use crate::template::node::write_string;
 
 /// Text as Go reads it: absent and `null` are empty. Borrowed from the input unless it holds an escape.
@@ -215,7 +216,7 @@ impl<'a, T: Default + Deserialize<'a>> Lazy<'a, T> {
     /// The part; empty when it is absent.
     #[must_use]
     pub fn get(&self) -> &T {
-        let read = || serde_json::from_str(self.raw?.get()).ok();
+        let read = || T::deserialize(Json::read(self.raw?.get())?.root()).ok();
         self.read.get_or_init(|| read().unwrap_or_default())
     }
 }
