@@ -1,10 +1,16 @@
 //! Logs: on stderr, as text for people or JSON for machines, one line an event.
 
+mod fields;
+
+use std::fmt;
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -31,12 +37,12 @@ impl std::str::FromStr for LogLevel {
 
 /// Starts logging for the process; a second call changes nothing.
 pub fn start(format: LogFormat, level: &LogLevel) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_timer(Now);
     let registry = tracing_subscriber::registry().with(quiet(&level.0));
     let started = match format {
         LogFormat::Text => {
             let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            registry.with(lines.with_ansi(color)).try_init()
+            registry.with(lines.fmt_fields(fields::Fields).with_ansi(color)).try_init()
         }
         LogFormat::Json => {
             registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
@@ -44,6 +50,15 @@ pub fn start(format: LogFormat, level: &LogLevel) {
     };
     if started.is_ok() {
         std::panic::set_hook(Box::new(panicked));
+    }
+}
+
+/// The time of a line, in UTC.
+struct Now;
+
+impl FormatTime for Now {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{:.6}", Timestamp::now())
     }
 }
 
@@ -60,4 +75,18 @@ fn panicked(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("no message");
     let place = info.location().map(ToString::to_string);
     tracing::error!(place, "panicked: {message:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_its_time_to_the_microsecond() {
+        let mut line = String::new();
+        Now.format_time(&mut Writer::new(&mut line)).unwrap();
+        assert_eq!(line.len(), "2026-01-01T00:00:00.000000Z".len(), "{line}");
+        let age = line.parse::<Timestamp>().unwrap().duration_until(Timestamp::now());
+        assert!((0..60).contains(&age.as_secs()), "{line}");
+    }
 }

@@ -1,0 +1,125 @@
+//! The fields of an event as text, letter for letter as `tracing_subscriber` writes them, at less than half the cost.
+//!
+//! A line is written for every pod. The default visitor has each name and each equals sign go through formatters for
+//! colors, which no file has.
+
+use std::error::Error;
+use std::fmt::{self, Debug};
+use std::mem;
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::field::{RecordFields, VisitOutput};
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, DefaultVisitor, Writer};
+
+/// Formats fields as `DefaultFields` does, and has it do whatever is rare.
+#[derive(Debug)]
+pub(super) struct Fields;
+
+impl<'w> FormatFields<'w> for Fields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        if writer.has_ansi_escapes() {
+            // A terminal: nobody reads fast enough.
+            return DefaultFields::new().format_fields(writer, fields);
+        }
+        let mut visitor = Visitor { writer, first: true, result: Ok(()) };
+        fields.record(&mut visitor);
+        visitor.result
+    }
+}
+
+struct Visitor<'w> {
+    writer: Writer<'w>,
+    first: bool,
+    result: fmt::Result,
+}
+
+impl Visitor<'_> {
+    fn write(&mut self, name: &str, value: &dyn Debug) -> fmt::Result {
+        if !mem::take(&mut self.first) {
+            self.writer.write_char(' ')?;
+        }
+        self.writer.write_str(name)?;
+        self.writer.write_char('=')?;
+        write!(self.writer, "{value:?}")
+    }
+
+    /// Leaves a field to the default visitor.
+    fn leave(&mut self, field: impl FnOnce(&mut DefaultVisitor<'_>)) {
+        let mut visitor = DefaultVisitor::new(self.writer.by_ref(), mem::take(&mut self.first));
+        field(&mut visitor);
+        self.result = self.result.and(visitor.finish());
+    }
+}
+
+impl Visit for Visitor<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if is_special(field) {
+            self.leave(|visitor| visitor.record_str(field, value));
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.leave(|visitor| visitor.record_error(field, value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if is_special(field) {
+            self.leave(|visitor| visitor.record_debug(field, value));
+        } else {
+            self.result = self.result.and_then(|()| self.write(field.name(), value));
+        }
+    }
+}
+
+/// Whether a field is written in another way than `name=value`: the message, whose control characters are escaped; what
+/// `log` knows of its records; names that are words of Rust.
+fn is_special(field: &Field) -> bool {
+    matches!(field.name().as_bytes(), b"message" | [b'l', b'o', b'g', b'.', ..] | [b'r', b'#', ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    use super::*;
+
+    /// Formats events in both ways.
+    struct Both(Arc<Mutex<Vec<[String; 2]>>>);
+
+    impl<S: Subscriber> Layer<S> for Both {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let (mut ours, mut theirs) = (String::new(), String::new());
+            Fields.format_fields(Writer::new(&mut ours), event).unwrap();
+            DefaultFields::new().format_fields(Writer::new(&mut theirs), event).unwrap();
+            self.0.lock().unwrap().push([ours, theirs]);
+        }
+    }
+
+    #[test]
+    fn fields_are_written_as_by_default() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(Both(Arc::clone(&lines))), || {
+            tracing::info!(uid = "u-1", dry_run = false, warnings = 2_usize, seconds = 0.000_123, "grafted");
+            tracing::info!(seconds = 1e-9, large = 1e300, count = -3, wide = u128::MAX, none = None::<&str>);
+            for word in ["", "~ !", "a \"b\"", r"C:\", "a\nb\tc", "\u{1b}[31m", "\u{7f}\u{9b}", "é日", "it's", "\0"] {
+                tracing::info!(word, debug = ?word, display = %word, bytes = word.as_bytes(), "{word}");
+                tracing::info!(message = word, r#type = word, log.target = word);
+            }
+            let error = io::Error::other(fmt::Error);
+            tracing::info!(%error, source = &error as &dyn Error, "lost");
+        });
+        let lines = lines.lock().unwrap();
+        assert_eq!(lines.len(), 23);
+        assert_eq!(lines[0][0], "grafted uid=\"u-1\" dry_run=false warnings=2 seconds=0.000123");
+        for [ours, theirs] in lines.iter() {
+            assert_eq!(ours, theirs);
+        }
+    }
+}
