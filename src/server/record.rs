@@ -1,6 +1,8 @@
 //! What is written down of a request: its metrics and its line in the log, both from the outcome, both here.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use crate::admission::{Review, denied, message};
@@ -95,12 +97,12 @@ pub(super) fn validated(
 }
 
 /// A pod's name; before the API server has made one, what it begins with and a star.
-fn pod_name(request: &PodRequest<'_>) -> String {
+fn pod_name<'a>(request: &'a PodRequest<'_>) -> Cow<'a, str> {
     let metadata = request.pod.metadata.as_ref();
     match metadata.map(|metadata| (&*metadata.name, &*metadata.generate_name)) {
-        Some(("", beginning)) if !beginning.is_empty() => format!("{beginning}*"),
-        Some((name, _)) if !name.is_empty() => name.to_owned(),
-        _ => request.name.to_string(),
+        Some(("", beginning)) if !beginning.is_empty() => [beginning, "*"].concat().into(),
+        Some((name, _)) if !name.is_empty() => name.into(),
+        _ => (&*request.name).into(),
     }
 }
 
@@ -115,8 +117,16 @@ fn short(word: &str) -> &str {
     &word[..word.floor_char_boundary(MAX_WORD)]
 }
 
-fn list(items: impl IntoIterator<Item = impl ToString>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+fn list(items: impl IntoIterator<Item = impl Display>) -> String {
+    let mut list = String::new();
+    for item in items {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        // A String takes everything.
+        let _ = write!(list, "{item}");
+    }
+    list
 }
 
 #[cfg(test)]
