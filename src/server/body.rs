@@ -1,5 +1,6 @@
 //! The body of a request that may be a review, within limits of size, time and type.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,18 +142,16 @@ fn asks_first(headers: &HeaderMap) -> bool {
 
 /// Reviews are JSON, and not compressed.
 fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let value = |name: HeaderName| {
-        let value = headers.get(name)?;
-        // It comes back in the answer: a line of it is enough.
-        Some(String::from_utf8_lossy(value.as_bytes()).chars().take(100).collect::<String>())
-    };
+    let value = |name: HeaderName| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()));
+    // It comes back in the answer: a line of it is enough.
+    let line = |value: Cow<'_, str>| value.chars().take(100).collect();
     let found = value(header::CONTENT_TYPE).ok_or(Refusal::NoType)?;
     let essence = found.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Refusal::WrongType(found));
+        return Err(Refusal::WrongType(line(found)));
     }
     match value(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => Err(Refusal::Encoded(encoding)),
+        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => Err(Refusal::Encoded(line(encoding))),
         _ => Ok(()),
     }
 }
