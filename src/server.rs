@@ -40,7 +40,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::routing::{MethodRouter, any_service};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -86,7 +86,7 @@ pub struct Server {
     webhook: TcpListener,
     admin: TcpListener,
     tls: Arc<Handshakes>,
-    routes: Router,
+    routes: MethodRouter,
     state: Arc<State>,
     options: Options,
 }
@@ -111,7 +111,7 @@ impl Server {
 
     /// Serves these routes instead of [`router`]'s, for benches that ask what a request costs beside its answer.
     #[must_use]
-    pub fn with_routes(self, routes: Router) -> Self {
+    pub fn with_routes(self, routes: MethodRouter) -> Self {
         Self { routes, ..self }
     }
 
@@ -148,7 +148,7 @@ impl Server {
         let admin = Listener {
             tcp: admin,
             tls: None,
-            router: admin::admin(Arc::clone(&state)),
+            router: any_service(admin::admin(Arc::clone(&state))),
             patience: state.patience,
             max_connections: ADMIN_CONNECTIONS,
             metrics: None,

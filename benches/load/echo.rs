@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -33,7 +32,7 @@ pub fn serve(certificates: &Path, answer: &Path) -> Result<()> {
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         });
-        let server = server.with_routes(Router::new().route("/mutate", route));
+        let server = server.with_routes(route);
         let mut out = std::io::stdout();
         writeln!(out, "https://{}/mutate", server.webhook_address()?)?;
         out.flush()?;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
+use axum::routing::MethodRouter;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -54,7 +54,7 @@ pub(super) struct Listener {
     pub(super) tcp: TcpListener,
     /// None: plain HTTP.
     pub(super) tls: Option<Arc<Handshakes>>,
-    pub(super) router: Router,
+    pub(super) router: MethodRouter,
     pub(super) patience: Patience,
     pub(super) max_connections: usize,
     /// Counts connections and failed handshakes; none for the admin port.
@@ -64,7 +64,7 @@ pub(super) struct Listener {
 /// What a connection needs to know of its listener.
 struct Shared {
     tls: Option<Arc<Handshakes>>,
-    router: Router,
+    router: MethodRouter,
     patience: Patience,
     metrics: Option<Arc<Metrics>>,
     stop: CancellationToken,

@@ -1,16 +1,14 @@
 //! `POST /mutate`, and what it shares with `/validate`: an AdmissionReview in, an AdmissionReview out, and a status code for everything that is none.
 
-use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::extract::{Request, State as Shared};
-use axum::http::{Method, StatusCode, Uri, Version, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{Method, StatusCode, Version, header};
 use axum::response::Response;
-use axum::routing::post;
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::routing::{MethodRouter, any};
+use futures::FutureExt as _;
 
 use crate::admission::{self, DecodeError};
 use crate::inject::inject_with;
@@ -22,45 +20,37 @@ use super::places::Place;
 use super::validate::validate;
 use super::{State, record};
 
-/// What the webhook serves.
-pub fn router(state: Arc<State>) -> Router {
-    let routes = Router::new()
-        .route("/mutate", post(mutate))
-        .route("/validate", post(validate))
-        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
-            let line = format!("{method} {} is not allowed; use POST with an AdmissionReview", uri.path());
+/// What the webhook serves: one handler that tells its paths apart itself. A router does more for each request.
+pub fn router(state: Arc<State>) -> MethodRouter {
+    let answer = async |Shared(state): Shared<Arc<State>>, request: Request| {
+        let version = request.version();
+        guarded(&state, version, routed(&state, request)).await
+    };
+    any(answer).with_state(state)
+}
+
+async fn routed(state: &Arc<State>, request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    match path {
+        "/mutate" if method == Method::POST => mutate(state, request).await,
+        "/validate" if method == Method::POST => validate(state, request).await,
+        "/mutate" | "/validate" => {
+            let line = format!("{method} {path} is not allowed; use POST with an AdmissionReview");
             with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
-        })
-        .fallback(async |uri: Uri| {
-            text(
-                StatusCode::NOT_FOUND,
-                format!("{:.100} is not here; there are POST /mutate and POST /validate", uri.path()),
-            )
-        });
-    guarded(routes, state)
+        }
+        _ => text(StatusCode::NOT_FOUND, format!("{path:.100} is not here; there are POST /mutate and POST /validate")),
+    }
 }
 
 /// What holds for every route.
-fn guarded(routes: Router<Arc<State>>, state: Arc<State>) -> Router {
-    let panicked = {
-        let state = Arc::clone(&state);
-        move |_: Box<dyn Any + Send>| {
-            // The panic hook has said where. Whether the pod may go in without us is for the registration to say.
-            state.metrics.answered(Operation::Unknown, Verdict::Failed);
-            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; podgraft's log says more")
-        }
-    };
-    routes
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(&state), ask_to_close))
-        .with_state(state)
-}
-
-/// While we are leaving, every answer asks its client to connect anew: to another replica.
-async fn ask_to_close(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
-    let version = request.version();
-    let answer = next.run(request).await;
-    // In HTTP/2 the header is forbidden (RFC 9113, section 8.2.2); there, GOAWAY says it when we stop accepting.
+async fn guarded(state: &State, version: Version, answer: impl Future<Output = Response>) -> Response {
+    let answer = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+        // The panic hook has said where. Whether the pod may go in without us is for the registration to say.
+        state.metrics.answered(Operation::Unknown, Verdict::Failed);
+        text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; podgraft's log says more")
+    });
+    // While we are leaving, every answer asks its client to connect anew: to another replica. In HTTP/2 the header is
+    // forbidden (RFC 9113, section 8.2.2); there, GOAWAY says it when we stop accepting.
     if state.leaving() && version < Version::HTTP_2 { with(answer, header::CONNECTION, "close") } else { answer }
 }
 
@@ -112,8 +102,8 @@ pub(super) fn no_review(state: &State, problem: String) -> Response {
     text(StatusCode::BAD_REQUEST, problem)
 }
 
-async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
-    let (_in_flight, body) = match admit(&state, request).await {
+async fn mutate(state: &State, request: Request) -> Response {
+    let (_in_flight, body) = match admit(state, request).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };
@@ -123,7 +113,7 @@ async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response
     let start = Instant::now();
     let review = match admission::decode(&body.bytes) {
         Ok(review) => review,
-        Err(DecodeError::NotAReview(problem)) => return no_review(&state, problem),
+        Err(DecodeError::NotAReview(problem)) => return no_review(state, problem),
         Err(DecodeError::BadObject { uid, message }) => {
             record::bad_object(&state.metrics, &uid, &message);
             return json(admission::refuse(&uid, StatusCode::BAD_REQUEST.as_u16(), &message));
@@ -144,23 +134,19 @@ async fn mutate(Shared(state): Shared<Arc<State>>, request: Request) -> Response
 
 #[cfg(test)]
 mod tests {
-    use tower::ServiceExt;
-
     use super::*;
     use crate::metrics::Metrics;
     use crate::server::Patience;
 
     #[tokio::test]
     async fn a_panic_is_500_and_leaves_nothing_in_flight() {
-        async fn panics(Shared(state): Shared<Arc<State>>) {
+        let state = State::new(Arc::new(Metrics::new().unwrap()), 1, Patience::default());
+        let panics = async {
             let _place = state.places.free().expect("the first request");
             let _in_flight = Lasting::count(&state.metrics.in_flight);
             panic!("a mistake of ours");
-        }
-        let state = Arc::new(State::new(Arc::new(Metrics::new().unwrap()), 1, Patience::default()));
-        let router = guarded(Router::new().route("/", post(panics)), Arc::clone(&state));
-        let request = Request::post("/").body(axum::body::Body::empty()).unwrap();
-        let answer = router.oneshot(request).await.unwrap();
+        };
+        let answer = guarded(&state, Version::HTTP_11, panics).await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(state.places.free().is_some());
         assert_eq!(state.metrics.in_flight.get(), 0);

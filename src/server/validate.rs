@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokio::task::spawn_blocking;
@@ -19,9 +19,9 @@ use super::mutate::{admit, no_review, not_loaded, too_many};
 use super::state::Live;
 use super::{State, record};
 
-pub(super) async fn validate(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
-    let Ok(_waiting) = state.waiting.try_acquire() else { return too_many(&state, request).await };
-    let (_in_flight, mut body) = match admit(&state, request).await {
+pub(super) async fn validate(state: &Arc<State>, request: Request) -> Response {
+    let Ok(_waiting) = state.waiting.try_acquire() else { return too_many(state, request).await };
+    let (_in_flight, mut body) = match admit(state, request).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };
@@ -30,7 +30,7 @@ pub(super) async fn validate(Shared(state): Shared<Arc<State>>, request: Request
     // Never closed, so there is always one to be had.
     let permit = Arc::clone(&state.validations).acquire_owned().await;
     let work = {
-        let state = Arc::clone(&state);
+        let state = Arc::clone(state);
         spawn_blocking(move || {
             let _permit = permit;
             decide(&state, &live, &bytes)
