@@ -109,7 +109,10 @@ pub(super) async fn read<'b>(
     places: &Arc<Places>,
     budget: &'b Budget,
 ) -> Result<Read<'b>, Refusal> {
-    check_type(request.headers())?;
+    if let Err(refusal) = check_type(request.headers()) {
+        pass_over(request, patience).await;
+        return Err(refusal);
+    }
     let arrives = timeout(patience, collect(request, budget));
     tokio::select! {
         // A body that is there needs no timer.
@@ -119,8 +122,8 @@ pub(super) async fn read<'b>(
     }
 }
 
-/// Waits for the end of a body that is not kept: a client that is still sending when its connection closes may never see
-/// the answer. One that asks before it sends is told at once.
+/// Waits for the end of a body that is not kept: a client that is still sending when its connection closes, or its stream
+/// is reset, may never see the answer. One that asks before it sends is told at once.
 pub(super) async fn pass_over(request: Request, patience: Duration) {
     if !asks_first(request.headers()) {
         let mut body = request.into_body();

@@ -31,15 +31,17 @@ pub fn router(state: Arc<State>) -> MethodRouter {
 
 async fn routed(state: &Arc<State>, request: Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
-    match path {
-        "/mutate" if method == Method::POST => mutate(state, request).await,
-        "/validate" if method == Method::POST => validate(state, request).await,
+    let refusal = match path {
+        "/mutate" if method == Method::POST => return mutate(state, request).await,
+        "/validate" if method == Method::POST => return validate(state, request).await,
         "/mutate" | "/validate" => {
             let line = format!("{method} {path} is not allowed; use POST with an AdmissionReview");
             with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
         }
         _ => text(StatusCode::NOT_FOUND, format!("{path:.100} is not here; there are POST /mutate and POST /validate")),
-    }
+    };
+    body::pass_over(request, state.patience.body).await;
+    refusal
 }
 
 /// What holds for every route.

@@ -177,6 +177,35 @@ async fn http2_gives_the_same_answers() {
     assert_eq!(ask("u-6").await, "u-6");
 }
 
+/// curl gives up on a stream that is reset while it sends, and tells nobody what was answered: it did so in every fifth try.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_waits_for_the_body_that_it_does_not_read() {
+    let webhook = start().await;
+    let body = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&body, " ".repeat(60_000)).unwrap();
+    let json = "content-type: application/json";
+    for (method, path, kind, status) in [
+        ("POST", "nowhere", json, "404"),
+        ("PUT", "mutate", json, "405"),
+        ("POST", "mutate", "content-type: text/plain", "415"),
+    ] {
+        for protocol in ["--http2", "--http1.1"] {
+            for _ in 0..20 {
+                let mut curl = std::process::Command::new("curl");
+                curl.args(["-sk", protocol, "-X", method, "-H", kind, "--data-binary"]);
+                curl.arg(format!("@{}", body.path().display()));
+                curl.args(["-o", "/dev/null", "-w", "%{http_code}"]).arg(format!("https://{}/{path}", webhook.address));
+                let said = tokio::task::block_in_place(|| curl.output()).unwrap();
+                assert_eq!(
+                    String::from_utf8_lossy(&said.stdout),
+                    status,
+                    "{protocol} {method} {path}, {kind}: {said:?}"
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_offers_no_protocol_is_served_http1() {
     let webhook = start().await;
