@@ -290,6 +290,10 @@ impl Compiler<'_> {
                 return self.refuse(place, message, format!("write list.{name}(x, ...), where x names an item"));
             }
         };
+        // Of all macros this one is held to it by CEL itself, whatever becomes of its value.
+        if kind == LoopKind::SortBy && matches!(range.kind, Kind::Literal(_) | Kind::Map(_)) {
+            return self.refuse(range.place.clone(), "sortBy() sorts a list", "write list.sortBy(x, x.name)");
+        }
         let range = self.code(range);
         if self.loops == MAX_LOOPS {
             let help = format!("at most {MAX_LOOPS} may stand inside each other");
