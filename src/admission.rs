@@ -218,6 +218,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_patch_could_not_add_to_is_no_pod() {
+        for (container, said) in [
+            (r#""volumeMounts":"d""#, "volumeMounts: invalid type: string, expected a list"),
+            (r#""env":{}"#, "env: invalid type: map, expected a list"),
+            (r#""ports":5"#, "ports: invalid type: number, expected a list"),
+            (r#""resources":[]"#, "resources: invalid type: sequence, expected resources"),
+        ] {
+            let body = format!(
+                r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u",
+                "kind":{{"group":"","version":"v1","kind":"Pod"}},"operation":"CREATE",
+                "object":{{"spec":{{"containers":[{{"name":"a",{container}}}]}}}}}}}}"#
+            );
+            match decode(body.as_bytes()) {
+                Err(DecodeError::BadObject { message, .. }) => {
+                    assert_eq!(message, format!("request.object.spec.containers[0].{said}"));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_pod_passes_whatever_it_is() {
         let body = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u",
             "kind":{"group":"apps","version":"v1","kind":"Deployment"},"operation":"CREATE","object":{"spec":5}}}"#;

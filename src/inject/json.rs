@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::Json;
@@ -180,8 +180,8 @@ pub(crate) use from_map;
 /// Any JSON value as its text.
 pub type Raw<'a> = &'a RawValue;
 
-/// A part that is read only when someone looks at it, and then once. What can't be read counts as empty: what the pod got
-/// wrong by itself is left to the API server.
+/// A list or map that is read only when someone looks at it, and then once. If what is in it can't be read, it counts as
+/// empty: what the pod got wrong by itself is left to the API server.
 #[derive(Debug)]
 pub struct Lazy<'a, T> {
     raw: Option<Raw<'a>>,
@@ -221,9 +221,40 @@ impl<'a, T: Default + Deserialize<'a>> Lazy<'a, T> {
     }
 }
 
-impl<'de: 'a, 'a, T> Deserialize<'de> for Lazy<'a, T> {
+impl<'de: 'a, 'a, T: Part> Deserialize<'de> for Lazy<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { raw: Option::deserialize(deserializer)?, read: OnceCell::new() })
+        let raw: Option<Raw<'a>> = Option::deserialize(deserializer)?;
+        match raw.map(RawValue::get) {
+            // A patch that adds to it would not apply.
+            Some(text) if !text.starts_with(T::OPENS) => {
+                Err(D::Error::invalid_type(Unexpected::Other(kind_of(text)), &T::EXPECTED))
+            }
+            _ => Ok(Self { raw, read: OnceCell::new() }),
+        }
+    }
+}
+
+/// What a part that is read later is now already: a list or a map.
+pub trait Part {
+    /// The first byte of its JSON.
+    const OPENS: char;
+    /// What it is, in a message.
+    const EXPECTED: &'static str;
+}
+
+impl<T> Part for Vec<T> {
+    const OPENS: char = '[';
+    const EXPECTED: &'static str = "a list";
+}
+
+/// In serde's words.
+fn kind_of(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'[') => "sequence",
+        Some(b'{') => "map",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        _ => "number",
     }
 }
 

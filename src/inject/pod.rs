@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Lazy, Members, Raw, Text, from_map};
+use super::json::{Lazy, Members, Part, Raw, Text, from_map};
 
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
@@ -310,6 +310,11 @@ pub struct Resources<'a> {
     /// `requests`.
     #[serde(borrow)]
     pub requests: Option<Members<'a, Text<'a>>>,
+}
+
+impl Part for Resources<'_> {
+    const OPENS: char = '{';
+    const EXPECTED: &'static str = "resources";
 }
 
 impl<'a> Resources<'a> {
