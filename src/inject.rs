@@ -51,13 +51,17 @@ const MAX_ENTRIES: usize = 16 * 1024;
 /// Decides what a pod gets.
 #[must_use]
 pub fn inject<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcome<'a> {
-    inject_with(request, snapshot, &Renderings::default())
+    decide(request, snapshot, None)
 }
 
 /// Decides what a pod gets, with what was made of this snapshot's templates for pods before. That makes it faster, and no
 /// difference.
 #[must_use]
 pub fn inject_with<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, renderings: &Renderings) -> Outcome<'a> {
+    decide(request, snapshot, Some(renderings))
+}
+
+fn decide<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, renderings: Option<&Renderings>) -> Outcome<'a> {
     if !request.creates_pod {
         return Outcome::Skip(SkipReason::NotPodCreate, Vec::new());
     }

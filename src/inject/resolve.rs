@@ -105,7 +105,7 @@ impl<'a> Group<'a> {
 /// Looks up and binds what the pod's and the namespace's annotations say.
 pub fn resolve<'a>(
     snapshot: &'a Snapshot,
-    renderings: &Renderings,
+    renderings: Option<&Renderings>,
     namespace: &str,
     of_pod: &[Annotation<'a>],
     of_namespace: &[Annotation<'a>],
@@ -161,7 +161,7 @@ struct Graft<'g, 'a> {
 }
 
 impl<'a> Graft<'_, 'a> {
-    fn resolve(&self, renderings: &Renderings, resolved: &mut Resolved<'a>) {
+    fn resolve(&self, renderings: Option<&Renderings>, resolved: &mut Resolved<'a>) {
         let asked_by = match self.group.main() {
             Some((level, _, Main::No)) => {
                 // A pod that declines what nobody asks for has asked for nothing.
@@ -190,7 +190,7 @@ impl<'a> Graft<'_, 'a> {
         if asked_by.is_some() {
             let instance = self.name.instance.unwrap_or_default();
             let words = self.group.key(instance);
-            match renderings.find(template, &words) {
+            match renderings.and_then(|renderings| renderings.find(template, &words)) {
                 Some(rendering) => self.ask(template, rendering, Vec::new(), resolved),
                 None => self.render(template, words, renderings, resolved),
             }
@@ -207,7 +207,7 @@ impl<'a> Graft<'_, 'a> {
         &self,
         template: &'a Arc<Template>,
         words: renderings::Key,
-        renderings: &Renderings,
+        renderings: Option<&Renderings>,
         resolved: &mut Resolved<'a>,
     ) {
         let warned = resolved.warnings.len();
@@ -219,7 +219,10 @@ impl<'a> Graft<'_, 'a> {
         }
         let instance = self.name.instance.unwrap_or_default();
         let rendering = Arc::new(Rendering::of(template, instance, parameters, &self.snapshot.policy));
-        if rendering.may_be_kept && resolved.warnings.len() == warned {
+        if let Some(renderings) = renderings
+            && rendering.may_be_kept
+            && resolved.warnings.len() == warned
+        {
             renderings.keep(template, words, &rendering);
         }
         self.ask(template, rendering, mistakes, resolved);
