@@ -4,6 +4,7 @@ mod api;
 mod assembly;
 mod certificate;
 mod greeting;
+mod memory;
 mod reload;
 
 use std::net::SocketAddr;
@@ -96,6 +97,7 @@ struct Checked {
 /// What keeps it from starting.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format, &args.log_level);
+    memory::keep_freed();
     match check(args) {
         Ok(checked) => {
             let runtime =
