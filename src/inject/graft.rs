@@ -186,7 +186,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     fn evaluation(&mut self, field: &str, line: Line, error: &EvaluationError) {
         let error = error.clone().within(field);
         let place = self.place(&error.place, error.line.unwrap_or(line));
-        let message = if error.quotes { self.shown(error.message) } else { error.message };
+        let message = error.message.clone();
+        let message = if error.quotes { self.shown(message) } else { message };
         self.refuse(Reason::Evaluation { graft: self.name(), place, message });
     }
 

@@ -18,7 +18,7 @@ mod write;
 
 use std::cell::Cell;
 use std::io;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use code::Code;
@@ -201,10 +201,14 @@ pub struct ExpressionError {
     pub help: Option<String>,
 }
 
-/// An expression that has no value for this pod.
+/// An expression that has no value for this pod. Boxed, as results are handed on at every step of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct EvaluationError {
+#[error("{}", .0.message)]
+pub struct EvaluationError(Box<Failure>);
+
+/// Why an expression has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
     /// What went wrong, without the leaf's name.
     pub message: String,
     /// The leaf, as far as its parents have been named: `env[0].value`.
@@ -215,32 +219,44 @@ pub struct EvaluationError {
     pub quotes: bool,
 }
 
+impl Deref for EvaluationError {
+    type Target = Failure;
+
+    fn deref(&self) -> &Failure {
+        &self.0
+    }
+}
+
 impl EvaluationError {
     /// An error of a leaf that its parents have yet to name.
     #[must_use]
-    pub const fn new(message: String) -> Self {
-        Self { message, place: String::new(), line: None, quotes: false }
+    #[cold]
+    pub fn new(message: String) -> Self {
+        Self(Box::new(Failure { message, place: String::new(), line: None, quotes: false }))
     }
 
     /// What a part became can't be read as what it has to be.
     #[must_use]
     pub fn unreadable(error: &serde_json::Error) -> Self {
-        Self { quotes: true, ..Self::new(error.to_string()) }
+        let mut failure = Self::new(error.to_string());
+        failure.0.quotes = true;
+        failure
     }
 
     /// The same error, seen from the map that has it under `key`.
     #[must_use]
     pub fn within(mut self, key: &str) -> Self {
         let dot = if self.place.is_empty() || self.place.starts_with('[') { "" } else { "." };
-        self.place = format!("{key}{dot}{}", self.place);
+        self.0.place = format!("{key}{dot}{}", self.place);
         self
     }
 
     /// The same error, seen from the list that has it in its entry `index`, written on `line`.
     #[must_use]
     pub fn at(self, index: usize, line: Line) -> Self {
-        let line = self.line.or(Some(line));
-        Self { line, ..self.within(&format!("[{index}]")) }
+        let mut located = self.within(&format!("[{index}]"));
+        located.0.line.get_or_insert(line);
+        located
     }
 }
 

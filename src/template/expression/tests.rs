@@ -111,7 +111,7 @@ impl World {
             Err(errors) => return Err(format!("at load: {errors:?}")),
         };
         let mut out = String::from("before ");
-        let rendered = leaf.render(self, None, &mut out).map_err(|error| error.message)?;
+        let rendered = leaf.render(self, None, &mut out).map_err(|error| error.to_string())?;
         let json = out.strip_prefix("before ").unwrap();
         if rendered {
             Ok(json.to_owned())
