@@ -92,8 +92,13 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     /// Whether a string says this.
+    #[inline]
     fn says(self, text: &str) -> bool {
-        self.plain().map_or_else(|| self.string().is_some_and(|said| said == text), |said| said == text)
+        let Entry { start, next: end } = self.found();
+        if self.json.may_be_escaped(start) {
+            return self.string().is_some_and(|said| said == text);
+        }
+        self.json.text.as_bytes().get(start as usize + 1..end as usize) == Some(text.as_bytes())
     }
 
     /// Whether it is `true`.

@@ -43,10 +43,16 @@ impl<'a> Json<'a> {
         Node::new(self, 0)
     }
 
+    /// Whether a string that begins here may hold escapes.
+    #[inline]
+    pub(super) const fn may_be_escaped(&self, start: u32) -> bool {
+        (start as usize) < self.last_escape
+    }
+
     /// What a string says that stands where there are no escapes; `None` if it may hold some.
     #[inline]
     pub(super) fn plain(&self, Entry { start, next: end }: Entry) -> Option<&'a str> {
-        (start as usize >= self.last_escape).then(|| &self.text[start as usize + 1..end as usize])
+        (!self.may_be_escaped(start)).then(|| &self.text[start as usize + 1..end as usize])
     }
 
     /// What a string says; `None` if it says half of a surrogate pair.
