@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn what_a_patch_could_not_add_to_is_no_pod() {
         for (container, said) in [
-            (r#""volumeMounts":"d""#, "volumeMounts: invalid type: string, expected a list"),
+            (r#""volumeMounts":"d""#, "volumeMounts: invalid type: string \"d\", expected a sequence"),
             (r#""env":{}"#, "env: invalid type: map, expected a list"),
             (r#""ports":5"#, "ports: invalid type: number, expected a list"),
             (r#""resources":[]"#, "resources: invalid type: sequence, expected resources"),

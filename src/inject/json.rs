@@ -180,12 +180,12 @@ pub(crate) use from_map;
 /// Any JSON value as its text.
 pub type Raw<'a> = &'a RawValue;
 
-/// A list or map that is read only when someone looks at it, and then once. If what is in it can't be read, it counts as
-/// empty: what the pod got wrong by itself is left to the API server.
+/// A list that is read only when someone looks at it, and then once. If what is in it can't be read, it counts as empty:
+/// what the pod got wrong by itself is left to the API server.
 #[derive(Debug)]
 pub struct Lazy<'a, T> {
     raw: Option<Raw<'a>>,
-    read: OnceCell<T>,
+    read: OnceCell<Vec<T>>,
 }
 
 impl<T> Default for Lazy<'_, T> {
@@ -194,7 +194,7 @@ impl<T> Default for Lazy<'_, T> {
     }
 }
 
-impl<'a, T: Default + Deserialize<'a>> Lazy<'a, T> {
+impl<'a, T: Deserialize<'a>> Lazy<'a, T> {
     /// Whether it is there and not `null`.
     #[must_use]
     pub const fn is_some(&self) -> bool {
@@ -207,44 +207,32 @@ impl<'a, T: Default + Deserialize<'a>> Lazy<'a, T> {
         self.raw.map_or(0, |raw| raw.get().len())
     }
 
-    /// The items of a list as their text; none when it is absent, or can't be read.
+    /// Its items as their text; none when it is absent, or can't be read.
     #[must_use]
     pub fn items(&self) -> Vec<Raw<'a>> {
         self.raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
-    /// The part; empty when it is absent.
+    /// Its items; none when it is absent.
     #[must_use]
-    pub fn get(&self) -> &T {
-        let read = || T::deserialize(Json::read(self.raw?.get())?.root()).ok();
+    pub fn get(&self) -> &[T] {
+        let Some(raw) = self.raw else { return &[] };
+        let read = || Vec::deserialize(Json::read(raw.get())?.root()).ok();
         self.read.get_or_init(|| read().unwrap_or_default())
     }
 }
 
-impl<'de: 'a, 'a, T: Part> Deserialize<'de> for Lazy<'a, T> {
+impl<'de: 'a, 'a, T> Deserialize<'de> for Lazy<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw: Option<Raw<'a>> = Option::deserialize(deserializer)?;
         match raw.map(RawValue::get) {
             // A patch that adds to it would not apply.
-            Some(text) if !text.starts_with(T::OPENS) => {
-                Err(D::Error::invalid_type(Unexpected::Other(kind_of(text)), &T::EXPECTED))
+            Some(text) if !text.starts_with('[') => {
+                Err(D::Error::invalid_type(Unexpected::Other(kind_of(text)), &"a list"))
             }
             _ => Ok(Self { raw, read: OnceCell::new() }),
         }
     }
-}
-
-/// What a part that is read later is now already: a list or a map.
-pub trait Part {
-    /// The first byte of its JSON.
-    const OPENS: char;
-    /// What it is, in a message.
-    const EXPECTED: &'static str;
-}
-
-impl<T> Part for Vec<T> {
-    const OPENS: char = '[';
-    const EXPECTED: &'static str = "a list";
 }
 
 /// In serde's words.

@@ -64,8 +64,14 @@ impl Ordering<'_, '_> {
     ///
     /// A cycle, or a container that would have to stand after one that starts later.
     pub fn sort(&self) -> Result<Vec<Slot>, Impossible> {
-        let nodes = self.nodes();
+        let mut nodes = self.nodes();
         if nodes.len() == self.old.len() {
+            return Ok(nodes);
+        }
+        let mesh = self.mesh_ends();
+        if !self.new.iter().any(|it| self.is_ordered(it)) {
+            // The ranks alone keep the pod's own in their order, and ours after a mesh.
+            nodes.sort_by(|a, b| self.rank(*a, mesh).cmp(&self.rank(*b, mesh)));
             return Ok(nodes);
         }
         let mut graph = Graph::new(nodes.len());
@@ -73,9 +79,9 @@ impl Ordering<'_, '_> {
             graph.add(old - 1, old);
         }
         self.asked_for(&nodes, &mut graph)?;
-        self.after_mesh(&mut graph);
+        self.after_mesh(mesh, &mut graph);
         graph
-            .sort(|node| self.rank(nodes[node]))
+            .sort(|node| self.rank(nodes[node], mesh))
             .map(|order| order.into_iter().map(|node| nodes[node]).collect())
             .map_err(|cycle| Impossible {
                 chain: cycle.windows(2).map(|pair| self.shown(&nodes, pair)).collect::<Vec<_>>().join(", "),
@@ -107,10 +113,10 @@ impl Ordering<'_, '_> {
         format!("{} before {}", self.name(nodes[pair[0]]), self.name(nodes[pair[1]]))
     }
 
-    /// What comes first where nothing else decides.
-    fn rank(&self, slot: Slot) -> (u8, &str, Option<&str>, usize) {
+    /// What comes first where nothing else decides; `mesh` is where a mesh ends.
+    fn rank(&self, slot: Slot, mesh: Option<usize>) -> (u8, &str, Option<&str>, usize) {
         match slot {
-            Slot::Old(index) if self.mesh_ends().is_some_and(|end| index < end) => (0, "", None, index),
+            Slot::Old(index) if mesh.is_some_and(|end| index < end) => (0, "", None, index),
             Slot::Old(index) => (3, "", None, index),
             Slot::New(index) => {
                 let new = &self.new[index];
@@ -146,14 +152,13 @@ impl Ordering<'_, '_> {
         named
     }
 
+    /// Whether its template asks for a place.
+    fn is_ordered(&self, container: &NewContainer<'_>) -> bool {
+        let order = &self.asked[container.graft].template.order;
+        !order.before.is_empty() || !order.after.is_empty()
+    }
+
     fn asked_for(&self, nodes: &[Slot], graph: &mut Graph) -> Result<(), Impossible> {
-        let ordered = |it: &NewContainer<'_>| {
-            let order = &self.asked[it.graft].template.order;
-            !order.before.is_empty() || !order.after.is_empty()
-        };
-        if !self.new.iter().any(ordered) {
-            return Ok(());
-        }
         let named = self.named(nodes);
         for (own, slot) in nodes.iter().enumerate().skip(self.old.len()) {
             let Some(graft) = self.graft(*slot) else { continue };
@@ -182,8 +187,8 @@ impl Ordering<'_, '_> {
     }
 
     /// Ours come after a mesh's native sidecar unless they are asked to come before.
-    fn after_mesh(&self, graph: &mut Graph) {
-        let Some(end) = self.mesh_ends() else { return };
+    fn after_mesh(&self, mesh: Option<usize>, graph: &mut Graph) {
+        let Some(end) = mesh else { return };
         let before = graph.reaching(end - 1);
         for (own, _) in before.iter().enumerate().skip(self.old.len()).filter(|(_, before)| !**before) {
             graph.add(end - 1, own);

@@ -42,9 +42,31 @@ pub fn write<'o>(ops: impl Iterator<Item = &'o Op> + Clone) -> String {
     out
 }
 
-/// A reference token of a JSON Pointer (RFC 6901, section 3).
-fn token(key: &str) -> Cow<'_, str> {
-    if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
+/// The JSON Pointer of a map's member: its key is a reference token (RFC 6901, section 3).
+fn member_of(map: &str, key: &str) -> String {
+    let mut path = String::with_capacity(map.len() + key.len() + 8);
+    path.push_str(map);
+    path.push('/');
+    for piece in key.split_inclusive(['~', '/']) {
+        let plain = piece.trim_end_matches(['~', '/']);
+        path.push_str(plain);
+        path.push_str(match &piece[plain.len()..] {
+            "~" => "~0",
+            "/" => "~1",
+            _ => "",
+        });
+    }
+    path
+}
+
+/// The JSON Pointer of a target's list, with room for one of an item.
+fn list_of(target: &Target<'_>, list: &str) -> String {
+    let (container, index) = (target.list(), target.index.to_string());
+    let mut path = String::with_capacity(container.len() + index.len() + list.len() + 16);
+    for piece in ["/spec/", container, "/", &index, "/", list] {
+        path.push_str(piece);
+    }
+    path
 }
 
 /// The draft as operations. `index_of` tells a graft's place in the plan, `status` is the annotation's value as JSON.
@@ -72,7 +94,7 @@ pub fn changes(
         } else {
             ("env", target.container.env.is_some())
         };
-        let list = [&*pointer(&target), "/", list].concat();
+        let list = list_of(&target, list);
         patch.parent(&list, there, Some(graft), line, "[]");
         let index = match inserted.iter_mut().find(|(known, _)| *known == list) {
             Some((_, index)) => {
@@ -87,8 +109,8 @@ pub fn changes(
         }
     }
     for mount in draft.mounts {
-        let list = [&*pointer(&mount.target), "/volumeMounts"].concat();
-        patch.append(&list, mount.target.container.volume_mounts.is_some(), Some(mount.graft), mount.line, mount.json);
+        let (list, there) = (list_of(&mount.target, "volumeMounts"), mount.target.container.volume_mounts.is_some());
+        patch.append(list, there, Some(mount.graft), mount.line, mount.json);
     }
 
     let mut containers: Vec<_> = draft.containers.into_iter().map(Some).collect();
@@ -112,10 +134,6 @@ pub fn changes(
     patch.changes
 }
 
-fn pointer(target: &Target<'_>) -> String {
-    ["/spec/", target.list(), "/", &target.index.to_string()].concat()
-}
-
 struct Patch<'p> {
     changes: Vec<Change>,
     /// Parents that this patch has made.
@@ -136,9 +154,24 @@ impl Patch<'_> {
         }
     }
 
-    fn append(&mut self, list: &str, there: bool, graft: Option<usize>, line: Line, value: String) {
-        self.parent(list, there, graft, line, "[]");
-        self.add(graft, line, [list, "/-"].concat(), value);
+    fn append(
+        &mut self,
+        list: impl Into<Cow<'static, str>>,
+        there: bool,
+        graft: Option<usize>,
+        line: Line,
+        value: String,
+    ) {
+        let list = list.into();
+        self.parent(&list, there, graft, line, "[]");
+        let item = match list {
+            Cow::Borrowed(list) => [list, "/-"].concat(),
+            Cow::Owned(mut list) => {
+                list.push_str("/-");
+                list
+            }
+        };
+        self.add(graft, line, item, value);
     }
 
     fn field(&mut self, pod: &Pod<'_>, field: NewField) {
@@ -166,7 +199,7 @@ impl Patch<'_> {
         };
         self.parent("/metadata", metadata.is_some(), graft, line, "{}");
         self.parent(map, there, graft, line, "{}");
-        self.add(graft, line, [map, "/", &*token(key)].concat(), json);
+        self.add(graft, line, member_of(map, key), json);
     }
 }
 
@@ -176,7 +209,9 @@ mod tests {
 
     #[test]
     fn keys_are_escaped_as_reference_tokens() {
-        assert_eq!(token("podgraft.dev/status~1"), "podgraft.dev~1status~01");
+        assert_eq!(member_of("/a", "podgraft.dev/status~1"), "/a/podgraft.dev~1status~01");
+        assert_eq!(member_of("/a", "~~//b"), "/a/~0~0~1~1b");
+        assert_eq!(member_of("", ""), "/");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Lazy, Members, Part, Raw, Text, from_map};
+use super::json::{Lazy, Members, Raw, Text, from_map};
 
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
@@ -102,15 +102,9 @@ impl Spec<'_> {
         }
         let containers = self.init_containers.iter().chain(&self.containers).flatten();
         let each = containers.map(|it| {
-            // The lists are not read for this; few of their entries are as short as it takes them to be.
-            let text = [
-                it.env.text_len(),
-                it.env_from.text_len(),
-                it.ports.text_len(),
-                it.volume_mounts.text_len(),
-                it.volume_devices.text_len(),
-            ];
-            1 + text.iter().sum::<usize>() / 32
+            // These lists are not read for it; few of their entries are as short as it takes them to be.
+            let text = [it.env.text_len(), it.env_from.text_len(), it.ports.text_len(), it.volume_devices.text_len()];
+            1 + len(it.volume_mounts.as_ref()) + text.iter().sum::<usize>() / 32
         });
         len(self.volumes.as_ref()) + len(self.ephemeral_containers.as_ref()) + each.sum::<usize>()
     }
@@ -149,22 +143,22 @@ pub struct Container<'a> {
     pub command: Option<&'a RawValue>,
     /// `env`.
     #[serde(borrow)]
-    pub env: Lazy<'a, Vec<EnvVar<'a>>>,
+    pub env: Lazy<'a, EnvVar<'a>>,
     /// `envFrom`.
     #[serde(borrow)]
-    pub env_from: Lazy<'a, Vec<EnvSource<'a>>>,
+    pub env_from: Lazy<'a, EnvSource<'a>>,
     /// `ports`.
     #[serde(borrow)]
-    pub ports: Lazy<'a, Vec<Port<'a>>>,
+    pub ports: Lazy<'a, Port<'a>>,
     /// `volumeMounts`.
     #[serde(borrow)]
-    pub volume_mounts: Lazy<'a, Vec<VolumeMount<'a>>>,
+    pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
     /// `volumeDevices`.
     #[serde(borrow)]
-    pub volume_devices: Lazy<'a, Vec<VolumeDevice<'a>>>,
+    pub volume_devices: Lazy<'a, VolumeDevice<'a>>,
     /// `resources`.
     #[serde(borrow)]
-    pub resources: Lazy<'a, Resources<'a>>,
+    pub resources: Option<Resources<'a>>,
     /// `securityContext`.
     pub security_context: Option<SecurityContext>,
     /// `restartPolicy`; `Always` on an init container makes it a native sidecar (KEP-753).
@@ -310,11 +304,6 @@ pub struct Resources<'a> {
     /// `requests`.
     #[serde(borrow)]
     pub requests: Option<Members<'a, Text<'a>>>,
-}
-
-impl Part for Resources<'_> {
-    const OPENS: char = '{';
-    const EXPECTED: &'static str = "resources";
 }
 
 impl<'a> Resources<'a> {

@@ -141,7 +141,7 @@ impl Recorded<'_> {
         let volumes: HashSet<&str> = spec.volumes.iter().flatten().map(|it| &*it.name).collect();
         let has_mounts = |(name, paths): (&str, &Vec<Text<'_>>)| {
             let Some(container) = containers.get(name) else { return false };
-            let mounted = container.volume_mounts.get().iter().map(|it| super::paths::clean(&it.mount_path));
+            let mounted = container.volume_mounts.iter().flatten().map(|it| super::paths::clean(&it.mount_path));
             let mounted: HashSet<Cow<'_, str>> = mounted.collect();
             paths.iter().all(|path| mounted.contains(&**path))
         };

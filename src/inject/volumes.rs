@@ -27,7 +27,7 @@ pub struct Mounted<'m> {
 
 /// What a target mounts: the pod's own, then what earlier grafts planned.
 pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_>) -> impl Iterator<Item = Mounted<'m>> + 'm {
-    let own = target.container.volume_mounts.get().iter().map(|mount| Mounted {
+    let own = target.container.volume_mounts.iter().flatten().map(|mount| Mounted {
         volume: Cow::Borrowed(&mount.name),
         path: clean(&mount.mount_path),
         sub_path: Cow::Borrowed(&mount.sub_path),

@@ -1,6 +1,7 @@
 //! Injected containers: wired to the graft's volumes, hardened, checked for what they would clash with.
 
 use std::borrow::Cow;
+use std::mem::replace;
 
 use super::Grafting;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
@@ -85,7 +86,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         }
         json.members(&body.members);
         let ports = self.ports(kind, name, from, &body.ports);
-        self.volume_mounts(name, from, body, &mut json)?;
+        json.try_member("volumeMounts", |out| self.volume_mounts(name, from, body, out))?;
         self.resources(name, body, &mut json)?;
         self.security_context(template, body, &mut json)?;
         match kind {
@@ -176,19 +177,19 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         }
     }
 
+    /// Appends the mounts, and says whether there are any.
     fn volume_mounts(
         &mut self,
         name: &str,
         from: Source<'a>,
         body: &Body,
-        json: &mut MapWriter,
-    ) -> Result<(), EvaluationError> {
+        out: &mut String,
+    ) -> Result<bool, EvaluationError> {
         let Source { field, template, line } = from;
-        let mut written = String::with_capacity(512);
-        written.push('[');
+        let mut separator = '[';
         let mut paths: Vec<&str> = Vec::new();
         for mount in &body.mounts {
-            let Some((_, json)) = self.resolve_mount(mount, field, line) else { continue };
+            let Some(mounted) = self.resolve_mount(mount, field, line) else { continue };
             if paths.contains(&&*mount.path) {
                 self.rendered(field, line, format!("two mounts at {}", mount.path));
             }
@@ -200,20 +201,19 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 self.refuse(Reason::SharedReadOnly { graft: self.name(), container: name.to_owned(), path, by });
             }
             paths.push(&mount.path);
-            push_item(&mut written, &json);
+            out.push(replace(&mut separator, ','));
+            mount.write(&mounted, out);
         }
         let spec = self.context.pod.spec.as_ref();
         let no_token = spec.is_some_and(|spec| spec.automount_service_account_token == Some(false));
         let covered = paths.contains(&TOKEN_PATH);
         if template.service_account_token == ServiceAccountToken::None && !no_token && !covered {
             self.add_volume(NO_TOKEN_VOLUME, false, NO_TOKEN_JSON, line)?;
-            push_item(&mut written, NO_TOKEN_MOUNT);
+            out.push(replace(&mut separator, ','));
+            out.push_str(NO_TOKEN_MOUNT);
         }
-        if written.len() > 1 {
-            written.push(']');
-            json.json("volumeMounts", &written);
-        }
-        Ok(())
+        out.push(']');
+        Ok(separator == ',')
     }
 
     fn resources(&mut self, name: &str, body: &Body, json: &mut MapWriter) -> Result<(), EvaluationError> {
@@ -252,10 +252,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             return Ok(());
         };
         let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-        let context = hardening::with_user(context.unwrap_or("{}"), body.mentions_user, user)
-            .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
-        json.json("securityContext", &context);
-        Ok(())
+        let out = json.member("securityContext");
+        hardening::write_with_user(context.unwrap_or("{}"), body.mentions_user, user, out)
+            .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))
     }
 
     /// What the classic form of a sidecar asks of the pod.
@@ -274,11 +273,4 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             self.field(Field::Annotation, DEFAULT_CONTAINER, json, line);
         }
     }
-}
-
-fn push_item(list: &mut String, json: &str) {
-    if list.len() > 1 {
-        list.push(',');
-    }
-    list.push_str(json);
 }

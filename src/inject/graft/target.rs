@@ -135,7 +135,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     }
 
     fn target_mount(&mut self, mount: &Mount, line: Line) {
-        let Some((mounted, json)) = self.resolve_mount(mount, "target.volumeMounts", line) else { return };
+        let Some(mounted) = self.resolve_mount(mount, "target.volumeMounts", line) else { return };
         for target in self.targets {
             if self.has_mount(target, &mounted) {
                 if self.makes(&mounted.volume) {
@@ -151,19 +151,14 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 path: mounted.path.to_string(),
                 sub_path: mounted.sub_path.to_string(),
                 read_only: mounted.read_only,
-                json: json.clone(),
+                json: mount.json(&mounted),
             });
         }
     }
 
     /// A mount of the template: its volume's name in the template becomes the one in the pod, its sub path lies below
     /// the shared one. `None` when it can't be, which is noted.
-    pub(super) fn resolve_mount<'m>(
-        &mut self,
-        mount: &'m Mount,
-        field: &str,
-        line: Line,
-    ) -> Option<(Mounted<'m>, String)> {
+    pub(super) fn resolve_mount<'m>(&mut self, mount: &'m Mount, field: &str, line: Line) -> Option<Mounted<'m>> {
         let Some(site) = self.sites.iter().find(|site| *site.name == *mount.volume) else {
             if !self.missing.contains(&&*mount.volume) {
                 let problem = format!("volume {:?} of the template is not there for this pod", mount.volume);
@@ -177,17 +172,14 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             self.rendered(field, line, problem);
             return None;
         }
-        let sub_path = paths::join(&site.sub_path, &mount.sub_path).into_owned();
-        let json = mount.of(&site.volume, &sub_path);
-        let mounted = Mounted {
+        Some(Mounted {
             volume: Cow::Owned(site.volume.clone()),
             path: Cow::Borrowed(&mount.path),
-            sub_path: Cow::Owned(sub_path),
+            sub_path: Cow::Owned(paths::join(&site.sub_path, &mount.sub_path).into_owned()),
             computed: mount.computed,
             read_only: mount.read_only,
             graft: Some(self.index),
-        };
-        Some((mounted, json))
+        })
     }
 
     /// Another graft in messages.

@@ -11,8 +11,9 @@ use super::{Problems, Size, View, items, read, render, text};
 use crate::inject::json::{MapWriter, Members, Raw};
 use crate::inject::paths;
 use crate::inject::pod::{self, VolumeMount};
+use crate::inject::volumes::Mounted;
 use crate::template::expression::{EvaluationError, Item};
-use crate::template::node::Node;
+use crate::template::node::{Node, write_string};
 use crate::template::{Part, SharedVolume, verify};
 
 /// A volume that a graft makes.
@@ -160,16 +161,27 @@ impl Mount {
         }))
     }
 
-    /// The mount of a part of a volume of the pod.
+    /// The JSON of this mount of a part of a volume of the pod.
     #[must_use]
-    pub fn of(&self, volume: &str, sub_path: &str) -> String {
-        let mut json = MapWriter::with_capacity(64 + self.members.len() + volume.len() + sub_path.len());
-        json.text("name", volume);
-        json.members(&self.members);
-        if !sub_path.is_empty() {
-            json.text("subPath", sub_path);
+    pub fn json(&self, mounted: &Mounted<'_>) -> String {
+        let mut json = String::with_capacity(64 + self.members.len() + mounted.volume.len() + mounted.sub_path.len());
+        self.write(mounted, &mut json);
+        json
+    }
+
+    /// Appends that JSON.
+    pub fn write(&self, mounted: &Mounted<'_>, out: &mut String) {
+        out.push_str(r#"{"name":"#);
+        write_string(&mounted.volume, out);
+        if !self.members.is_empty() {
+            out.push(',');
+            out.push_str(&self.members);
         }
-        json.finish()
+        if !mounted.sub_path.is_empty() {
+            out.push_str(r#","subPath":"#);
+            write_string(&mounted.sub_path, out);
+        }
+        out.push('}');
     }
 }
 
