@@ -235,11 +235,11 @@ impl<'r> ByTarget<'r> {
         self.0.is_empty()
     }
 
-    fn write(&self, key: &str, out: &mut Quoted) {
+    fn write(&self, name: &'static str, out: &mut Quoted) {
         if self.is_empty() {
             return;
         }
-        out.key(key);
+        out.name(name);
         out.open('{');
         for (target, items) in &self.0 {
             out.key(target);
@@ -289,11 +289,11 @@ impl Record<'_> {
         out.some("instance", instance);
         out.member("hash", hash);
         out.some("parameters", parameters);
-        out.key("targets");
+        out.name("targets");
         out.list(targets);
-        for (key, names) in [("containers", containers), ("volumes", volumes)] {
+        for (name, names) in [("containers", containers), ("volumes", volumes)] {
             if !names.is_empty() {
-                out.key(key);
+                out.name(name);
                 out.list(names);
             }
         }
@@ -331,14 +331,14 @@ pub fn write(grafts: &[Record<'_>], skipped: &[Skip]) -> Written {
     let mut out = Quoted { json: String::with_capacity(1024), escapes: 0, comma: false };
     out.json.push('"');
     out.open('{');
-    out.key("grafts");
+    out.name("grafts");
     out.open('[');
     for graft in grafts {
         graft.write(&mut out);
     }
     out.close(']');
     if !skipped.is_empty() {
-        out.key("skipped");
+        out.name("skipped");
         out.open('[');
         for skip in skipped {
             skip.write(&mut out);
@@ -399,15 +399,25 @@ impl Quoted {
         self.escapes += 2;
     }
 
-    fn member(&mut self, key: &str, text: &str) {
-        self.key(key);
+    /// A key of ours, which holds nothing to escape.
+    fn name(&mut self, name: &'static str) {
+        self.separate();
+        for piece in ["\\\"", name, "\\\":"] {
+            self.json.push_str(piece);
+        }
+        self.escapes += 2;
+        self.comma = false;
+    }
+
+    fn member(&mut self, name: &'static str, text: &str) {
+        self.name(name);
         self.text(text);
     }
 
     /// A member that is left out when it is empty.
-    fn some(&mut self, key: &str, text: &str) {
+    fn some(&mut self, name: &'static str, text: &str) {
         if !text.is_empty() {
-            self.member(key, text);
+            self.member(name, text);
         }
     }
 
