@@ -47,6 +47,11 @@ lint:
 deny:
     cargo deny --locked check
 
+# The release program with what requests take next to each other: target/profiled/build (deploy/profiled says how).
+release:
+    rustup component add llvm-tools
+    deploy/profiled build --locked --release --bin podgraft
+
 bench *filter:
     cargo bench --bench admission --bench templates -- {{ filter }}
 
@@ -56,12 +61,12 @@ instructions *filter:
 
 # The release server over HTTPS beside an echo: requests, handshakes, start-up, memory (docs/performance.md).
 load *part:
-    cargo bench --bench load -- {{ part }}
+    deploy/profiled bench --bench load -- {{ part }}
 
 # What podgraft adds to the creation of a pod on a real API server, beside a MutatingAdmissionPolicy.
 load-apiserver:
     KUBEBUILDER_ASSETS="${KUBEBUILDER_ASSETS:-$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 use 1.36 -p path)}" \
-        cargo bench --bench creation
+        deploy/profiled bench --bench creation
 
 # How long a change among 10,000 templates of the cluster takes to be in force, in a release build.
 many-templates:
@@ -83,13 +88,13 @@ fuzz seconds="60" *targets="review annotations template expression manifest hand
 # The release server at half of its capacity, for so long, with templates and certificates that change: memory and files
 # stay flat, no request fails.
 soak minutes="30":
-    cargo bench --bench soak -- --minutes {{ minutes }}
+    deploy/profiled bench --bench soak -- --minutes {{ minutes }}
 
 # The container image, without a container engine, as target/podgraft.tar (needs rustup, musl-gcc and Python 3.11).
 image:
     rustup target add x86_64-unknown-linux-musl
-    cargo build --locked --release --target x86_64-unknown-linux-musl --bin podgraft
-    deploy/image "${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/release/podgraft" target/podgraft.tar
+    CARGO_BUILD_TARGET=x86_64-unknown-linux-musl just release
+    deploy/image "${CARGO_TARGET_DIR:-target}/profiled/build/x86_64-unknown-linux-musl/release/podgraft" target/podgraft.tar
 
 # What is written from elsewhere: manifests from the chart (needs Helm), the references of commands and templates.
 render:
