@@ -43,13 +43,24 @@ fn classify(line: &str) -> Line {
     }
 }
 
+/// A text's lines, each with its break: a line feed, a carriage return, or both (YAML 1.2, section 5.4).
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = rest.find(['\n', '\r']).map(|at| at + if rest[at..].starts_with("\r\n") { 2 } else { 1 });
+        let (line, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = behind;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
 /// Splits a stream. What follows the last document's end and holds no content is a piece of its own.
 pub fn documents(stream: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let (mut start, mut start_line) = (0, 0);
     let mut begun = false;
     let mut offset = 0;
-    for (number, line) in stream.split_inclusive('\n').enumerate() {
+    for (number, line) in lines(stream).enumerate() {
         let end = offset + line.len();
         match classify(line) {
             Line::Start if begun => {
@@ -74,7 +85,7 @@ pub fn documents(stream: &str) -> Vec<Piece<'_>> {
 
 /// What must stand between a stream and this one that is appended to it.
 pub fn separator(next: &str) -> &'static str {
-    match next.split_inclusive('\n').map(classify).find(|line| !matches!(line, Line::Blank)) {
+    match lines(next).map(classify).find(|line| !matches!(line, Line::Blank)) {
         Some(Line::Content) => "---\n",
         // A directive is one only after a document's end.
         Some(Line::Directive) => "...\n",
