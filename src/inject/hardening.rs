@@ -3,7 +3,6 @@
 use super::json::{MapWriter, Members, Raw};
 use super::pod::{Pod, Resources, Spec};
 use super::targets::Target;
-use crate::template::node::write_string;
 use crate::template::parameter::same_quantity;
 
 /// Where the API server mounts a pod's token (Kubernetes documentation, "Configure Service Accounts for Pods").
@@ -41,51 +40,38 @@ pub fn mentions_user(context: &str) -> bool {
     USER_FIELDS.iter().any(|field| context.contains(field))
 }
 
-/// Appends a container's securityContext, a map, with user and group written down; `mentioned` is what [`mentions_user`]
-/// says of it.
+/// A container's securityContext, a map, with user and group written down; `mentioned` is what [`mentions_user`] says of it.
 ///
 /// # Errors
 ///
-/// It is no map; then a part of it is appended.
-pub fn write_with_user(
+/// It is no map.
+pub fn with_user(
     context: &str,
     mentioned: bool,
     (user, group): (Option<i64>, Option<i64>),
-    out: &mut String,
-) -> Result<(), serde_json::Error> {
+) -> Result<String, serde_json::Error> {
     let [user_field, group_field] = USER_FIELDS;
     let ours = [(user_field, user), (group_field, group)];
-    let start = out.len() + 1;
-    if let Some(open) = context.strip_suffix('}')
+    let mut written = if let Some(members) = context.strip_suffix('}')
         && !mentioned
     {
         // The common case: what there is stays the text that it is.
-        out.push_str(open);
+        MapWriter::from_open(members)
     } else {
-        out.push('{');
+        let mut written = MapWriter::with_capacity(256);
         for (key, value) in serde_json::from_str::<Members<'_, Raw<'_>>>(context)?.iter() {
             if !ours.iter().any(|(name, id)| *name == key && id.is_some()) {
-                member(key, value.get(), start, out);
+                written.json(key, value.get());
             }
         }
-    }
+        written
+    };
     for (key, id) in ours {
         if let Some(id) = id {
-            member(key, &id.to_string(), start, out);
+            written.json(key, &id.to_string());
         }
     }
-    out.push('}');
-    Ok(())
-}
-
-/// Appends a member to a map whose members begin at `start`.
-fn member(key: &str, json: &str, start: usize, out: &mut String) {
-    if out.len() > start {
-        out.push(',');
-    }
-    write_string(key, out);
-    out.push(':');
-    out.push_str(json);
+    Ok(written.finish())
 }
 
 /// How the resources of an injected container are declared in this pod.

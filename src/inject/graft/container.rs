@@ -252,9 +252,10 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             return Ok(());
         };
         let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-        let out = json.member("securityContext");
-        hardening::write_with_user(context.unwrap_or("{}"), body.mentions_user, user, out)
-            .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))
+        let context = hardening::with_user(context.unwrap_or("{}"), body.mentions_user, user)
+            .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
+        json.json("securityContext", &context);
+        Ok(())
     }
 
     /// What the classic form of a sidecar asks of the pod.
