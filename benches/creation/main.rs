@@ -1,8 +1,9 @@
 //! What podgraft adds to the creation of a pod: `KUBEBUILDER_ASSETS=… cargo bench --bench creation`.
 //!
 //! A real kube-apiserver, as the tests start it, with all its default admission plugins. Pods are created by dry run, so
-//! that etcd is not what is measured: in a namespace where nothing is done to them, in one where a
-//! MutatingAdmissionPolicy makes podgraft's graft, and in one whose pods podgraft is called for; in turns, pod by pod. docs/performance.md says what the figures mean.
+//! that etcd is not what is measured: in a namespace where nothing is done to them, in two where a
+//! MutatingAdmissionPolicy makes podgraft's graft, and in one whose pods podgraft is called for; in turns, pod by pod.
+//! docs/performance.md says what the figures mean.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench that can't run says why")]
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
@@ -36,8 +37,12 @@ use serde_json::{Value, json};
 
 use control_plane::FULL;
 use podgraft::Podgraft;
-use policy::policy;
+use policy::{for_any_pod, for_this_pod, policy};
 use scene::{Scene, Webhook};
+
+/// What `review` has its containers run as, and the directory that it asks for.
+const USER: u32 = 1000;
+const DIRECTORY: &str = "/var/log/orders";
 
 /// How often a pod is created in each namespace, and before that for nothing.
 const ROUNDS: usize = 2000;
@@ -65,6 +70,7 @@ fn main() {
 
 /// Namespaces, by what is done to pods in them.
 const NOTHING: &str = "nothing";
+const CONSTANTS: &str = "constants";
 const POLICY: &str = "policy";
 /// Not podgraft's own namespace, whose pods are never sent.
 const PODGRAFT: &str = "webhook";
@@ -72,32 +78,37 @@ const PODGRAFT: &str = "webhook";
 async fn run() {
     let Some(plain) = Scene::set(&FULL, NOTHING).await else { return };
     let mut scenes = vec![plain];
-    for name in [POLICY, PODGRAFT] {
+    for name in [CONSTANTS, POLICY, PODGRAFT] {
         scenes.extend(Scene::set(&FULL, name).await);
     }
     for scene in &scenes {
         scene.account().await;
     }
-    let webhook = Podgraft::serve(&scenes[2], &[]).await;
-    scenes[2].register(&webhook, &[]).await;
+    let [nothing, constants, any, grafted] = &scenes[..] else { panic!("a namespace for each") };
+    let webhook = Podgraft::serve(grafted, &[]).await;
+    grafted.register(&webhook, &[]).await;
 
     for (what, containers) in [("one container", 1), ("three containers", 3)] {
         let pod = pod(containers);
-        let before = scenes[0].try_out(&pod).await.expect("a pod");
+        let before = nothing.try_out(&pod).await.expect("a pod");
         // The API server adds the token's volume before it asks anybody.
         let patch = patch(&before);
-        enforce(&scenes[1], &patch, &pod).await;
-        let by_policy = comparable(scenes[1].try_out(&pod).await.expect("a pod"));
-        let by_podgraft = comparable(scenes[2].try_out(&pod).await.expect("a pod"));
-        assert_eq!(by_policy, by_podgraft, "the policy makes another pod");
+        enforce(constants, for_this_pod(&patch), &pod).await;
+        enforce(any, for_any_pod(&patch, DIRECTORY, USER), &pod).await;
+        assert_alike([constants, grafted], &pod).await;
+        for pod in with_others(&pod) {
+            assert_alike([any, grafted], &pod).await;
+            assert_settled(any, &pod).await;
+        }
 
         let mut declined = pod.clone();
         declined["metadata"]["annotations"]["inject/log-shipper"] = "false".into();
         let cases = [
-            ("nothing is done", &scenes[0], &pod),
-            ("a policy grafts", &scenes[1], &pod),
-            ("podgraft grafts", &scenes[2], &pod),
-            ("podgraft is called only", &scenes[2], &declined),
+            ("nothing is done", nothing, &pod),
+            ("a policy for this very pod", constants, &pod),
+            ("a policy for any pod", any, &pod),
+            ("podgraft grafts", grafted, &pod),
+            ("podgraft is called only", grafted, &declined),
         ];
         let mut took: Vec<Vec<Duration>> = vec![Vec::with_capacity(ROUNDS); cases.len()];
         let mut counted = (0, 0.0, 0.0);
@@ -115,15 +126,15 @@ async fn run() {
         }
         let (calls, decisions, seconds) = counts(&webhook).await;
         println!("\n{what}, {} bytes, one sidecar; ms, {ROUNDS} creations each:", pod.to_string().len());
-        println!("{:24}{:>8}{:>8}{:>8}{:>12}{:>10}", "", "p50", "p99", "mean", "added p50", "added p99");
+        println!("{:28}{:>8}{:>8}{:>8}{:>12}{:>10}", "", "p50", "p99", "mean", "added p50", "added p99");
         let figures: Vec<_> = took.into_iter().map(Figures::new).collect();
         for ((case, ..), its) in cases.iter().zip(&figures) {
-            print!("{case:24}{:>8.3}{:>8.3}{:>8.3}", its.p50, its.p99, its.mean);
+            print!("{case:28}{:>8.3}{:>8.3}{:>8.3}", its.p50, its.p99, its.mean);
             println!("{:>12.3}{:>10.3}", its.p50 - figures[0].p50, its.p99 - figures[0].p99);
         }
         println!(
             "calls of podgraft for a pod: {:.3}; of its time, deciding took {:.3} ms a call",
-            // Of four pods two are sent to it.
+            // Of five pods two are sent to it.
             (calls - counted.0) as f64 / ROUNDS as f64 / 2.0,
             (seconds - counted.2) * 1e3 / (decisions - counted.1)
         );
@@ -166,6 +177,20 @@ fn pod(containers: usize) -> Value {
     })
 }
 
+/// The pod and others: one has nothing of what a graft adds to, one more, in one another container is to be served.
+fn with_others(pod: &Value) -> [Value; 4] {
+    let bare = scene::pod("bare", &json!({"inject/log-shipper": "true"}));
+    let mut rich = pod.clone();
+    rich["spec"]["initContainers"] = json!([{"name": "first", "image": "registry.example/first:1"}]);
+    rich["spec"]["securityContext"] = json!({"runAsUser": 2000, "runAsGroup": 0});
+    rich["spec"]["containers"][0]["securityContext"].take();
+    let mut chosen = pod.clone();
+    let more = json!({"name": "more", "image": "registry.example/more:1"});
+    chosen["spec"]["containers"].as_array_mut().expect("containers").push(more);
+    chosen["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] = "more".into();
+    [pod.clone(), bare, rich, chosen]
+}
+
 /// What podgraft adds to a pod.
 fn patch(pod: &Value) -> Vec<Value> {
     let mut snapshot = Snapshot::default();
@@ -193,11 +218,10 @@ fn patch(pod: &Value) -> Vec<Value> {
 }
 
 /// Puts the policy in force in the scene's namespace.
-async fn enforce(scene: &Scene, patch: &[Value], pod: &Value) {
+async fn enforce(scene: &Scene, spec: Value, pod: &Value) {
     let base = "/apis/admissionregistration.k8s.io/v1";
-    for (object, list) in policy(&scene.namespace, patch)
-        .into_iter()
-        .zip(["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"])
+    for (object, list) in
+        policy(&scene.namespace, spec).into_iter().zip(["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"])
     {
         let own = format!("{base}/{list}/{}", scene.namespace);
         match scene.get(&own).await {
@@ -219,6 +243,23 @@ async fn enforce(scene: &Scene, patch: &[Value], pod: &Value) {
         assert!(Instant::now() < until, "{}: the policy is not in force", scene.namespace);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The same is made of a pod in these namespaces.
+async fn assert_alike(scenes: [&Scene; 2], pod: &Value) {
+    let [one, other] = scenes;
+    let by_one = comparable(one.try_out(pod).await.expect("a pod"));
+    let by_other = comparable(other.try_out(pod).await.expect("a pod"));
+    assert_eq!(by_one, by_other, "{} makes another pod than {}", one.namespace, other.namespace);
+}
+
+/// What is made of a pod stays as it is when it comes back.
+async fn assert_settled(scene: &Scene, pod: &Value) {
+    let mut made = scene.try_out(pod).await.expect("a pod");
+    made["metadata"] = json!({"name": "again", "annotations": made["metadata"]["annotations"]});
+    made["status"].take();
+    let again = scene.try_out(&made).await.expect("a pod");
+    assert_eq!(again["spec"], made["spec"], "{} grafts twice", scene.namespace);
 }
 
 /// A pod without what differs between two that are made alike.
