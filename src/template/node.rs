@@ -189,32 +189,32 @@ const ESCAPED: [bool; 256] = {
 
 /// Appends what stands between the quotes of a JSON string: `text`, escaped as serde_json does it, in place.
 pub fn write_escaped(text: &str, out: &mut String) {
-    let bytes = text.as_bytes();
-    let (mut written, mut at) = (0, 0);
-    while at < bytes.len() {
-        // Most of it is plain, and looked at eight bytes at a time.
-        let eight = bytes[at..].first_chunk().copied();
-        if eight.is_some_and(is_plain) {
-            at += 8;
-            continue;
-        }
-        let end = eight.map_or(bytes.len(), |_| at + 8);
-        while at < end {
-            if ESCAPED[usize::from(bytes[at])] {
-                out.push_str(&text[written..at]);
-                write_escape(bytes[at], out);
-                written = at + 1;
-            }
-            at += 1;
-        }
+    if is_all_plain(text.as_bytes()) {
+        out.push_str(text);
+        return;
+    }
+    let mut written = 0;
+    for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| ESCAPED[usize::from(*byte)]) {
+        out.push_str(&text[written..at]);
+        write_escape(byte, out);
+        written = at + 1;
     }
     out.push_str(&text[written..]);
 }
 
+/// Whether there is nothing to escape: nearly always, so that it is looked for eight bytes at a time.
+fn is_all_plain(bytes: &[u8]) -> bool {
+    match bytes.last_chunk() {
+        // The last eight may have been looked at in part.
+        Some(last) => bytes.as_chunks().0.iter().all(is_plain) && is_plain(last),
+        None => bytes.iter().all(|byte| !ESCAPED[usize::from(*byte)]),
+    }
+}
+
 /// Whether none of eight bytes is one of [`ESCAPED`].
-fn is_plain(bytes: [u8; 8]) -> bool {
+fn is_plain(bytes: &[u8; 8]) -> bool {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_ne_bytes(bytes);
+    let word = u64::from_ne_bytes(*bytes);
     // In the highest bit of a byte: that one is below the limit, which is at most 128.
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
     let equal = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
