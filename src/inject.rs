@@ -76,10 +76,10 @@ fn decide<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, renderings: O
         defaults.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     };
     let prefix = &*snapshot.policy.annotation_prefix;
-    if !of_pod().chain(defaults()).any(|(key, _)| annotations::is_ours(prefix, key)) {
+    let asked = of_pod().filter(|(key, _)| annotations::is_ours(prefix, key)).count();
+    if asked == 0 && !defaults().any(|(key, _)| annotations::is_ours(prefix, key)) {
         return Outcome::Skip(SkipReason::NothingAsked, Vec::new());
     }
-    let asked = of_pod().filter(|(key, _)| annotations::is_ours(prefix, key)).count();
     if let Some(reason) = too_much(asked, &request.pod) {
         return if asked > 0 {
             Outcome::Reject(vec![reason], Vec::new())

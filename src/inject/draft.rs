@@ -1,5 +1,7 @@
 //! What has been planned so far. A graft is all or nothing: it appends here, and is rolled back when it fails.
 
+use std::borrow::Cow;
+
 use super::pod::Port;
 use super::targets::Target;
 use crate::template::Line;
@@ -67,7 +69,7 @@ impl PortUse {
 
 /// A container to add.
 #[derive(Debug)]
-pub struct NewContainer<'a> {
+pub struct NewContainer<'p, 'a> {
     /// Whose.
     pub graft: GraftIndex,
     /// Line of the template.
@@ -75,7 +77,7 @@ pub struct NewContainer<'a> {
     /// Where it goes.
     pub kind: Kind,
     /// Its name in the pod.
-    pub name: String,
+    pub name: Cow<'p, str>,
     /// Its ports, as far as it runs together with others.
     pub ports: Vec<PortUse>,
     /// Whose environment it gets, beside its own, when all is planned.
@@ -86,13 +88,13 @@ pub struct NewContainer<'a> {
 
 /// A volume to add.
 #[derive(Debug)]
-pub struct NewVolume {
+pub struct NewVolume<'p> {
     /// Whose.
     pub graft: GraftIndex,
     /// Line of the template.
     pub line: Line,
     /// Its name in the pod.
-    pub name: String,
+    pub name: Cow<'p, str>,
     /// It is of a kind that can't be written.
     pub read_only: bool,
     /// The volume.
@@ -101,7 +103,7 @@ pub struct NewVolume {
 
 /// A mount to add to one of the pod's containers.
 #[derive(Debug)]
-pub struct NewMount<'a> {
+pub struct NewMount<'p, 'a> {
     /// Whose.
     pub graft: GraftIndex,
     /// Line of the template.
@@ -109,11 +111,11 @@ pub struct NewMount<'a> {
     /// The container.
     pub target: Target<'a>,
     /// The volume's name in the pod.
-    pub volume: String,
+    pub volume: Cow<'p, str>,
     /// Where, cleaned.
-    pub path: String,
+    pub path: Cow<'p, str>,
     /// What of the volume.
-    pub sub_path: String,
+    pub sub_path: Cow<'p, str>,
     /// Not to be written.
     pub read_only: bool,
     /// The mount.
@@ -189,13 +191,13 @@ impl Field {
 
 /// Everything planned so far, in the order of planning.
 #[derive(Debug, Default)]
-pub struct Draft<'a> {
+pub struct Draft<'p, 'a> {
     /// Containers.
-    pub containers: Vec<NewContainer<'a>>,
+    pub containers: Vec<NewContainer<'p, 'a>>,
     /// Volumes.
-    pub volumes: Vec<NewVolume>,
+    pub volumes: Vec<NewVolume<'p>>,
     /// Mounts of targets.
-    pub mounts: Vec<NewMount<'a>>,
+    pub mounts: Vec<NewMount<'p, 'a>>,
     /// Variables of targets.
     pub variables: Vec<NewVariable<'a>>,
     /// Additions to the pod.
@@ -206,7 +208,7 @@ pub struct Draft<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Mark([usize; 5]);
 
-impl Draft<'_> {
+impl Draft<'_, '_> {
     /// Now.
     #[must_use]
     pub const fn mark(&self) -> Mark {

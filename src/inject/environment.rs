@@ -24,7 +24,7 @@ const MAX_COPIED: usize = 1024 * 1024;
 /// # Errors
 ///
 /// The graft that can't have it, and why.
-pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_>) -> Result<(), (GraftIndex, Reason)> {
+pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Result<(), (GraftIndex, Reason)> {
     let Draft { containers, variables, .. } = draft;
     let mut waiting: Vec<_> = containers.iter_mut().filter(|it| it.environment_of.is_some()).collect();
     // If there is too much, the last one goes: rather one that may.
@@ -50,7 +50,7 @@ pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_>) -> Result<(), (GraftI
 
 /// The container with its target's environment before its own.
 fn complete(
-    container: &NewContainer<'_>,
+    container: &NewContainer<'_, '_>,
     target: &Target<'_>,
     added: &[&NewVariable<'_>],
 ) -> Result<String, serde_json::Error> {

@@ -8,6 +8,7 @@ mod pod_security;
 mod target;
 mod volume;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::bindings::{Bindings, Shared};
@@ -54,15 +55,15 @@ pub struct Context<'c, 'a> {
 
 /// A volume that the graft's containers mount by its name in the template.
 #[derive(Debug)]
-struct Site<'a> {
+struct Site<'p> {
     /// Name in the template.
-    name: &'a str,
+    name: &'p str,
     /// Name in the pod.
-    volume: String,
+    volume: Cow<'p, str>,
     /// What of it.
-    sub_path: String,
+    sub_path: Cow<'p, str>,
     /// Where targets have it; none: private.
-    path: Option<String>,
+    path: Option<Cow<'p, str>>,
     /// Why it can't be written, if it can't.
     read_only: Option<String>,
 }
@@ -75,9 +76,9 @@ struct Grafting<'g, 'p, 'a> {
     bindings: &'g Bindings<'g, 'a>,
     targets: &'g [Target<'a>],
     recorded: Option<&'g Recorded<'a>>,
-    draft: &'g mut Draft<'a>,
+    draft: &'g mut Draft<'p, 'a>,
     record: Record<'p>,
-    sites: Vec<Site<'a>>,
+    sites: Vec<Site<'p>>,
     /// Names of volumes that can't be had, which is noted already.
     missing: Vec<&'a str>,
     clashes: Vec<Clash>,
@@ -94,7 +95,7 @@ pub fn plan<'p, 'a>(
     index: GraftIndex,
     asked: &'p Asked<'a>,
     targets: &[Target<'a>],
-    draft: &mut Draft<'a>,
+    draft: &mut Draft<'p, 'a>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Record<'p>>, Vec<Clash>> {
     let template = asked.template;
@@ -153,6 +154,14 @@ pub fn plan<'p, 'a>(
         Ok(Some(grafting.record))
     } else {
         Err(grafting.clashes)
+    }
+}
+
+/// A text of something that is borrowed for as long as that is.
+fn text_of<'p, T: Clone>(whole: &Cow<'p, T>, text: impl Fn(&T) -> &str) -> Cow<'p, str> {
+    match whole {
+        Cow::Borrowed(whole) => Cow::Borrowed(text(whole)),
+        Cow::Owned(whole) => Cow::Owned(text(whole).to_owned()),
     }
 }
 

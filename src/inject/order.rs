@@ -5,6 +5,7 @@
 //! them before the rest of the pod's own: so also before `istio-init`, behind which traffic is redirected to a proxy
 //! that, as an ordinary container, does not run yet.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
@@ -50,11 +51,11 @@ pub struct Ordering<'o, 'a> {
     /// Names of the pod's other containers: nothing among the init containers comes after one of these.
     pub ordinary: &'o [&'o str],
     /// The planned containers.
-    pub new: &'o [NewContainer<'a>],
+    pub new: &'o [NewContainer<'o, 'a>],
     /// The grafts.
     pub asked: &'o [Asked<'a>],
     /// Containers that grafts made in an earlier call, by template name.
-    pub done: &'o [(&'o str, &'o [String])],
+    pub done: &'o [(&'o str, &'o [Cow<'o, str>])],
 }
 
 impl Ordering<'_, '_> {
@@ -153,7 +154,7 @@ impl Ordering<'_, '_> {
     }
 
     /// Whether its template asks for a place.
-    fn is_ordered(&self, container: &NewContainer<'_>) -> bool {
+    fn is_ordered(&self, container: &NewContainer<'_, '_>) -> bool {
         let order = &self.asked[container.graft].template.order;
         !order.before.is_empty() || !order.after.is_empty()
     }

@@ -18,7 +18,7 @@ use crate::template::node::write_string;
 #[derive(Debug)]
 pub struct Op {
     /// A JSON Pointer (RFC 6901), escaped.
-    pub path: String,
+    pub path: Cow<'static, str>,
     /// The value's JSON.
     pub value: String,
 }
@@ -59,6 +59,9 @@ fn member_of(map: &str, key: &str) -> String {
     path
 }
 
+/// What stands at the end of a pointer to a list for the place behind its last item (RFC 6901, section 4).
+const END: &str = "/-";
+
 /// The JSON Pointer of a target's list, with room for one of an item.
 fn list_of(target: &Target<'_>, list: &str) -> String {
     let (container, index) = (target.list(), target.index.to_string());
@@ -72,7 +75,7 @@ fn list_of(target: &Target<'_>, list: &str) -> String {
 /// The draft as operations. `index_of` tells a graft's place in the plan, `status` is the annotation's value as JSON.
 pub fn changes(
     pod: &Pod<'_>,
-    draft: Draft<'_>,
+    draft: Draft<'_, '_>,
     order: &[Slot],
     index_of: &[Option<usize>],
     status: String,
@@ -82,7 +85,7 @@ pub fn changes(
 
     for volume in draft.volumes {
         let parent = spec.is_some_and(|spec| spec.volumes.is_some());
-        patch.append("/spec/volumes", parent, Some(volume.graft), volume.line, volume.json);
+        patch.append("/spec/volumes/-", parent, Some(volume.graft), volume.line, volume.json);
     }
 
     // How many have been inserted before the target's own: by target and list.
@@ -103,20 +106,21 @@ pub fn changes(
             }
             None => 0,
         };
-        patch.add(Some(graft), line, [&list, "/", &*index.to_string()].concat(), json);
+        patch.add(Some(graft), line, [&list, "/", &*index.to_string()].concat().into(), json);
         if index == 0 {
             inserted.push((list, 0));
         }
     }
     for mount in draft.mounts {
-        let (list, there) = (list_of(&mount.target, "volumeMounts"), mount.target.container.volume_mounts.is_some());
-        patch.append(list, there, Some(mount.graft), mount.line, mount.json);
+        let there = mount.target.container.volume_mounts.is_some();
+        let item = list_of(&mount.target, "volumeMounts/-");
+        patch.append(item, there, Some(mount.graft), mount.line, mount.json);
     }
 
     let mut containers: Vec<_> = draft.containers.into_iter().map(Some).collect();
     for container in &mut containers {
         if let Some(it) = container.take_if(|it| it.kind == Kind::ClassicSidecar) {
-            patch.append("/spec/containers", true, Some(it.graft), it.line, it.json);
+            patch.append("/spec/containers/-", true, Some(it.graft), it.line, it.json);
         }
     }
     let init = spec.is_some_and(|spec| spec.init_containers.is_some());
@@ -124,7 +128,7 @@ pub fn changes(
         let Slot::New(index) = *slot else { continue };
         let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
         patch.parent("/spec/initContainers", init, Some(it.graft), it.line, "[]");
-        patch.add(Some(it.graft), it.line, ["/spec/initContainers/", &*place.to_string()].concat(), it.json);
+        patch.add(Some(it.graft), it.line, ["/spec/initContainers/", &*place.to_string()].concat().into(), it.json);
     }
 
     for field in draft.fields {
@@ -142,7 +146,7 @@ struct Patch<'p> {
 }
 
 impl Patch<'_> {
-    fn add(&mut self, graft: Option<usize>, line: Line, path: String, value: String) {
+    fn add(&mut self, graft: Option<usize>, line: Line, path: Cow<'static, str>, value: String) {
         let graft = graft.and_then(|graft| self.index_of.get(graft).copied().flatten());
         self.changes.push(Change { graft, line, op: Op { path, value } });
     }
@@ -150,27 +154,21 @@ impl Patch<'_> {
     fn parent(&mut self, path: &str, there: bool, graft: Option<usize>, line: Line, empty: &str) {
         if !there && self.created.iter().all(|created| created != path) {
             self.created.push(path.to_owned());
-            self.add(graft, line, path.to_owned(), empty.to_owned());
+            self.add(graft, line, path.to_owned().into(), empty.to_owned());
         }
     }
 
+    /// Adds to a list: `item` points to its [`END`].
     fn append(
         &mut self,
-        list: impl Into<Cow<'static, str>>,
+        item: impl Into<Cow<'static, str>>,
         there: bool,
         graft: Option<usize>,
         line: Line,
         value: String,
     ) {
-        let list = list.into();
-        self.parent(&list, there, graft, line, "[]");
-        let item = match list {
-            Cow::Borrowed(list) => [list, "/-"].concat(),
-            Cow::Owned(mut list) => {
-                list.push_str("/-");
-                list
-            }
-        };
+        let item = item.into();
+        self.parent(item.strip_suffix(END).unwrap_or(&item), there, graft, line, "[]");
         self.add(graft, line, item, value);
     }
 
@@ -181,11 +179,11 @@ impl Patch<'_> {
             Field::Label | Field::Annotation => self.member(pod, field, &key, Some(graft), line, json),
             Field::ImagePullSecret => {
                 let there = spec.is_some_and(|spec| spec.image_pull_secrets.is_some());
-                self.append("/spec/imagePullSecrets", there, Some(graft), line, json);
+                self.append("/spec/imagePullSecrets/-", there, Some(graft), line, json);
             }
             Field::HostAlias => {
                 let there = spec.is_some_and(|spec| spec.host_aliases.is_some());
-                self.append("/spec/hostAliases", there, Some(graft), line, json);
+                self.append("/spec/hostAliases/-", there, Some(graft), line, json);
             }
         }
     }
@@ -199,7 +197,7 @@ impl Patch<'_> {
         };
         self.parent("/metadata", metadata.is_some(), graft, line, "{}");
         self.parent(map, there, graft, line, "{}");
-        self.add(graft, line, member_of(map, key), json);
+        self.add(graft, line, member_of(map, key).into(), json);
     }
 }
 
@@ -216,7 +214,7 @@ mod tests {
 
     #[test]
     fn operations_are_json() {
-        let op = Op { path: "/a\"b".to_owned(), value: "{}".to_owned() };
+        let op = Op { path: "/a\"b".into(), value: "{}".to_owned() };
         assert_eq!(write([op].iter()), r#"[{"op":"add","path":"/a\"b","value":{}}]"#);
         assert_eq!(write([].iter()), "[]");
     }

@@ -46,10 +46,10 @@ pub fn below<'p>(path: &'p str, parent: &str) -> Option<&'p str> {
 
 /// Two relative paths, one below the other; either may be empty.
 #[must_use]
-pub fn join<'p>(first: &'p str, second: &'p str) -> Cow<'p, str> {
+pub fn join<'p>(first: Cow<'p, str>, second: &'p str) -> Cow<'p, str> {
     match (first.is_empty(), second.is_empty()) {
         (true, _) => Cow::Borrowed(second),
-        (_, true) => Cow::Borrowed(first),
+        (_, true) => first,
         _ => Cow::Owned(format!("{}/{second}", first.trim_end_matches('/'))),
     }
 }

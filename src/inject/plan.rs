@@ -1,5 +1,6 @@
 //! All grafts of a pod together: each planned against the pod and those before it, until what stays goes together.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::annotations::Level;
@@ -46,7 +47,7 @@ struct Planner<'p, 'a> {
 
 /// One round of planning: what it gave, or the graft that has to go before the next.
 enum Round<'p, 'a> {
-    Planned { draft: Draft<'a>, records: Vec<Option<Record<'p>>>, order: Vec<Slot>, warnings: Vec<Warning> },
+    Planned { draft: Draft<'p, 'a>, records: Vec<Option<Record<'p>>>, order: Vec<Slot>, warnings: Vec<Warning> },
     WithoutIt,
 }
 
@@ -227,7 +228,7 @@ impl<'p, 'a> Planner<'p, 'a> {
         }
     }
 
-    fn order(&self, draft: &Draft<'a>, records: &[Option<Record<'_>>]) -> Result<Vec<Slot>, Impossible> {
+    fn order(&self, draft: &Draft<'_, 'a>, records: &[Option<Record<'_>>]) -> Result<Vec<Slot>, Impossible> {
         let spec = self.request.pod.spec.as_ref();
         let old = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
         let app = spec.and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
@@ -236,7 +237,7 @@ impl<'p, 'a> Planner<'p, 'a> {
             State::Done(record) => Some(&record.containers),
             _ => records[index].as_ref().map(|record| &record.containers),
         };
-        let done: Vec<(&str, &[String])> = (0..self.asked.len())
+        let done: Vec<(&str, &[Cow<'_, str>])> = (0..self.asked.len())
             .filter_map(|index| Some((self.asked[index].name.template, made(index)?.as_slice())))
             .collect();
         Ordering { old, ordinary: &ordinary, new: &draft.containers, asked: self.asked, done: &done }.sort()
@@ -261,7 +262,7 @@ fn fail<'p, 'a>(
 /// What all annotations of an object may hold, keys and values together (apimachinery's `TotalAnnotationSizeLimitB`).
 const ALL_ANNOTATIONS: usize = 256 * 1024;
 
-fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_>, status: usize) -> Result<(), Reason> {
+fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>, status: usize) -> Result<(), Reason> {
     let own = pod.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
     let before: usize = own.filter(|(key, _)| *key != STATUS).map(|(key, value)| key.len() + value.len()).sum();
     let new = draft.fields.iter().filter(|field| field.field == Field::Annotation);

@@ -26,7 +26,7 @@ use crate::template::node::{Entry, Node};
 use crate::template::parameter::Value;
 use crate::template::{ContainerTemplate, Template};
 
-pub use container::{Body, Container, Identity};
+pub use container::{Body, Container, Fit, Identity};
 pub use pod_fields::{Member, each as fields};
 pub use target::{Env, EnvFrom};
 pub use validation::Failed;

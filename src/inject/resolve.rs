@@ -178,8 +178,7 @@ impl<'a> Graft<'_, 'a> {
         let Some((level, key)) = asked_by.or_else(|| Some((Level::Pod, self.group.pod.parameters.first()?.1))) else {
             return;
         };
-        let key = Key::new(level, key);
-        let template = match self.template(key) {
+        let template = match self.template(level, key) {
             Ok(template) => template,
             Err(reason) => {
                 let ignored = matches!(reason, Reason::UnknownTemplate { .. }) && self.warns_of_unknown();
@@ -267,7 +266,7 @@ impl<'a> Graft<'_, 'a> {
     fn check(&self) -> Vec<Reason> {
         let said = &self.group.pod;
         let key = said.main.map(|(key, _)| key).or_else(|| said.parameters.first().map(|(_, key, _)| *key));
-        let template = match self.template(Key::new(Level::Pod, key.unwrap_or_default())) {
+        let template = match self.template(Level::Pod, key.unwrap_or_default()) {
             Ok(template) => template,
             Err(reason) => return vec![reason],
         };
@@ -281,18 +280,19 @@ impl<'a> Graft<'_, 'a> {
     }
 
     /// The template that its name stands for; the key is the one that names it.
-    fn template(&self, key: Key) -> Result<&'a Arc<Template>, Reason> {
+    fn template(&self, level: Level, key: &str) -> Result<&'a Arc<Template>, Reason> {
         let template = self.name.template;
+        let key = || Key::new(level, key);
         match self.snapshot.templates.find(self.namespace, template) {
             Lookup::Found(template) => Ok(template),
             Lookup::Broken(broken) => {
                 let error = broken.error.summary();
-                Err(Reason::BrokenTemplate { key, template: template.to_owned(), error })
+                Err(Reason::BrokenTemplate { key: key(), template: template.to_owned(), error })
             }
             Lookup::Unknown => {
                 let known = || self.snapshot.templates.names(self.namespace);
                 Err(Reason::UnknownTemplate {
-                    key,
+                    key: key(),
                     template: template.to_owned(),
                     nearest: nearest(template, known()).map(str::to_owned),
                     known: Known::new(known()),

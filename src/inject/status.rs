@@ -165,8 +165,8 @@ pub struct Record<'r> {
     hash: &'r str,
     parameters: &'r str,
     targets: Vec<&'r str>,
-    pub(super) containers: Vec<String>,
-    pub(super) volumes: Vec<String>,
+    pub(super) containers: Vec<Cow<'r, str>>,
+    pub(super) volumes: Vec<Cow<'r, str>>,
     mounts: ByTarget<'r>,
     variables: ByTarget<'r>,
 }
@@ -192,9 +192,9 @@ impl<'r> Record<'r> {
     /// The record as an earlier call wrote it.
     #[must_use]
     pub fn again(recorded: &'r Recorded<'_>) -> Self {
-        let owned = |names: &[Text<'_>]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
+        let list = |names: &'r [Text<'_>]| names.iter().map(|name| Cow::Borrowed(&**name)).collect();
         let map = |members: &'r Members<'_, Vec<Text<'_>>>| {
-            ByTarget(members.iter().map(|(name, items)| (name, owned(items))).collect())
+            ByTarget(members.iter().map(|(name, items)| (name, list(items))).collect())
         };
         Self {
             template: &recorded.template,
@@ -202,20 +202,20 @@ impl<'r> Record<'r> {
             hash: &recorded.hash,
             parameters: &recorded.parameters,
             targets: recorded.targets.iter().map(|name| &**name).collect(),
-            containers: owned(&recorded.containers),
-            volumes: owned(&recorded.volumes),
+            containers: list(&recorded.containers),
+            volumes: list(&recorded.volumes),
             mounts: map(&recorded.mounts),
             variables: map(&recorded.variables),
         }
     }
 
     /// Notes that `target` has our mount at `path`.
-    pub fn mount(&mut self, target: &'r str, path: &str) {
+    pub fn mount(&mut self, target: &'r str, path: Cow<'r, str>) {
         self.mounts.push(target, path);
     }
 
     /// Notes that `target` has our variable.
-    pub fn variable(&mut self, target: &'r str, name: &str) {
+    pub fn variable(&mut self, target: &'r str, name: Cow<'r, str>) {
         self.variables.push(target, name);
     }
 
@@ -228,7 +228,7 @@ impl<'r> Record<'r> {
 
 /// Lists by the name of a target, in the order of their making.
 #[derive(Debug, Default)]
-struct ByTarget<'r>(Vec<(&'r str, Vec<String>)>);
+struct ByTarget<'r>(Vec<(&'r str, Vec<Cow<'r, str>>)>);
 
 impl<'r> ByTarget<'r> {
     const fn is_empty(&self) -> bool {
@@ -248,11 +248,11 @@ impl<'r> ByTarget<'r> {
         out.close('}');
     }
 
-    fn push(&mut self, target: &'r str, item: &str) {
+    fn push(&mut self, target: &'r str, item: Cow<'r, str>) {
         match self.0.iter_mut().find(|(name, _)| *name == target) {
-            None => self.0.push((target, vec![item.to_owned()])),
-            Some((_, items)) if items.iter().any(|it| it == item) => {}
-            Some((_, items)) => items.push(item.to_owned()),
+            None => self.0.push((target, vec![item])),
+            Some((_, items)) if items.contains(&item) => {}
+            Some((_, items)) => items.push(item),
         }
     }
 }
@@ -441,11 +441,11 @@ mod tests {
         let mut made = Record { template: "a", hash: "1", ..Record::default() };
         let none = Record { template: "b", instance: "two", ..Record::default() };
         made.targets = vec!["app", "a\"b\\c\nd"];
-        made.containers = vec!["a".to_owned()];
-        made.mount("app", "/a\"b");
-        made.mount("app", "/c");
-        made.variable("app", "A");
-        made.variable("other", "B");
+        made.containers = vec!["a".into()];
+        made.mount("app", "/a\"b".into());
+        made.mount("app", "/c".into());
+        made.variable("app", "A".into());
+        made.variable("other", "B".into());
         let skip = Skip {
             template: "c".to_owned(),
             instance: String::new(),

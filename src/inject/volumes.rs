@@ -26,7 +26,7 @@ pub struct Mounted<'m> {
 }
 
 /// What a target mounts: the pod's own, then what earlier grafts planned.
-pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_>) -> impl Iterator<Item = Mounted<'m>> + 'm {
+pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_, '_>) -> impl Iterator<Item = Mounted<'m>> + 'm {
     let own = target.container.volume_mounts.iter().flatten().map(|mount| Mounted {
         volume: Cow::Borrowed(&mount.name),
         path: clean(&mount.mount_path),
@@ -65,12 +65,12 @@ pub enum Site {
 }
 
 /// What a target mounts at exactly this path.
-fn at<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_>) -> Option<Mounted<'m>> {
+fn at<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_, '_>) -> Option<Mounted<'m>> {
     mounts(target, draft).find(|mount| mount.path == path)
 }
 
 /// What a target sees at the path by mounting a directory above: the nearest one, other than what `own` planned.
-fn above<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_>, own: GraftIndex) -> Option<Mounted<'m>> {
+fn above<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_, '_>, own: GraftIndex) -> Option<Mounted<'m>> {
     let others = mounts(target, draft).filter(|mount| mount.graft != Some(own));
     others.filter(|mount| below(path, &mount.path).is_some()).max_by_key(|mount| mount.path.len())
 }
@@ -86,7 +86,7 @@ pub fn locate(
     own: GraftIndex,
     path: &str,
     targets: &[Target<'_>],
-    draft: &Draft<'_>,
+    draft: &Draft<'_, '_>,
 ) -> Result<Site, Reason> {
     let computed = |target: &Target<'_>, path: &str| Reason::SharedSubPathExpr {
         graft: graft.to_string(),
@@ -138,7 +138,7 @@ pub fn locate(
     }
     Ok(Site::Existing {
         by: decider.name().to_owned(),
-        sub_path: join(&mount.sub_path, below(path, &mount.path).unwrap_or_default()).into_owned(),
+        sub_path: join(mount.sub_path, below(path, &mount.path).unwrap_or_default()).into_owned(),
         volume: mount.volume.into_owned(),
         read_only: mount.read_only,
     })
@@ -146,11 +146,11 @@ pub fn locate(
 
 /// Whether the target sees this part of the volume at `path` without another mount.
 #[must_use]
-pub fn sees(target: &Target<'_>, draft: &Draft<'_>, path: &str, volume: &str, sub_path: &str) -> bool {
+pub fn sees(target: &Target<'_>, draft: &Draft<'_, '_>, path: &str, volume: &str, sub_path: &str) -> bool {
     let nearest = mounts(target, draft)
         .filter(|mount| mount.path == path || below(path, &mount.path).is_some())
         .max_by_key(|mount| mount.path.len());
     nearest.is_some_and(|mount| {
-        mount.volume == volume && join(&mount.sub_path, below(path, &mount.path).unwrap_or_default()) == sub_path
+        mount.volume == volume && join(mount.sub_path, below(path, &mount.path).unwrap_or_default()) == sub_path
     })
 }

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::mem::replace;
 
-use super::Grafting;
+use super::{Grafting, text_of};
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
-use crate::inject::json::{MapWriter, same};
+use crate::inject::json::same;
 use crate::inject::reason::{Reason, Warning};
-use crate::inject::rendering::{Body, Container, Identity, Ready};
+use crate::inject::rendering::{Body, Container, Fit, Identity, Ready};
 use crate::inject::targets::DEFAULT_CONTAINER;
 use crate::template::expression::EvaluationError;
 use crate::template::node::{Entry, write_string};
@@ -42,13 +42,14 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             let from = |template| Source { field, template, line: entry.line };
             let planned = match ready {
                 Some(all) => all.iter().try_for_each(|Container { identity, body }| {
-                    let from = from(&entry.value);
-                    if self.is_there(from, identity) { Ok(()) } else { self.container(kind, from, identity, body) }
+                    let (from, identity) = (from(&entry.value), Cow::Borrowed(identity));
+                    if self.is_there(from, &identity) { Ok(()) } else { self.container(kind, from, &identity, body) }
                 }),
                 None => self.each_open(entry, |this, template, item| {
                     let identity = this
                         .open(field, entry.line, |view, problems| Identity::render(view, template, item, problems))?;
                     // Of one that is there, no more need have a value.
+                    let identity = identity.map(Cow::Owned);
                     let Some(identity) = identity.filter(|identity| !this.is_there(from(template), identity)) else {
                         return Ok(());
                     };
@@ -68,33 +69,28 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         &mut self,
         kind: Kind,
         from: Source<'a>,
-        identity: &Identity,
+        identity: &Cow<'p, Identity>,
         body: &Body,
     ) -> Result<(), EvaluationError> {
         let Source { template, line, .. } = from;
-        let Identity { name, image, command } = identity;
+        let Identity { name, image, .. } = &**identity;
         if let Some(taken) = self.name_is_taken(name) {
             self.clashes.push(taken);
             return Ok(());
         }
-        let script = command.as_deref().map_or(0, str::len);
-        let mut json = MapWriter::with_capacity(768 + script + body.members.len());
-        json.text("name", name);
-        json.text("image", &self.mirrored(image, &template.image));
-        if let Some(command) = command {
-            json.json("command", command);
-        }
-        json.members(&body.members);
         let ports = self.ports(kind, name, from, &body.ports);
-        json.try_member("volumeMounts", |out| self.volume_mounts(name, from, body, out))?;
-        self.resources(name, body, &mut json)?;
-        self.security_context(template, body, &mut json)?;
-        match kind {
-            Kind::NativeSidecar => json.text("restartPolicy", "Always"),
-            Kind::ClassicSidecar => self.classic(name, line),
-            Kind::Init => {}
+        let fit = Fit {
+            image: self.mirrored(image, &template.image),
+            volume_mounts: self.volume_mounts(name, from, body)?.into(),
+            resources: self.resources(name, body)?,
+            user: self.user(template),
+            restart_policy: (kind == Kind::NativeSidecar).then_some("Always"),
+        };
+        let json = body.fitted(identity, fit)?;
+        if kind == Kind::ClassicSidecar {
+            self.classic(name, line);
         }
-        let (name, json) = (name.clone(), json.finish());
+        let name = text_of(identity, |identity| &identity.name);
         self.record.containers.push(name.clone());
         let environment_of = self.targets.first().copied().filter(|_| template.environment == Environment::Target);
         self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, environment_of, json });
@@ -103,8 +99,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// Whether a container of the pod is the one that would be added: a status claims it, or it is a copy of ours whose
     /// annotations were lost, as `kubectl debug --copy-to` makes them.
-    fn is_there(&mut self, from: Source<'a>, identity: &Identity) -> bool {
-        let Identity { name, image, command } = identity;
+    fn is_there(&mut self, from: Source<'a>, identity: &Cow<'p, Identity>) -> bool {
+        let Identity { name, image, command } = &**identity;
         let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == **name) else { return false };
         let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == **name));
         let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
@@ -117,7 +113,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         let same_image = *there.image == **image || *there.image == *self.mirrored(image, &from.template.image);
         let is_there = claimed || (same_image && same_command);
         if is_there {
-            self.record.containers.push(name.clone());
+            self.record.containers.push(text_of(identity, |identity| &identity.name));
         }
         is_there
     }
@@ -177,15 +173,10 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         }
     }
 
-    /// Appends the mounts, and says whether there are any.
-    fn volume_mounts(
-        &mut self,
-        name: &str,
-        from: Source<'a>,
-        body: &Body,
-        out: &mut String,
-    ) -> Result<bool, EvaluationError> {
+    /// The mounts, a list; empty if there are none.
+    fn volume_mounts(&mut self, name: &str, from: Source<'a>, body: &Body) -> Result<String, EvaluationError> {
         let Source { field, template, line } = from;
+        let mut out = String::with_capacity(256);
         let mut separator = '[';
         let mut paths: Vec<&str> = Vec::new();
         for mount in &body.mounts {
@@ -196,66 +187,51 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             // By its name in the template: two sites may be in one volume, mounted differently by the targets.
             let site = self.sites.iter().find(|site| *site.name == *mount.volume);
             if !mount.read_only
-                && let Some((path, by)) = site.and_then(|site| Some((site.path.clone()?, site.read_only.clone()?)))
+                && let Some((path, by)) =
+                    site.and_then(|site| Some((site.path.clone()?.into_owned(), site.read_only.clone()?)))
             {
                 self.refuse(Reason::SharedReadOnly { graft: self.name(), container: name.to_owned(), path, by });
             }
             paths.push(&mount.path);
             out.push(replace(&mut separator, ','));
-            mount.write(&mounted, out);
+            mount.write(&mounted, &mut out);
         }
         let spec = self.context.pod.spec.as_ref();
         let no_token = spec.is_some_and(|spec| spec.automount_service_account_token == Some(false));
         let covered = paths.contains(&TOKEN_PATH);
         if template.service_account_token == ServiceAccountToken::None && !no_token && !covered {
-            self.add_volume(NO_TOKEN_VOLUME, false, NO_TOKEN_JSON, line)?;
+            self.add_volume(NO_TOKEN_VOLUME.into(), false, NO_TOKEN_JSON, line)?;
             out.push(replace(&mut separator, ','));
             out.push_str(NO_TOKEN_MOUNT);
         }
-        out.push(']');
-        Ok(separator == ',')
+        if !out.is_empty() {
+            out.push(']');
+        }
+        Ok(out)
     }
 
-    fn resources(&mut self, name: &str, body: &Body, json: &mut MapWriter) -> Result<(), EvaluationError> {
+    /// The resources as this pod wants them.
+    fn resources<'b>(&mut self, name: &str, body: &'b Body) -> Result<Option<Cow<'b, str>>, EvaluationError> {
         let find = || self.context.pod.spec.as_ref().map_or(Declare::AsWritten, hardening::declare);
-        let declare = *self.context.declare.get_or_init(find);
         let of_template = body.resources.as_deref();
-        let written = match declare {
-            Declare::Nothing => None,
-            Declare::AsWritten => of_template.map(Cow::Borrowed),
+        match *self.context.declare.get_or_init(find) {
+            Declare::Nothing => Ok(None),
+            Declare::AsWritten => Ok(of_template.map(Cow::Borrowed)),
             Declare::Guaranteed => {
                 let (equal, stays) = hardening::guaranteed(of_template.unwrap_or("{}"))
                     .map_err(|error| EvaluationError::unreadable(&error).within("resources"))?;
                 if !stays {
                     self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
                 }
-                Some(Cow::Owned(equal))
+                Ok(Some(Cow::Owned(equal)))
             }
-        };
-        if let Some(resources) = written {
-            json.json("resources", &resources);
         }
-        Ok(())
     }
 
-    fn security_context(
-        &self,
-        template: &ContainerTemplate,
-        body: &Body,
-        json: &mut MapWriter,
-    ) -> Result<(), EvaluationError> {
-        let context = body.security_context.as_deref();
-        let Some(target) = self.targets.first().filter(|_| template.run_as == RunAs::Target) else {
-            if let Some(context) = context {
-                json.json("securityContext", context);
-            }
-            return Ok(());
-        };
-        let user = hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user);
-        let context = hardening::with_user(context.unwrap_or("{}"), body.mentions_user, user)
-            .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
-        json.json("securityContext", &context);
-        Ok(())
+    /// Who it runs as, where that depends on its target.
+    fn user(&self, template: &ContainerTemplate) -> Option<(Option<i64>, Option<i64>)> {
+        let target = self.targets.first().filter(|_| template.run_as == RunAs::Target)?;
+        Some(hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user))
     }
 
     /// What the classic form of a sidecar asks of the pod.

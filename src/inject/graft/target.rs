@@ -87,7 +87,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         if let Some(own) = target.container.env.get().iter().find(|own| own.name == **name) {
             let recorded = self.recorded.and_then(|recorded| recorded.variables.get(target.name()));
             if recorded.is_some_and(|ours| ours.iter().any(|ours| **ours == **name)) {
-                self.record.variable(target.name(), name);
+                self.record.variable(target.name(), name.clone().into());
             } else if !same_value(own, &read(json, "env")?) {
                 self.warnings.push(Warning::VariableKept {
                     graft: self.name(),
@@ -114,7 +114,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             }
             return Ok(());
         }
-        self.record.variable(target.name(), name);
+        self.record.variable(target.name(), name.clone().into());
         let (name, json) = (name.clone(), json.clone());
         self.draft.variables.push(NewVariable { graft: self.index, line, target, name, json });
         Ok(())
@@ -139,7 +139,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         for target in self.targets {
             if self.has_mount(target, &mounted) {
                 if self.makes(&mounted.volume) {
-                    self.record.mount(target.name(), &mounted.path);
+                    self.record.mount(target.name(), mounted.path.to_string().into());
                 }
                 continue;
             }
@@ -147,9 +147,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 graft: self.index,
                 line,
                 target: *target,
-                volume: mounted.volume.to_string(),
-                path: mounted.path.to_string(),
-                sub_path: mounted.sub_path.to_string(),
+                volume: mounted.volume.to_string().into(),
+                path: mounted.path.to_string().into(),
+                sub_path: mounted.sub_path.to_string().into(),
                 read_only: mounted.read_only,
                 json: mount.json(&mounted),
             });
@@ -158,7 +158,10 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// A mount of the template: its volume's name in the template becomes the one in the pod, its sub path lies below
     /// the shared one. `None` when it can't be, which is noted.
-    pub(super) fn resolve_mount<'m>(&mut self, mount: &'m Mount, field: &str, line: Line) -> Option<Mounted<'m>> {
+    pub(super) fn resolve_mount<'m>(&mut self, mount: &'m Mount, field: &str, line: Line) -> Option<Mounted<'m>>
+    where
+        'p: 'm,
+    {
         let Some(site) = self.sites.iter().find(|site| *site.name == *mount.volume) else {
             if !self.missing.contains(&&*mount.volume) {
                 let problem = format!("volume {:?} of the template is not there for this pod", mount.volume);
@@ -173,9 +176,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             return None;
         }
         Some(Mounted {
-            volume: Cow::Owned(site.volume.clone()),
+            volume: site.volume.clone(),
             path: Cow::Borrowed(&mount.path),
-            sub_path: Cow::Owned(paths::join(&site.sub_path, &mount.sub_path).into_owned()),
+            sub_path: paths::join(site.sub_path.clone(), &mount.sub_path),
             computed: mount.computed,
             read_only: mount.read_only,
             graft: Some(self.index),

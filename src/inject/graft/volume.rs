@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Grafting, Site};
+use super::{Grafting, Site, text_of};
 use crate::inject::draft::{NewMount, NewVolume};
 use crate::inject::json::{MapWriter, Raw, says_all};
 use crate::inject::paths;
@@ -14,13 +14,14 @@ use crate::inject::volumes::{self, Mounted};
 use crate::template::expression::EvaluationError;
 use crate::template::{Line, SharedVolume, VolumeTemplate};
 
-impl<'a> Grafting<'_, '_, 'a> {
+impl<'p, 'a> Grafting<'_, 'p, 'a> {
     pub(super) fn volumes(&mut self) {
         let (template, rendering) = (self.template(), self.rendering());
         for (entry, ready) in template.shared_volumes.iter().zip(&rendering.shared_volumes) {
             let line = entry.line;
             let planned = match ready {
                 Some(all) => all.iter().try_for_each(|Shared { path, volume }| {
+                    let path = Cow::Borrowed(&**path);
                     self.shared_volume(&entry.value, path, line, |_| Ok(volume.as_ref().map(Cow::Borrowed)))
                 }),
                 None => self.each_open(entry, |this, shared, item| {
@@ -30,7 +31,7 @@ impl<'a> Grafting<'_, '_, 'a> {
                         this.missing.push(&shared.name);
                     }
                     let Some(path) = path? else { return Ok(()) };
-                    this.shared_volume(shared, &path, line, |this| {
+                    this.shared_volume(shared, path.into(), line, |this| {
                         let volume = |view: View<'_>, problems: &mut _| Shared::volume(view, shared, item, problems);
                         let volume = this.open(&format!("volume {}", shared.name), line, volume)?;
                         Ok(volume.map(Cow::Owned))
@@ -44,12 +45,14 @@ impl<'a> Grafting<'_, '_, 'a> {
         for (entry, ready) in template.volumes.iter().zip(&rendering.volumes) {
             let line = entry.line;
             let planned = match ready {
-                Some(all) => all.iter().try_for_each(|volume| self.private_volume(&entry.value, volume, line)),
+                Some(all) => {
+                    all.iter().try_for_each(|volume| self.private_volume(&entry.value, Cow::Borrowed(volume), line))
+                }
                 None => self.each_open(entry, |this, private, item| {
                     let volume = this.open(&format!("volume {}", private.name), line, |view, problems| {
                         Volume::render(view, &private.name, &private.source, private.verify, item, problems)
                     })?;
-                    this.private_volume(private, &volume, line)
+                    this.private_volume(private, Cow::Owned(volume), line)
                 }),
             };
             if let Err(error) = planned {
@@ -61,22 +64,21 @@ impl<'a> Grafting<'_, '_, 'a> {
     fn private_volume(
         &mut self,
         private: &'a VolumeTemplate,
-        volume: &Volume,
+        volume: Cow<'p, Volume>,
         line: Line,
     ) -> Result<(), EvaluationError> {
-        self.make_volume(volume, line)?;
-        let (name, volume) = (&*private.name, volume.name.clone());
-        self.sites.push(Site { name, volume, sub_path: String::new(), path: None, read_only: None });
+        let volume = self.make_volume(volume, line)?;
+        self.sites.push(Site { name: &private.name, volume, sub_path: "".into(), path: None, read_only: None });
         Ok(())
     }
 
     /// Locates or makes a shared volume; one that can't be had is missing.
-    fn shared_volume<'v>(
+    fn shared_volume(
         &mut self,
         shared: &'a SharedVolume,
-        path: &str,
+        path: Cow<'p, str>,
         line: Line,
-        own: impl FnOnce(&mut Self) -> Result<Option<Cow<'v, Volume>>, EvaluationError>,
+        own: impl FnOnce(&mut Self) -> Result<Option<Cow<'p, Volume>>, EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let sites = self.sites.len();
         let planned = self.locate(shared, path, line, own);
@@ -86,17 +88,17 @@ impl<'a> Grafting<'_, '_, 'a> {
         planned
     }
 
-    fn locate<'v>(
+    fn locate(
         &mut self,
         shared: &'a SharedVolume,
-        path: &str,
+        path: Cow<'p, str>,
         line: Line,
-        own: impl FnOnce(&mut Self) -> Result<Option<Cow<'v, Volume>>, EvaluationError>,
+        own: impl FnOnce(&mut Self) -> Result<Option<Cow<'p, Volume>>, EvaluationError>,
     ) -> Result<(), EvaluationError> {
-        let site = match volumes::locate(&self.asked.name, self.index, path, self.targets, self.draft) {
+        let site = match volumes::locate(&self.asked.name, self.index, &path, self.targets, self.draft) {
             Ok(site) => site,
             Err(reason) => {
-                let with = self.planned_mount(path);
+                let with = self.planned_mount(&path);
                 self.clash(reason, with);
                 return Ok(());
             }
@@ -110,31 +112,30 @@ impl<'a> Grafting<'_, '_, 'a> {
                 } else {
                     None
                 };
-                (volume, sub_path, because)
+                (volume.into(), sub_path.into(), because)
             }
             volumes::Site::New => {
                 let Some(volume) = own(self)? else {
-                    let (graft, path) = (self.name(), path.to_owned());
+                    let (graft, path) = (self.name(), path.into_owned());
                     let reason = Reason::NothingMounted { graft, path, mounts: self.mounted() };
                     self.refuse(reason);
                     return Ok(());
                 };
-                self.make_volume(&volume, line)?;
-                let volume = volume.name.clone();
+                let volume = self.make_volume(volume, line)?;
                 let read_only = self.is_read_only(&volume).then(|| format!("volume {volume} is read-only"));
-                (volume, String::new(), read_only)
+                (volume, Cow::Borrowed(""), read_only)
             }
         };
         for target in self.targets {
-            if volumes::sees(target, self.draft, path, &volume, &sub_path) {
+            if volumes::sees(target, self.draft, &path, &volume, &sub_path) {
                 if self.makes(&volume) {
-                    self.record.mount(target.name(), path);
+                    self.record.mount(target.name(), path.clone());
                 }
             } else {
-                self.mount(*target, volume.clone(), path.to_owned(), sub_path.clone(), shared.read_only, line);
+                self.mount(*target, volume.clone(), path.clone(), sub_path.clone(), shared.read_only, line);
             }
         }
-        let path = Some(path.to_owned());
+        let path = Some(path);
         self.sites.push(Site { name: &shared.name, volume, sub_path, path, read_only });
         Ok(())
     }
@@ -143,9 +144,9 @@ impl<'a> Grafting<'_, '_, 'a> {
     pub(super) fn mount(
         &mut self,
         target: Target<'a>,
-        volume: String,
-        path: String,
-        sub_path: String,
+        volume: Cow<'p, str>,
+        path: Cow<'p, str>,
+        sub_path: Cow<'p, str>,
         read_only: bool,
         line: Line,
     ) {
@@ -163,7 +164,7 @@ impl<'a> Grafting<'_, '_, 'a> {
     }
 
     /// Plans a mount, unless something else is at its path.
-    pub(super) fn add_mount(&mut self, mount: NewMount<'a>) {
+    pub(super) fn add_mount(&mut self, mount: NewMount<'p, 'a>) {
         let target = mount.target;
         let device = target.container.volume_devices.get().iter();
         let taken = device
@@ -179,14 +180,14 @@ impl<'a> Grafting<'_, '_, 'a> {
             let reason = Reason::MountPath {
                 graft: self.name(),
                 container: target.name().to_owned(),
-                volume: mount.volume,
-                path: mount.path,
+                volume: mount.volume.into_owned(),
+                path: mount.path.into_owned(),
                 by,
             };
             self.clash(reason, with);
             return;
         }
-        self.record.mount(target.name(), &mount.path);
+        self.record.mount(target.name(), mount.path.clone());
         self.draft.mounts.push(mount);
     }
 
@@ -212,18 +213,18 @@ impl<'a> Grafting<'_, '_, 'a> {
         self.recorded.is_some_and(|recorded| recorded.volumes.iter().any(|own| **own == *volume))
     }
 
-    /// Adds a volume of the template unless the pod has it.
-    fn make_volume(&mut self, volume: &Volume, line: Line) -> Result<(), EvaluationError> {
-        let Volume { name, read_only, json } = volume;
-        self.add_volume(name, *read_only, json, line)?;
+    /// Adds a volume of the template unless the pod has it, and tells its name.
+    fn make_volume(&mut self, volume: Cow<'p, Volume>, line: Line) -> Result<Cow<'p, str>, EvaluationError> {
+        let name = text_of(&volume, |volume| &volume.name);
+        self.add_volume(name.clone(), volume.read_only, &volume.json, line)?;
         self.record.volumes.push(name.clone());
-        Ok(())
+        Ok(name)
     }
 
     /// Plans a volume unless one of its name is there.
     pub(super) fn add_volume(
         &mut self,
-        name: &str,
+        name: Cow<'p, str>,
         read_only: bool,
         json: &str,
         line: Line,
@@ -234,11 +235,11 @@ impl<'a> Grafting<'_, '_, 'a> {
             let says = |(kind, source): (&str, &Raw<'_>)| {
                 there.source.get(kind).is_some_and(|theirs| says_all(theirs.get(), source.get()))
             };
-            if !self.claims(name) && !ours.iter().all(says) {
-                self.refuse(Reason::VolumeName { graft: self.name(), volume: name.to_owned() });
+            if !self.claims(&name) && !ours.iter().all(says) {
+                self.refuse(Reason::VolumeName { graft: self.name(), volume: name.into_owned() });
             }
         } else if self.draft.volumes.iter().all(|volume| volume.name != name) {
-            let (name, json) = (name.to_owned(), json.to_owned());
+            let json = json.to_owned();
             self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only, json });
         }
         Ok(())

@@ -1,10 +1,15 @@
-//! A container: all of it that is the same whatever volumes, users and resources the pod has.
+//! A container: all of it that is the same whatever volumes, users and resources the pod has, and how a pod's are put in.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 
 use super::names::joined;
 use super::volume::Mount;
 use super::{Problems, Size, View, read, render, text};
 use crate::inject::draft::PortUse;
-use crate::inject::hardening::mentions_user;
+use crate::inject::hardening::{mentions_user, with_user};
 use crate::inject::json::MapWriter;
 use crate::inject::pod::{EnvVar, Port};
 use crate::inject::reason::quote;
@@ -13,7 +18,7 @@ use crate::template::node::Node;
 use crate::template::{ContainerTemplate, names, verify};
 
 /// What tells whether a pod has the container already.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Identity {
     /// Its name in the pod.
     pub name: String,
@@ -37,7 +42,35 @@ pub struct Body {
     /// `securityContext`, a map.
     pub security_context: Option<String>,
     /// It may say who the container runs as.
-    pub mentions_user: bool,
+    mentions_user: bool,
+    /// The container of late, and what it was for: the replicas of a workload have the same.
+    fitted: ArcSwapOption<(Fit<'static>, String)>,
+}
+
+/// What a pod has a part in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fit<'f> {
+    /// `image`, from where it is pulled.
+    pub image: Cow<'f, str>,
+    /// `volumeMounts`, a list; empty: none.
+    pub volume_mounts: Cow<'f, str>,
+    /// `resources`, a map.
+    pub resources: Option<Cow<'f, str>>,
+    /// User and group that are written down, if they are.
+    pub user: Option<(Option<i64>, Option<i64>)>,
+    /// `restartPolicy`.
+    pub restart_policy: Option<&'static str>,
+}
+
+impl Fit<'_> {
+    fn into_owned(self) -> Fit<'static> {
+        Fit {
+            image: self.image.into_owned().into(),
+            volume_mounts: self.volume_mounts.into_owned().into(),
+            resources: self.resources.map(|resources| resources.into_owned().into()),
+            ..self
+        }
+    }
 }
 
 /// A container.
@@ -112,11 +145,57 @@ impl Body {
             resources: owned(template.resources.as_ref(), view, item, "resources")?,
             mentions_user: security_context.as_deref().is_some_and(mentions_user),
             security_context,
+            fitted: ArcSwapOption::empty(),
         };
         if template.verify {
             problems.extend(verify::container(&rendered.unwired(identity, mounts.as_deref())));
         }
         Ok(rendered)
+    }
+
+    /// The container's JSON in a pod.
+    ///
+    /// # Errors
+    ///
+    /// Its `securityContext` is no map.
+    pub fn fitted(&self, identity: &Identity, fit: Fit<'_>) -> Result<String, EvaluationError> {
+        if let Some(kept) = &*self.fitted.load()
+            && kept.0 == fit
+        {
+            return Ok(kept.1.clone());
+        }
+        let json = self.fit(identity, &fit)?;
+        self.fitted.store(Some(Arc::new((fit.into_owned(), json.clone()))));
+        Ok(json)
+    }
+
+    fn fit(&self, identity: &Identity, fit: &Fit<'_>) -> Result<String, EvaluationError> {
+        let script = identity.command.as_deref().map_or(0, str::len);
+        let mut json = MapWriter::with_capacity(768 + script + self.members.len());
+        json.text("name", &identity.name);
+        json.text("image", &fit.image);
+        if let Some(command) = &identity.command {
+            json.json("command", command);
+        }
+        json.members(&self.members);
+        if !fit.volume_mounts.is_empty() {
+            json.json("volumeMounts", &fit.volume_mounts);
+        }
+        if let Some(resources) = &fit.resources {
+            json.json("resources", resources);
+        }
+        let context = self.security_context.as_deref();
+        if let Some(user) = fit.user {
+            let context = with_user(context.unwrap_or("{}"), self.mentions_user, user)
+                .map_err(|error| EvaluationError::unreadable(&error).within("securityContext"))?;
+            json.json("securityContext", &context);
+        } else if let Some(context) = context {
+            json.json("securityContext", context);
+        }
+        if let Some(policy) = fit.restart_policy {
+            json.text("restartPolicy", policy);
+        }
+        Ok(json.finish())
     }
 
     /// The container as the template says it, before the pod changes names of volumes, user and resources.
@@ -147,7 +226,9 @@ impl Size for Container {
         let ports = body.ports.len() * size_of::<PortUse>();
         let optional = optional.into_iter().flatten().map(String::len).sum::<usize>();
         let mounts = body.mounts.iter().map(Size::bytes).sum::<usize>();
-        identity.name.len() + identity.image.len() + body.members.len() + optional + ports + mounts
+        let json = identity.name.len() + identity.image.len() + body.members.len() + optional;
+        // In parts, and as a whole for the pods of late.
+        2 * json + ports + mounts
     }
 }
 
