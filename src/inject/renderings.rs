@@ -84,9 +84,13 @@ impl Renderings {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::inject::outcome::{Bound, Source};
-    use crate::snapshot::Policy;
+    use crate::inject::request::PodRequest;
+    use crate::inject::{Outcome, inject, inject_with};
+    use crate::snapshot::{Policy, Snapshot};
     use crate::template::parameter::Value;
     use crate::template::{LoadOptions, Origin, load};
 
@@ -163,6 +167,34 @@ mod tests {
         assert!(found(&one, &["a", "b"]));
         assert!(!found(&one, &["ab"]) && !found(&one, &["a", "b", ""]) && !found(&one, &["a"]));
         assert!(!found(&other, &["a", "b"]));
+    }
+
+    #[test]
+    fn a_container_of_late_is_for_pods_that_it_fits_alone() {
+        let spec = "{sidecars: [{name: s, image: i, runAs: target, volumeMounts: [{name: v, mountPath: /v}]}], \
+                    sharedVolumes: [{name: v, mountPath: /a, volume: {emptyDir: {}}}]}";
+        let mut snapshot = Snapshot::default();
+        snapshot.templates.insert(template(spec));
+        let renderings = Renderings::default();
+        let guaranteed = r#""resources":{"limits":{"cpu":"1","memory":"1Mi"}},"#;
+        let user = r#""securityContext":{"runAsUser":7},"#;
+        let mounts = r#""volumeMounts":[{"name":"own","mountPath":"/a"}],"#;
+        let mut made = HashSet::new();
+        for members in ["", guaranteed, user, mounts, "", user] {
+            let pod = format!(
+                r#"{{"metadata":{{"annotations":{{"inject/a":"true"}}}},
+                    "spec":{{"containers":[{{{members}"name":"app"}}],"volumes":[{{"name":"own","emptyDir":{{}}}}]}}}}"#
+            );
+            let request = PodRequest::create(&pod, "default").unwrap();
+            let patch = |outcome| match outcome {
+                Outcome::Inject(plan) => plan.patch(),
+                other => panic!("{members}: {other:?}"),
+            };
+            let found = patch(inject_with(&request, &snapshot, &renderings));
+            assert_eq!(found, patch(inject(&request, &snapshot)), "{members}");
+            made.insert(found);
+        }
+        assert_eq!(made.len(), 4);
     }
 
     #[test]
