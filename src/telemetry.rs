@@ -2,9 +2,11 @@
 
 mod fields;
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -56,10 +58,40 @@ pub fn start(format: LogFormat, level: &LogLevel) {
 /// The time of a line, in UTC.
 struct Now;
 
+/// Such as `2026-01-01T00:00:00.000000Z`.
+type Time = [u8; 27];
+
+thread_local! {
+    /// The second of this thread's last line, and a time in it: that of the next line has the same date.
+    static LAST: Cell<Option<(u64, Time)>> = const { Cell::new(None) };
+}
+
 impl FormatTime for Now {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        write!(writer, "{:.6}", Timestamp::now())
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = time(now).ok_or(fmt::Error)?;
+        writer.write_str(str::from_utf8(&time).map_err(|_| fmt::Error)?)
     }
+}
+
+/// A time since 1970; until 9999.
+fn time(since: Duration) -> Option<Time> {
+    let second = since.as_secs();
+    let mut time = match LAST.get() {
+        Some((last, time)) if last == second => time,
+        _ => {
+            let time = Timestamp::from_second(second.try_into().ok()?).ok()?;
+            let time = format!("{time:.6}").into_bytes().try_into().ok()?;
+            LAST.set(Some((second, time)));
+            time
+        }
+    };
+    let mut micros = since.subsec_micros();
+    for digit in time[20..26].iter_mut().rev() {
+        *digit = b'0' + (micros % 10) as u8;
+        micros /= 10;
+    }
+    Some(time)
 }
 
 /// What was asked for. Unless it names them: nothing of the Kubernetes client, which logs each attempt that fails; we say
@@ -88,5 +120,18 @@ mod tests {
         assert_eq!(line.len(), "2026-01-01T00:00:00.000000Z".len(), "{line}");
         let age = line.parse::<Timestamp>().unwrap().duration_until(Timestamp::now());
         assert!((0..60).contains(&age.as_secs()), "{line}");
+    }
+
+    #[test]
+    fn a_time_is_right_whatever_the_one_before() {
+        let (start, day) = (Duration::new(1_790_000_000, 999_999_999), Duration::from_hours(24));
+        let near = [0, 1, 999, 1000, 1001, 12_345_678, 999_999_999].map(Duration::from_nanos);
+        for since in [Duration::ZERO, start, start + 40 * day, start, Duration::from_secs(253_402_207_199)] {
+            for since in near.map(|more| since + more) {
+                let expected = format!("{:.6}", Timestamp::UNIX_EPOCH + since);
+                assert_eq!(str::from_utf8(&time(since).unwrap()).unwrap(), expected, "{since:?}");
+            }
+        }
+        assert_eq!(time(Duration::MAX), None);
     }
 }
