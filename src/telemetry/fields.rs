@@ -4,7 +4,7 @@
 //! colors, which no file has.
 
 use std::error::Error;
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 use std::mem;
 
 use tracing::field::{Field, Visit};
@@ -12,50 +12,72 @@ use tracing_subscriber::field::{RecordFields, VisitOutput};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, DefaultVisitor, Writer};
 
+/// Bytes of a line's fields, mostly.
+const LENGTH: usize = 256;
+
 /// Formats fields as `DefaultFields` does, and has it do whatever is rare.
 #[derive(Debug)]
 pub(super) struct Fields;
 
 impl<'w> FormatFields<'w> for Fields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         if writer.has_ansi_escapes() {
             // A terminal: nobody reads fast enough.
             return DefaultFields::new().format_fields(writer, fields);
         }
-        let mut visitor = Visitor { writer, first: true, result: Ok(()) };
+        // The writer is behind two pointers to functions: it gets all at once.
+        let mut visitor = Visitor { text: String::with_capacity(LENGTH), first: true, result: Ok(()) };
         fields.record(&mut visitor);
-        visitor.result
+        visitor.result?;
+        writer.write_str(&visitor.text)
     }
 }
 
-struct Visitor<'w> {
-    writer: Writer<'w>,
+struct Visitor {
+    text: String,
     first: bool,
     result: fmt::Result,
 }
 
-impl Visitor<'_> {
-    fn write(&mut self, name: &str, value: &dyn Debug) -> fmt::Result {
+impl Visitor {
+    /// Begins a field.
+    fn name(&mut self, name: &str) {
         if !mem::take(&mut self.first) {
-            self.writer.write_char(' ')?;
+            self.text.push(' ');
         }
-        self.writer.write_str(name)?;
-        self.writer.write_char('=')?;
-        write!(self.writer, "{value:?}")
+        self.text.push_str(name);
+        self.text.push('=');
+    }
+
+    /// Writes the message, which comes before the fields, unless something of it has to be escaped.
+    fn message(&mut self, message: &dyn Debug) -> bool {
+        let written = self.first && write!(self.text, "{message:?}").is_ok() && is_plain(&self.text);
+        if written {
+            self.first = false;
+        } else if self.first {
+            self.text.clear();
+        }
+        written
     }
 
     /// Leaves a field to the default visitor.
     fn leave(&mut self, field: impl FnOnce(&mut DefaultVisitor<'_>)) {
-        let mut visitor = DefaultVisitor::new(self.writer.by_ref(), mem::take(&mut self.first));
+        let mut visitor = DefaultVisitor::new(Writer::new(&mut self.text), mem::take(&mut self.first));
         field(&mut visitor);
         self.result = self.result.and(visitor.finish());
     }
 }
 
-impl Visit for Visitor<'_> {
+impl Visit for Visitor {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if is_special(field) {
+        let name = field.name();
+        if is_special(name) {
             self.leave(|visitor| visitor.record_str(field, value));
+        } else if is_plain(value) {
+            self.name(name);
+            self.text.push('"');
+            self.text.push_str(value);
+            self.text.push('"');
         } else {
             self.record_debug(field, &value);
         }
@@ -66,18 +88,26 @@ impl Visit for Visitor<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if is_special(field) {
-            self.leave(|visitor| visitor.record_debug(field, value));
-        } else {
-            self.result = self.result.and_then(|()| self.write(field.name(), value));
+        match field.name() {
+            "message" if self.message(value) => {}
+            name if is_special(name) => self.leave(|visitor| visitor.record_debug(field, value)),
+            name => {
+                self.name(name);
+                self.result = self.result.and(write!(self.text, "{value:?}"));
+            }
         }
     }
 }
 
 /// Whether a field is written in another way than `name=value`: the message, whose control characters are escaped; what
 /// `log` knows of its records; names that are words of Rust.
-fn is_special(field: &Field) -> bool {
-    matches!(field.name().as_bytes(), b"message" | [b'l', b'o', b'g', b'.', ..] | [b'r', b'#', ..])
+fn is_special(name: &str) -> bool {
+    matches!(name.as_bytes(), b"message" | [b'l', b'o', b'g', b'.', ..] | [b'r', b'#', ..])
+}
+
+/// Whether nothing of a text is escaped, between quotes or in a message.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
 }
 
 #[cfg(test)]
