@@ -1,12 +1,13 @@
 //! The body of a request that may be a review, within limits of size, time and type.
 
-use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use futures::FutureExt as _;
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -102,32 +103,56 @@ pub(super) struct Read<'b> {
     _share: Share<'b>,
 }
 
+/// A body that is yet to come, with what its request's head says of it. Futures have room for every place that a value is
+/// moved through, and a head is large: it goes no further than this.
+pub(super) struct Unread {
+    body: Body,
+    /// The client asks before it sends.
+    asks_first: bool,
+    /// Why it is no review, whatever it holds.
+    unfit: Option<Refusal>,
+}
+
+impl From<Request> for Unread {
+    fn from(request: Request) -> Self {
+        let headers = request.headers();
+        let (asks_first, unfit) = (headers.contains_key(header::EXPECT), check_type(headers).err());
+        Self { body: request.into_body(), asks_first, unfit }
+    }
+}
+
 /// Reads a body to its end, unless its place is needed before.
 pub(super) async fn read<'b>(
-    request: Request,
+    mut unread: Unread,
     patience: Duration,
     places: &Arc<Places>,
     budget: &'b Budget,
 ) -> Result<Read<'b>, Refusal> {
-    if let Err(refusal) = check_type(request.headers()) {
-        pass_over(request, patience).await;
+    if let Some(refusal) = unread.unfit.take() {
+        pass_over(unread, patience).await;
         return Err(refusal);
     }
-    let arrives = timeout(patience, collect(request, budget));
-    tokio::select! {
-        // A body that is there needs no timer.
-        biased;
-        body = arrives => body.unwrap_or(Err(Refusal::TooSlow(patience))),
-        () = places.outstayed(Guest::Stranger) => Err(Refusal::Outstayed(places.grace(Guest::Stranger))),
+    let mut arrives = pin!(collect(unread, budget));
+    // A body that is there needs no timers, nor the memory for them.
+    if let Some(read) = arrives.as_mut().now_or_never() {
+        return read;
     }
+    let arrives = async {
+        tokio::select! {
+            biased;
+            read = timeout(patience, arrives) => read.unwrap_or(Err(Refusal::TooSlow(patience))),
+            () = places.outstayed(Guest::Stranger) => Err(Refusal::Outstayed(places.grace(Guest::Stranger))),
+        }
+    };
+    Box::pin(arrives).await
 }
 
 /// Waits for the end of a body that is not kept: a client that is still sending when its connection closes, or its stream
 /// is reset, may never see the answer. One that asks before it sends is told at once.
-pub(super) async fn pass_over(request: Request, patience: Duration) {
-    if !asks_first(request.headers()) {
-        let mut body = request.into_body();
-        let _ = timeout(patience, passed_over(&mut body, 0)).await;
+pub(super) async fn pass_over(mut unread: Unread, patience: Duration) {
+    if !unread.asks_first {
+        // Seldom, so no other request's future has room for it.
+        let _ = Box::pin(timeout(patience, passed_over(&mut unread.body, 0))).await;
     }
 }
 
@@ -139,30 +164,26 @@ async fn passed_over(body: &mut Body, mut size: u64) {
     }
 }
 
-fn asks_first(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::EXPECT)
-}
-
 /// Reviews are JSON, and not compressed.
 fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let value = |name: HeaderName| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()));
     // It comes back in the answer: a line of it is enough.
-    let line = |value: Cow<'_, str>| value.chars().take(100).collect();
-    let found = value(header::CONTENT_TYPE).ok_or(Refusal::NoType)?;
-    let essence = found.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    let line = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(100).collect();
+    let found = headers.get(header::CONTENT_TYPE).ok_or(Refusal::NoType)?;
+    let essence = found.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if !essence.eq_ignore_ascii_case(b"application/json") {
         return Err(Refusal::WrongType(line(found)));
     }
-    match value(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => Err(Refusal::Encoded(line(encoding))),
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Refusal::Encoded(line(encoding)))
+        }
         _ => Ok(()),
     }
 }
 
 /// Collects a body. Of one that is refused nothing is kept, and its end is waited for.
-async fn collect(request: Request, budget: &Budget) -> Result<Read<'_>, Refusal> {
-    let asks_first = asks_first(request.headers());
-    let mut body = request.into_body();
+async fn collect(unread: Unread, budget: &Budget) -> Result<Read<'_>, Refusal> {
+    let Unread { mut body, asks_first, .. } = unread;
     let told = body.size_hint().lower();
     let mut size = 0;
     let refusal = if told > MAX_BODY {
@@ -211,7 +232,8 @@ mod tests {
     /// What becomes of a body of this many bytes.
     async fn read_one(budget: &Budget, bytes: usize) -> Result<Read<'_>, Refusal> {
         let request = Request::post("/mutate").header(header::CONTENT_TYPE, "application/json");
-        read(request.body(Body::from(vec![b' '; bytes])).unwrap(), PATIENCE, &Places::new(1, GRACE), budget).await
+        let request = request.body(Body::from(vec![b' '; bytes])).unwrap();
+        read(request.into(), PATIENCE, &Places::new(1, GRACE), budget).await
     }
 
     #[tokio::test]

@@ -4,56 +4,84 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::Request;
 use axum::http::{Method, StatusCode, Version, header};
 use axum::response::Response;
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any_service};
 use futures::FutureExt as _;
+use tower::service_fn;
 
 use crate::admission::{self, DecodeError};
 use crate::inject::inject_with;
 use crate::metrics::{Lasting, Operation, Verdict};
 
 use super::answer::{come_again, json, text, with};
-use super::body::{self, Read, Refusal};
+use super::body::{self, Read, Refusal, Unread};
 use super::places::Place;
 use super::validate::validate;
 use super::{State, record};
 
 /// What the webhook serves: one handler that tells its paths apart itself. A router does more for each request.
 pub fn router(state: Arc<State>) -> MethodRouter {
-    let answer = async |Shared(state): Shared<Arc<State>>, request: Request| {
-        let version = request.version();
-        guarded(&state, version, routed(&state, request)).await
-    };
-    any(answer).with_state(state)
+    // No handler of axum: it moves the request about, with its head, and has a box for each step.
+    any_service(service_fn(move |request: Request| {
+        let (state, version, asked) = (Arc::clone(&state), request.version(), Asked::by(&request));
+        let body = Unread::from(request);
+        async move { Ok(guarded(&state, version, answered(&state, asked, body)).await) }
+    }))
 }
 
-async fn routed(state: &Arc<State>, request: Request) -> Response {
-    let (method, path) = (request.method(), request.uri().path());
-    let refusal = match path {
-        "/mutate" if method == Method::POST => return mutate(state, request).await,
-        "/validate" if method == Method::POST => return validate(state, request).await,
-        "/mutate" | "/validate" => {
-            let line = format!("{method} {path} is not allowed; use POST with an AdmissionReview");
-            with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
+/// What a request wants.
+enum Asked {
+    Mutate,
+    Validate,
+    /// Something else, and this is the answer.
+    Other(Box<Response>),
+}
+
+impl Asked {
+    fn by(request: &Request) -> Self {
+        let (method, path) = (request.method(), request.uri().path());
+        let refusal = match path {
+            "/mutate" if method == Method::POST => return Self::Mutate,
+            "/validate" if method == Method::POST => return Self::Validate,
+            "/mutate" | "/validate" => {
+                let line = format!("{method} {path} is not allowed; use POST with an AdmissionReview");
+                with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
+            }
+            _ => {
+                let line = format!("{path:.100} is not here; there are POST /mutate and POST /validate");
+                text(StatusCode::NOT_FOUND, line)
+            }
+        };
+        Self::Other(Box::new(refusal))
+    }
+}
+
+async fn answered(state: &Arc<State>, asked: Asked, body: Unread) -> Response {
+    match asked {
+        Asked::Mutate => mutate(state, body).await,
+        // Seldom, and larger than the others: in a box of its own.
+        Asked::Validate => Box::pin(validate(state, body)).await,
+        Asked::Other(answer) => {
+            body::pass_over(body, state.patience.body).await;
+            *answer
         }
-        _ => text(StatusCode::NOT_FOUND, format!("{path:.100} is not here; there are POST /mutate and POST /validate")),
-    };
-    body::pass_over(request, state.patience.body).await;
-    refusal
+    }
 }
 
 /// What holds for every route.
-async fn guarded(state: &State, version: Version, answer: impl Future<Output = Response>) -> Response {
-    let answer = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
-        // The panic hook has said where. Whether the pod may go in without us is for the registration to say.
-        state.metrics.answered(Operation::Unknown, Verdict::Failed);
-        text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; podgraft's log says more")
-    });
-    // While we are leaving, every answer asks its client to connect anew: to another replica. In HTTP/2 the header is
-    // forbidden (RFC 9113, section 8.2.2); there, GOAWAY says it when we stop accepting.
-    if state.leaving() && version < Version::HTTP_2 { with(answer, header::CONNECTION, "close") } else { answer }
+fn guarded(state: &State, version: Version, answer: impl Future<Output = Response>) -> impl Future<Output = Response> {
+    AssertUnwindSafe(answer).catch_unwind().map(move |answer| {
+        let answer = answer.unwrap_or_else(|_| {
+            // The panic hook has said where. Whether the pod may go in without us is for the registration to say.
+            state.metrics.answered(Operation::Unknown, Verdict::Failed);
+            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; podgraft's log says more")
+        });
+        // While we are leaving, every answer asks its client to connect anew: to another replica. In HTTP/2 the header is
+        // forbidden (RFC 9113, section 8.2.2); there, GOAWAY says it when we stop accepting.
+        if state.leaving() && version < Version::HTTP_2 { with(answer, header::CONNECTION, "close") } else { answer }
+    })
 }
 
 /// What a request holds while it is answered.
@@ -63,10 +91,10 @@ pub(super) struct InFlight {
 }
 
 /// A request's body and its place among those in flight, or the answer that it gets instead.
-pub(super) async fn admit(state: &State, request: Request) -> Result<(InFlight, Read<'_>), Response> {
-    let Some(place) = state.places.now().await else { return Err(too_many(state, request).await) };
+pub(super) async fn admit(state: &State, body: Unread) -> Result<(InFlight, Read<'_>), Response> {
+    let Some(place) = state.places.now().await else { return Err(too_many(state, body).await) };
     let in_flight = InFlight { _place: place, _counted: Lasting::count(&state.metrics.in_flight) };
-    match body::read(request, state.patience.body, &state.places, &state.budget).await {
+    match body::read(body, state.patience.body, &state.places, &state.budget).await {
         Ok(body) => Ok((in_flight, body)),
         Err(refusal) if refusal.status() == StatusCode::TOO_MANY_REQUESTS => {
             if matches!(refusal, Refusal::NoRoom) {
@@ -83,8 +111,8 @@ pub(super) async fn admit(state: &State, request: Request) -> Result<(InFlight, 
 }
 
 /// The answer to a request more than may be in flight.
-pub(super) async fn too_many(state: &State, request: Request) -> Response {
-    body::pass_over(request, state.patience.body).await;
+pub(super) async fn too_many(state: &State, body: Unread) -> Response {
+    body::pass_over(body, state.patience.body).await;
     shed(state, "too many requests are in flight; come again in a second")
 }
 
@@ -104,8 +132,8 @@ pub(super) fn no_review(state: &State, problem: String) -> Response {
     text(StatusCode::BAD_REQUEST, problem)
 }
 
-async fn mutate(state: &State, request: Request) -> Response {
-    let (_in_flight, body) = match admit(state, request).await {
+async fn mutate(state: &State, body: Unread) -> Response {
+    let (_in_flight, body) = match admit(state, body).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };

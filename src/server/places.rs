@@ -91,7 +91,8 @@ impl Places {
         if free.is_some() || !self.need() {
             return free;
         }
-        self.freed().await
+        // Seldom, so no other request's future has room for it.
+        Box::pin(self.freed()).await
     }
 
     /// A place, as soon as there is one.

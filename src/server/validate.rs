@@ -5,7 +5,6 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokio::task::spawn_blocking;
@@ -15,13 +14,14 @@ use crate::metrics::{Operation, Verdict};
 use crate::validate;
 
 use super::answer::{json, text};
+use super::body::Unread;
 use super::mutate::{admit, no_review, not_loaded, too_many};
 use super::state::Live;
 use super::{State, record};
 
-pub(super) async fn validate(state: &Arc<State>, request: Request) -> Response {
-    let Ok(_waiting) = state.waiting.try_acquire() else { return too_many(state, request).await };
-    let (_in_flight, mut body) = match admit(state, request).await {
+pub(super) async fn validate(state: &Arc<State>, body: Unread) -> Response {
+    let Ok(_waiting) = state.waiting.try_acquire() else { return too_many(state, body).await };
+    let (_in_flight, mut body) = match admit(state, body).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };
