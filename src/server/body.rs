@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use futures::FutureExt as _;
@@ -99,7 +99,7 @@ impl Refusal {
 
 /// A body, and what it has of the budget.
 pub(super) struct Read<'b> {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
     _share: Share<'b>,
 }
 
@@ -203,8 +203,7 @@ async fn collect(unread: Unread, budget: &Budget) -> Result<Read<'_>, Refusal> {
 
 async fn kept<'b>(body: &mut Body, size: &mut u64, told: u64, budget: &'b Budget) -> Result<Read<'b>, Refusal> {
     let mut share = Share::of(budget).ok_or(Refusal::NoRoom)?;
-    // What is announced is believed once some of it has come: a buffer that needn't grow is never there twice.
-    let mut bytes = Vec::with_capacity((told as usize).min(budget.each));
+    let (mut whole, mut bytes) = (Bytes::new(), Vec::new());
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Refusal::BrokeOff)?.into_data() else { continue };
         *size += data.len() as u64;
@@ -214,12 +213,21 @@ async fn kept<'b>(body: &mut Body, size: &mut u64, told: u64, budget: &'b Budget
         if !share.grow(*size as usize) {
             return Err(Refusal::NoRoom);
         }
+        if data.len() as u64 == told {
+            // It came in one piece, and stays where the connection has read it. Only its end is still to come.
+            whole = data;
+            continue;
+        }
+        // What is announced is believed once some of it has come: a buffer that needn't grow is never there twice.
+        if bytes.capacity() == 0 {
+            bytes.reserve_exact((told as usize).min(budget.each));
+        }
         if told > *size && bytes.capacity() < *size as usize {
             bytes.reserve_exact(told as usize - bytes.len());
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Read { bytes, _share: share })
+    Ok(Read { bytes: if bytes.is_empty() { whole } else { bytes.into() }, _share: share })
 }
 
 #[cfg(test)]
