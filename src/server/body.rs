@@ -20,6 +20,10 @@ const MAX_BODY: u64 = 8 * 1024 * 1024;
 /// How much of a body that is not kept is passed over, so that its sender hears why.
 const MAX_PASSED_OVER: u64 = 64 * 1024 * 1024;
 
+/// How much of what is announced is believed at once, in bytes: nearly all reviews. A buffer takes no memory before it is
+/// written to, and growing it would leave a hole.
+const AT_ONCE: usize = 128 * 1024;
+
 /// Bytes of bodies that are in memory at a time, over all requests in flight.
 const BUDGET: usize = 64 * 1024 * 1024;
 
@@ -220,7 +224,7 @@ async fn kept<'b>(body: &mut Body, size: &mut u64, told: u64, budget: &'b Budget
         }
         // What is announced is believed once some of it has come: a buffer that needn't grow is never there twice.
         if bytes.capacity() == 0 {
-            bytes.reserve_exact((told as usize).min(budget.each));
+            bytes.reserve_exact((told as usize).min(budget.each.max(AT_ONCE)));
         }
         if told > *size && bytes.capacity() < *size as usize {
             bytes.reserve_exact(told as usize - bytes.len());
