@@ -73,7 +73,7 @@ impl<'t, 'a> Node<'t, 'a> {
     pub fn text(self) -> &'a str {
         let Entry { start, next } = self.found();
         let end = match self.byte() {
-            b'{' | b'[' => self.json.entries[next as usize - 1].start + 1,
+            b'{' | b'[' => self.json.entries[self.entry + 1].start + 1,
             b'"' => next + 1,
             _ => next,
         };
@@ -135,13 +135,14 @@ impl<'t, 'a> Node<'t, 'a> {
 
     /// What is inside of a value of this kind; nothing if it is of another.
     fn inside_of(self, kind: Kind) -> Inside<'t, 'a> {
-        if self.kind() == kind { self.inside() } else { Inside { json: self.json, entry: 0, end: 0 } }
+        if self.kind() == kind { self.inside() } else { Inside { json: self.json, len: 0, entry: 0, end: 0 } }
     }
 
     /// What is inside of a list or map.
     #[inline]
     pub(super) fn inside(self) -> Inside<'t, 'a> {
-        Inside { json: self.json, entry: self.entry + 1, end: self.found().next as usize - 1 }
+        let len = self.json.entries[self.entry + 1].next as usize;
+        Inside { json: self.json, len, entry: self.entry + 2, end: self.found().next as usize }
     }
 
     /// The member of this name: the last one, as Go takes it.
@@ -154,6 +155,7 @@ impl<'t, 'a> Node<'t, 'a> {
 /// The values inside of a list or map, keys among them.
 pub(super) struct Inside<'t, 'a> {
     json: &'t Json<'a>,
+    len: usize,
     entry: usize,
     end: usize,
 }
@@ -168,8 +170,8 @@ impl<'t, 'a> Inside<'t, 'a> {
     }
 
     /// How many items or members there are, with those that were gone through.
-    pub(super) fn len(&self) -> usize {
-        self.json.entries[self.end].next as usize
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 }
 

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use super::chunk::{Chunk, SIZE};
+use super::chunk::{Chunk, SIZE, backslashes, controls};
 use super::node::Node;
 
-/// A value of the text, a member's key, or the end of a list or map.
+/// A value of the text, or a member's key. A list or map has a second one, of its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     /// Where it begins in the text, in bytes.
     pub(super) start: u32,
-    /// Of a list or map, the entry behind its end; of such an end, how many items or members there are. Of a string, the
-    /// place of its closing quote; of a number or word, the place behind it.
+    /// Of a list or map, the entry behind all that is in it; in its second, how many items or members there are. Of a
+    /// string, the place of its closing quote; of a number or word, the place behind it.
     pub(super) next: u32,
 }
 
@@ -30,11 +30,11 @@ impl<'a> Json<'a> {
     /// Finds the values; `None` if the text is no JSON.
     #[must_use]
     pub fn read(text: &'a str) -> Option<Self> {
-        // A string that does not end is taken to end behind the last chunk.
-        u32::try_from(text.len() + SIZE).ok()?;
+        // A string that does not end is taken to end behind the last chunk, and a level has 31 bits for its entry.
+        i32::try_from(text.len() + SIZE).ok()?;
         let mut scan = Scan::new(text.as_bytes());
         scan.run()?;
-        Some(Self { text, entries: scan.found.entries, last_escape: scan.last_escape })
+        Some(Self { text, entries: scan.entries, last_escape: scan.last_escape })
     }
 
     /// The text's value.
@@ -69,137 +69,226 @@ impl<'a> Json<'a> {
     }
 }
 
-/// No text holds this byte (RFC 3629): what it has to stand before can't be.
-const NEVER: u8 = 0xff;
+/// A list or map that the scan is in: its entry, and in the highest bit whether it is a map. What itself is in waits in its
+/// entries until it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Level(u32);
 
-/// Where in the grammar the scan is.
-#[derive(Debug, Clone, Copy)]
-struct State {
-    /// What has to stand before the next value or key: what opened the list or map, a comma, or a colon; 0 where the text
-    /// begins, [`NEVER`] where its value is over.
-    sign: u8,
-    /// What has to stand behind a key of the innermost map, a colon, or an item of the innermost list, a comma;
-    /// [`NEVER`] if none is open.
-    follows: u8,
-    /// The innermost list's or map's entry, and its items or members so far.
-    entry: u32,
-    count: u32,
+impl Level {
+    /// The text: a list without an entry.
+    const TEXT: Self = Self(u32::MAX >> 1);
+
+    const fn new(entry: usize, map: u32) -> Self {
+        Self(entry as u32 | map << 31)
+    }
+
+    const fn entry(self) -> usize {
+        (self.0 & Self::TEXT.0) as usize
+    }
+
+    /// 1 in a map.
+    const fn map(self) -> u32 {
+        self.0 >> 31
+    }
 }
 
-/// One pass over a text. Each value, key and end is held against the sign before it, and behind each sign something has to
-/// begin.
+/// Whether the last byte before a chunk that is no blank is one of these: 1 if it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Before(u64);
+
+/// One pass over a text. What may stand behind what is held against the grammar for all of a chunk at once; where a value
+/// has to stand behind a colon, and what may be closed, depends on the list or map and is left for each value.
 struct Scan<'a> {
     bytes: &'a [u8],
-    found: Found,
-    state: State,
+    /// What was found, and behind it room for what the next chunk may hold.
+    entries: Vec<Entry>,
+    found: usize,
+    level: Level,
+    /// Where its entries would begin if each of its items, or keys and values, had but one: what tells their number.
+    first: usize,
+    /// 1, if a map's value is next.
+    value: u32,
     /// All bits, if the chunk begins inside of a string.
     inside: u64,
     /// 1, if the chunk's first byte is escaped.
     escaped: u64,
-    /// 1, if the byte before the chunk belongs to a number or word.
-    in_word: u64,
-    /// 1, if the last byte before the chunk that is no blank is a comma or colon.
-    behind_sign: u64,
+    /// 1, if the byte before the chunk belongs to a string, number or word that may go on.
+    within: u64,
+    /// Signs and what opens: behind them, something begins. Before the text's value is nothing, as before a list's first.
+    before: Before,
+    before_colon: Before,
     last_escape: usize,
-}
-
-/// What there is so far.
-struct Found {
-    entries: Vec<Entry>,
-    /// Where the scan goes on when the lists and maps that are open are over.
-    outer: Vec<State>,
 }
 
 impl<'a> Scan<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        let entries = Vec::with_capacity(16 + bytes.len() / 8);
         Self {
             bytes,
-            found: Found { entries, outer: Vec::with_capacity(16) },
-            state: State { sign: 0, follows: NEVER, entry: 0, count: 0 },
+            entries: Vec::with_capacity(4 * SIZE + bytes.len() / 8),
+            found: 0,
+            level: Level::TEXT,
+            first: 0,
+            value: 0,
             inside: 0,
             escaped: 0,
-            in_word: 0,
-            behind_sign: 0,
+            within: 0,
+            before: Before(1),
+            before_colon: Before(0),
             last_escape: 0,
         }
     }
 
     fn run(&mut self) -> Option<()> {
-        let (chunks, rest) = self.bytes.as_chunks::<SIZE>();
         // Strings, numbers and words end before the blanks.
         let mut last = [b' '; SIZE];
+        let (_, rest) = self.bytes.as_chunks::<SIZE>();
         last[..rest.len()].copy_from_slice(rest);
-        for (index, chunk) in chunks.iter().chain([&last]).enumerate() {
-            self.chunk(index * SIZE, chunk)?;
+        let mut base = 0;
+        while base <= self.bytes.len() {
+            self.chunk(base as u32, self.bytes[base..].first_chunk().unwrap_or(&last))?;
+            base += SIZE;
         }
-        (self.state.sign == NEVER && self.inside == 0 && self.behind_sign == 0).then_some(())
+        self.entries.truncate(self.found);
+        let one = self.level == Level::TEXT && self.found - self.first == 1;
+        (one && self.inside == 0 && self.before == Before(0)).then_some(())
     }
 
     #[inline]
-    fn chunk(&mut self, base: usize, bytes: &[u8; SIZE]) -> Option<()> {
+    fn chunk(&mut self, base: u32, bytes: &[u8; SIZE]) -> Option<()> {
         let chunk = Chunk::of(bytes);
-        let escaped = if chunk.backslashes | self.escaped == 0 { 0 } else { self.escapes(base, chunk.backslashes)? };
+        let escaped = if chunk.odd || self.escaped != 0 { self.escapes(base, bytes)? } else { 0 };
         let quotes = chunk.quotes & !escaped;
         // From each opening quote to before its closing one.
         let inside = before_and_at(quotes) ^ self.inside;
-        if chunk.control != 0 {
-            control(chunk.control, inside, bytes)?;
+        if chunk.odd {
+            control(inside, bytes)?;
         }
+        // What is nothing else is a number or word.
+        let within = inside | !(quotes | chunk.brackets | chunk.signs | chunk.blanks);
+        let edges = within ^ (within << 1 | self.within);
+        let scalars = edges & within;
+        // They end in the order in which they begin, and before them the one that the chunk begins in.
+        let mut ends = edges & !within;
         let brackets = chunk.brackets & !inside;
         let signs = chunk.signs & !inside;
-        let blanks = (chunk.blanks | chunk.control) & !inside;
-        let word = !(inside | quotes | brackets | signs | blanks);
-        let words = word & !(word << 1 | self.in_word);
-        let begins = brackets | (quotes & inside) | words;
-        // Behind a sign and blanks, which the sum carries it over, something has to begin.
-        let behind = signs << 1 | self.behind_sign;
-        let (sum, carried) = blanks.overflowing_add(behind & blanks);
-        ((behind | sum) & !(blanks | begins) == 0).then_some(())?;
-        // Strings end in the order in which they begin, and before them the one that the chunk begins in.
-        let mut ends = Places { base, left: quotes & !inside };
-        if self.inside != 0 {
-            self.found.entries.last_mut()?.next = ends.take();
+        let blanks = chunk.blanks & !inside;
+        let opens = brackets & chunk.second;
+        // Where a string begins behind a number or word, it is no edge.
+        let values = scalars | (quotes & inside) | opens;
+        let behind = self.before.behind(signs | opens, blanks);
+        let behind_colon = self.before_colon.behind(signs & chunk.second, blanks);
+        // Something begins behind each of them and nowhere else, or what was opened is closed.
+        (behind & (values | !brackets) == values).then_some(())?;
+
+        let words = scalars & !quotes;
+        if words | self.within & !self.inside != 0 {
+            self.words(base, words, ends)?;
+        }
+        if self.within != 0 {
+            self.entries[self.found - 1].next = base + ends.trailing_zeros();
+            ends &= ends.wrapping_sub(1);
         }
         self.inside = (inside.cast_signed() >> 63).cast_unsigned();
-        self.in_word = word >> 63;
-        self.behind_sign = signs >> 63 | u64::from(carried);
-        self.values(base, bytes, begins, ends)
+        self.within = within >> 63;
+        let of_maps = self.values(base, bytes, values | brackets, ends, brackets, behind)?;
+        (of_maps == behind_colon).then_some(())
     }
 
-    /// The values, keys and ends that begin in a chunk.
+    /// The values, keys and ends that begin in a chunk. Tells which are the values of maps.
     #[inline]
-    fn values(&mut self, base: usize, bytes: &[u8; SIZE], mut begins: u64, mut ends: Places) -> Option<()> {
-        let mut state = self.state;
+    fn values(
+        &mut self,
+        base: u32,
+        bytes: &[u8; SIZE],
+        mut begins: u64,
+        mut ends: u64,
+        brackets: u64,
+        behind: u64,
+    ) -> Option<u64> {
+        if self.found + 2 * SIZE > self.entries.len() {
+            self.entries.extend_from_slice(&[Entry { start: 0, next: 0 }; 4 * SIZE]);
+        }
+        let (entries, mut found) = (&mut self.entries[..], self.found);
+        let (mut level, mut first, mut value, mut of_maps) = (self.level, self.first, self.value, 0);
         while begins != 0 {
-            let place = begins.trailing_zeros() as usize;
+            let place = begins.trailing_zeros();
             begins &= begins - 1;
-            let start = (base + place) as u32;
-            let before = if place > 0 { bytes[place - 1] } else { b' ' };
-            // All blanks are below the others.
-            let before = if before > b' ' { before } else { last_of(&self.bytes[..base + place]) };
-            let byte = bytes[place];
-            if matches!(byte, b'}' | b']') {
-                state.close(&mut self.found, start, byte, before)?;
+            let start = base + place;
+            if brackets >> place & 1 == 0 {
+                entries[found] = Entry { start, next: base + ends.trailing_zeros() };
+                found += 1;
+                ends &= ends.wrapping_sub(1);
+                of_maps |= u64::from(value) << place;
+                value ^= level.map();
                 continue;
             }
-            (before == state.sign && (byte == b'"' || state.may_be_value())).then_some(())?;
-            match byte {
-                b'{' | b'[' => state.open(&mut self.found, start, byte),
-                b'"' => state.pass(&mut self.found, Entry { start, next: ends.take() }),
-                _ => state.pass(&mut self.found, Entry { start, next: end_of_word(self.bytes, base + place)? }),
+            let byte = bytes[place as usize];
+            // Braces have this bit, brackets don't.
+            let map = u32::from(byte >> 5 & 1);
+            let count = (found - first) as u32;
+            match byte | 0x20 {
+                b'{' => {
+                    // A key is a string.
+                    (value == level.map()).then_some(())?;
+                    of_maps |= u64::from(value) << place;
+                    entries[found] = Entry { start, next: level.0 };
+                    entries[found + 1].next = count + 1;
+                    level = Level::new(found, map);
+                    found += 2;
+                    first = found;
+                }
+                b'}' => {
+                    let whole = value == 0 && (count == 0 || behind >> place & 1 == 0);
+                    (map == level.map() && whole).then_some(())?;
+                    let opened = level.entry();
+                    level = Level(std::mem::replace(&mut entries.get_mut(opened)?.next, found as u32));
+                    first = found - entries[opened + 1].next as usize;
+                    entries[opened + 1] = Entry { start, next: count >> map };
+                }
+                _ => return None,
             }
+            // Behind a map's value is a key.
+            value = 0;
         }
-        self.state = state;
+        (self.level, self.first, self.value, self.found) = (level, first, value, found);
+        Some(of_maps)
+    }
+
+    /// Holds the numbers and words that end in a chunk against the grammar, the one among them that it begins in.
+    fn words(&mut self, base: u32, words: u64, ends: u64) -> Option<()> {
+        if self.within & !self.inside != 0 {
+            let start = self.entries[self.found - 1].start as usize;
+            self.word(base, start, ends)?;
+        }
+        let mut left = words;
+        while left != 0 {
+            let place = left.trailing_zeros();
+            self.word(base, (base + place) as usize, ends & u64::MAX << place)?;
+            left &= left - 1;
+        }
         Some(())
+    }
+
+    /// A number or word up to the first of these ends. Without one, it goes on in the next chunk.
+    fn word(&self, base: u32, start: usize, ends: u64) -> Option<()> {
+        if ends == 0 {
+            return Some(());
+        }
+        let end = (base + ends.trailing_zeros()) as usize;
+        // A key is a string.
+        let key = self.bytes[end..].trim_ascii_start().first() == Some(&b':');
+        (is_scalar(&self.bytes[start..end]) && !key).then_some(())
     }
 
     /// Which bytes are escaped by a backslash before them. Kept out of the loop over the chunks, which has no register to
     /// spare, since most chunks hold none.
     #[inline(never)]
-    fn escapes(&mut self, base: usize, mut backslashes: u64) -> Option<u64> {
+    fn escapes(&mut self, base: u32, bytes: &[u8; SIZE]) -> Option<u64> {
+        let (base, mut backslashes) = (base as usize, backslashes(bytes));
         let mut escaped = std::mem::take(&mut self.escaped);
-        // Without one in the chunk, it is the byte before.
+        if backslashes == 0 {
+            return Some(escaped);
+        }
         self.last_escape = base + 63 - backslashes.leading_zeros() as usize;
         backslashes &= !escaped;
         while backslashes != 0 {
@@ -216,85 +305,32 @@ impl<'a> Scan<'a> {
     }
 }
 
-impl State {
-    /// Whether what is next may be no key.
+impl Before {
+    /// What stands behind these, over blanks.
     #[inline]
-    fn may_be_value(&self) -> bool {
-        self.sign == b':' || self.follows != b':'
-    }
-
-    /// Goes behind a value or key.
-    #[inline]
-    fn pass(&mut self, found: &mut Found, entry: Entry) {
-        found.entries.push(entry);
-        if self.sign == b':' {
-            self.sign = b',';
-        } else {
-            self.sign = self.follows;
-            self.count += 1;
+    fn behind(&mut self, these: u64, blanks: u64) -> u64 {
+        let behind = these << 1 | self.0;
+        *self = Self(these >> 63);
+        if blanks == 0 {
+            return behind;
         }
-    }
-
-    /// Goes into a list or map.
-    #[inline]
-    fn open(&mut self, found: &mut Found, start: u32, byte: u8) {
-        let entry = found.entries.len() as u32;
-        self.pass(found, Entry { start, next: 0 });
-        found.outer.push(*self);
-        *self = Self { sign: byte, follows: if byte == b'{' { b':' } else { b',' }, entry, count: 0 };
-    }
-
-    /// Goes behind the innermost list or map.
-    #[inline]
-    fn close(&mut self, found: &mut Found, start: u32, byte: u8, before: u8) -> Option<()> {
-        let map = self.follows == b':';
-        (map == (byte == b'}') && self.sign != b':' && !matches!(before, b',' | b':')).then_some(())?;
-        found.entries.push(Entry { start, next: self.count });
-        found.entries[self.entry as usize].next = found.entries.len() as u32;
-        *self = found.outer.pop()?;
-        Some(())
-    }
-}
-
-/// Places in a chunk that are still to be looked at.
-struct Places {
-    base: usize,
-    left: u64,
-}
-
-impl Places {
-    /// The first of them, as a place in the text; one behind the chunk if there is none.
-    #[inline]
-    fn take(&mut self) -> u32 {
-        let place = self.base as u32 + self.left.trailing_zeros();
-        self.left &= self.left.wrapping_sub(1);
-        place
+        // The sum carries it over blanks.
+        let (sum, carried) = blanks.overflowing_add(behind & blanks);
+        self.0 |= u64::from(carried);
+        (behind | sum) & !blanks
     }
 }
 
 /// Bytes below a blank: line breaks and tabs may stand outside of strings.
-fn control(mut control: u64, inside: u64, bytes: &[u8; SIZE]) -> Option<()> {
-    (control & inside == 0).then_some(())?;
-    while control != 0 {
-        matches!(bytes[control.trailing_zeros() as usize], b'\n' | b'\r' | b'\t').then_some(())?;
-        control &= control - 1;
+#[inline(never)]
+fn control(inside: u64, bytes: &[u8; SIZE]) -> Option<()> {
+    let mut left = controls(bytes);
+    (left & inside == 0).then_some(())?;
+    while left != 0 {
+        matches!(bytes[left.trailing_zeros() as usize], b'\n' | b'\r' | b'\t').then_some(())?;
+        left &= left - 1;
     }
     Some(())
-}
-
-/// The last byte that is no blank; 0 if there is none.
-#[cold]
-fn last_of(bytes: &[u8]) -> u8 {
-    bytes.trim_ascii_end().last().copied().unwrap_or_default()
-}
-
-/// Where the number or word ends that begins here; `None` if it is none.
-#[cold]
-fn end_of_word(bytes: &[u8], at: usize) -> Option<u32> {
-    let rest = &bytes[at..];
-    let length = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t'));
-    let length = length.unwrap_or(rest.len());
-    is_scalar(&rest[..length]).then_some((at + length) as u32)
 }
 
 /// For each bit whether the number of those set at it and below is odd.

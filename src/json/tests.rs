@@ -166,9 +166,39 @@ fn a_sign_stands_before_what_it_belongs_to_however_many_blanks_are_between() {
         "\u{0}[]",
         &format!("[1,{}2]", " ".repeat(150)),
         &format!("[1{}2]", " ".repeat(150)),
+        &format!("{{1{}:2}}", " ".repeat(150)),
+        &format!("[{}{{}}]", " ".repeat(150)),
+        &format!("[{}1.5]", "[1,2],{},".repeat(200)),
         &format!("[1,{}]", "\n".repeat(150)),
         &format!("[]{},", " ".repeat(150)),
         &format!(r#"["{}",{}]"#, "a".repeat(150), "1".repeat(150)),
+    ] {
+        hold_anywhere_against_serde_json(text);
+    }
+}
+
+#[test]
+fn nothing_stands_behind_a_value_but_a_sign_or_what_closes() {
+    for text in
+        [r#""a""b""#, r#"1"a""#, r#"[1"a",2]"#, "1[]", "[1{}]", "[]1", "[^]", "[_]", "~", "1,2", "[1],[2]", "]", "[[]"]
+    {
+        hold_anywhere_against_serde_json(text);
+    }
+}
+
+#[test]
+fn keys_are_strings_and_have_values() {
+    for text in [
+        r#"{"a":{}:1}"#,
+        r#"{"a":[]:1}"#,
+        "{[]}",
+        "{{}:1}",
+        "{true:1}",
+        "{true :1}",
+        r#"{"a":1,null:2}"#,
+        r#"{"a",1}"#,
+        r#"{"a":1,"b"}"#,
+        r#"{"a":[1,{"b":[]}],"c":{}}"#,
     ] {
         hold_anywhere_against_serde_json(text);
     }
@@ -208,8 +238,13 @@ proptest! {
     }
 
     #[test]
-    fn values_with_a_sign_changed_are_read_alike(value in value(), place in any::<prop::sample::Index>(), sign in "[ -~\n]") {
-        let mut text = value.to_string();
+    fn values_with_a_sign_changed_are_read_alike(
+        value in value(),
+        pretty in any::<bool>(),
+        place in any::<prop::sample::Index>(),
+        sign in "[ -~\n]",
+    ) {
+        let mut text = if pretty { format!("{value:#}") } else { value.to_string() };
         let place = text.floor_char_boundary(place.index(text.len()));
         let length = text[place..].chars().next().map_or(0, char::len_utf8);
         text.replace_range(place..place + length, &sign);
