@@ -85,6 +85,17 @@ impl<'t, 'a> Node<'t, 'a> {
         self.json.plain(self.found())
     }
 
+    /// The same as bytes, which are cut out without a look at where characters begin.
+    #[inline]
+    pub(super) fn plain_bytes(self) -> Option<&'a [u8]> {
+        let Entry { start, next: end } = self.found();
+        if self.json.may_be_escaped(start) {
+            None
+        } else {
+            self.json.text.as_bytes().get(start as usize + 1..end as usize)
+        }
+    }
+
     /// What a string says; `None` if it is none, or says half of a surrogate pair.
     #[must_use]
     pub fn string(self) -> Option<Cow<'a, str>> {
@@ -94,11 +105,10 @@ impl<'t, 'a> Node<'t, 'a> {
     /// Whether a string says this.
     #[inline]
     fn says(self, text: &str) -> bool {
-        let Entry { start, next: end } = self.found();
-        if self.json.may_be_escaped(start) {
-            return self.string().is_some_and(|said| said == text);
+        match self.plain_bytes() {
+            Some(said) => said == text.as_bytes(),
+            None => self.string().is_some_and(|said| said == text),
         }
-        self.json.text.as_bytes().get(start as usize + 1..end as usize) == Some(text.as_bytes())
     }
 
     /// Whether it is `true`.

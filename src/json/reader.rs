@@ -113,9 +113,17 @@ impl<'de> Deserializer<'de> for Key<'_, 'de> {
         visit_string(self.0, visitor)
     }
 
+    // What serde derives compares the names of fields as bytes, too.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
+        match self.0.plain_bytes() {
+            Some(name) => visitor.visit_borrowed_bytes(name),
+            None => visit_string(self.0, visitor),
+        }
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        newtype_struct seq tuple tuple_struct map struct enum ignored_any
     }
 }
 
