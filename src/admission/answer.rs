@@ -5,7 +5,6 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::PAD;
 
-use crate::inject::json::MapWriter;
 use crate::template::node::write_string;
 
 use super::audit::Audit;
@@ -76,13 +75,17 @@ impl Answer {
             }
             out.push(']');
         }
-        let mut annotations = MapWriter::with_capacity(128);
-        for (key, value) in audit.0.into_iter().filter(|(_, value)| !value.is_empty()) {
-            annotations.text(key, &cut(value.into_owned(), LONGEST_AUDIT));
+        out.push_str(r#","auditAnnotations":{"#);
+        let said = audit.0.into_iter().filter(|(_, value)| !value.is_empty());
+        for (index, (key, value)) in said.enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            write_string(key, &mut out);
+            out.push(':');
+            write_string(&cut(value.into_owned(), LONGEST_AUDIT), &mut out);
         }
-        out.push_str(r#","auditAnnotations":"#);
-        out.push_str(&annotations.finish());
-        out.push_str("}}");
+        out.push_str("}}}");
         answer.extend_from_slice(out.as_bytes());
         answer
     }
@@ -117,6 +120,10 @@ fn warnings(warnings: &[impl ToString]) -> Vec<String> {
 
 /// A text of at most so many characters.
 pub(super) fn cut(text: String, most: usize) -> String {
+    // It has no more characters than bytes.
+    if text.len() <= most {
+        return text;
+    }
     match text.char_indices().nth(most.saturating_sub(1)) {
         Some((at, _)) if text.chars().count() > most => format!("{}…", &text[..at]),
         _ => text,

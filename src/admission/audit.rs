@@ -53,11 +53,13 @@ fn labels(reasons: &[Reason]) -> String {
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> String {
-    let mut list = String::new();
+    let mut list = String::with_capacity(64);
     for item in items {
-        let separator = if list.is_empty() { "" } else { "," };
+        if !list.is_empty() {
+            list.push(',');
+        }
         // Writing to a String can't fail.
-        let _ = write!(list, "{separator}{item}");
+        let _ = write!(list, "{item}");
     }
     list
 }
