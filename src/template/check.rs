@@ -1,17 +1,20 @@
 //! The API server's rules for containers and volumes (`pkg/apis/core/validation`), as far as a trial rendering decides
 //! them: a table of rules for values, and one for what stands together.
 
-use core::net::IpAddr;
+mod value;
+
 use std::fmt;
 
 use super::container::Role;
 use super::diagnostic::Problems;
 use super::fields::shorten;
 use super::names;
-use super::parameter::quantity;
-use super::paths::{self, Fault};
 use super::trial::{Basis, Content, Rendered};
 use super::yaml::Place;
+use value::{
+    address, amount, capability, field_path, id, item_path, medium, mode, mount_path, not_negative, one_of,
+    parse_amount, port, port_or_name, present, sub_path,
+};
 
 /// What is wrong with a value, or nothing.
 type Rule = fn(&Rendered<'_>) -> Option<String>;
@@ -370,132 +373,4 @@ fn limits<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
             });
         }
     }
-}
-
-fn one_of(value: &Rendered<'_>, allowed: &[&str]) -> Option<String> {
-    let value = value.text()?;
-    (!allowed.contains(&value)).then(|| format!("`{}` is none of {}", shorten(value), allowed.join(", ")))
-}
-
-fn port(port: &Rendered<'_>) -> Option<String> {
-    let number = port.integer()?;
-    (!(1..=65535).contains(&number)).then(|| format!("{number} is no port: 1 to 65535"))
-}
-
-fn port_or_name(value: &Rendered<'_>) -> Option<String> {
-    value.text().map_or_else(|| port(value), names::port)
-}
-
-fn present(value: &Rendered<'_>) -> Option<String> {
-    value.text()?.is_empty().then(|| "a name is missing here".to_owned())
-}
-
-fn id(value: &Rendered<'_>) -> Option<String> {
-    let number = value.integer()?;
-    (!(0..=i64::from(i32::MAX)).contains(&number)).then(|| format!("{number} is no id: 0 to {}", i32::MAX))
-}
-
-fn mode(value: &Rendered<'_>) -> Option<String> {
-    let number = value.integer()?;
-    (!(0..=0o777).contains(&number)).then(|| format!("{number} is no mode: 0 to 511, which is 0777"))
-}
-
-/// The fields of a pod that a variable can have (Kubernetes documentation, "Downward API").
-fn field_path(value: &Rendered<'_>) -> Option<String> {
-    const FIELDS: [&str; 9] = [
-        "metadata.name",
-        "metadata.namespace",
-        "metadata.uid",
-        "spec.nodeName",
-        "spec.serviceAccountName",
-        "status.hostIP",
-        "status.hostIPs",
-        "status.podIP",
-        "status.podIPs",
-    ];
-    let path = value.text()?;
-    let mut keys =
-        ["metadata.labels['", "metadata.annotations['"].into_iter().filter_map(|start| path.strip_prefix(start));
-    let keyed = keys.any(|key| key.strip_suffix("']").is_some_and(|key| names::qualified(key).is_none()));
-    let right = FIELDS.contains(&path) || keyed;
-    (!right).then(|| {
-        format!(
-            "`{}` is none of {}, metadata.labels['KEY'] and metadata.annotations['KEY']",
-            shorten(path),
-            FIELDS.join(", ")
-        )
-    })
-}
-
-fn not_negative(value: &Rendered<'_>) -> Option<String> {
-    let number = value.integer()?;
-    (number < 0).then(|| format!("{number} is less than 0"))
-}
-
-fn parse_amount(value: &Rendered<'_>) -> Option<i128> {
-    match &value.content {
-        Content::Text(text) => quantity(text),
-        Content::Number(number) => quantity(&number.to_string()),
-        _ => None,
-    }
-}
-
-fn amount(value: &Rendered<'_>) -> Option<String> {
-    let shown = match &value.content {
-        Content::Text(text) => shorten(text),
-        Content::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    match parse_amount(value) {
-        Some(amount) if amount >= 0 => None,
-        Some(_) => Some(format!("{shown} is less than 0")),
-        None => Some(format!("`{shown}` is no quantity: a number and a unit, such as 500m, 0.5, 128Mi or 1Gi")),
-    }
-}
-
-fn medium(value: &Rendered<'_>) -> Option<String> {
-    let medium = value.text()?;
-    (!matches!(medium, "" | "Memory") && !medium.starts_with("HugePages"))
-        .then(|| format!("`{}` is none of Memory, HugePages and nothing", shorten(medium)))
-}
-
-/// The API server takes any text, the container runtime only these.
-fn capability(value: &Rendered<'_>) -> Option<String> {
-    let name = value.text()?;
-    (name.starts_with("CAP_") || name.contains(|letter: char| letter.is_ascii_lowercase()))
-        .then(|| format!("`{}` is no capability: capitals, without CAP_", shorten(name)))
-}
-
-fn address(value: &Rendered<'_>) -> Option<String> {
-    let text = value.text()?;
-    let right = match text.parse() {
-        Ok(IpAddr::V4(_)) => true,
-        Ok(IpAddr::V6(address)) => address.to_ipv4_mapped().is_none(),
-        Err(_) => false,
-    };
-    (!right).then(|| format!("`{}` is no IP address", shorten(text)))
-}
-
-fn mount_path(value: &Rendered<'_>) -> Option<String> {
-    let path = value.text()?;
-    let problem = match paths::fault(path)? {
-        Fault::Relative => "must be absolute",
-        Fault::Parent => "can't hold `..`",
-        Fault::Colon => "can't hold a colon",
-        Fault::System => "is the system's own",
-        Fault::Nul => "can't hold a NUL",
-    };
-    Some(format!("the path `{}` {problem}", shorten(path)))
-}
-
-/// The path of a file in a volume: unlike a sub path, it can't be missing.
-fn item_path(value: &Rendered<'_>) -> Option<String> {
-    let path = value.text()?;
-    let wrong = path.is_empty() || path.starts_with("..") || paths::leaves(path);
-    wrong.then(|| format!("`{}` must be a relative path that does not begin with `..`", shorten(path)))
-}
-
-fn sub_path(value: &Rendered<'_>) -> Option<String> {
-    let path = value.text()?;
-    paths::leaves(path).then(|| format!("`{}` must be a relative path without `..`", shorten(path)))
 }
