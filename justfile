@@ -63,9 +63,9 @@ instructions *filter:
 load *part:
     deploy/profiled bench --bench load -- {{ part }}
 
-# What podgraft adds to the creation of a pod on a real API server, beside a MutatingAdmissionPolicy.
+# What podgraft adds to the creation of a pod on a real API server, beside MutatingAdmissionPolicies.
 load-apiserver:
-    KUBEBUILDER_ASSETS="${KUBEBUILDER_ASSETS:-$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 use 1.36 -p path)}" \
+    DISABLE_HTTP2=1 KUBEBUILDER_ASSETS="${KUBEBUILDER_ASSETS:-$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 use 1.36 -p path)}" \
         deploy/profiled bench --bench creation
 
 # How long a change among 10,000 templates of the cluster takes to be in force, in a release build.
