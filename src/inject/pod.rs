@@ -2,6 +2,8 @@
 //!
 //! Lists and maps that are absent or `null` are `None`: for Kubernetes both are empty, and a patch has to create them.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 
 use serde::Deserialize;
@@ -9,6 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::{Lazy, Members, Raw, Text, from_map};
+use super::paths::clean;
 
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]
@@ -268,9 +271,22 @@ pub struct VolumeMount<'a> {
     pub sub_path_expr: Text<'a>,
     /// `readOnly`.
     pub read_only: Option<bool>,
+    /// The cleaned path, where that is another one.
+    #[serde(skip)]
+    cleaned: OnceCell<Option<String>>,
 }
 
 impl<'a> VolumeMount<'a> {
+    /// `mountPath`, cleaned: once, as each graft asks several times.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let cleaned = self.cleaned.get_or_init(|| match clean(&self.mount_path) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(cleaned) => Some(cleaned),
+        });
+        cleaned.as_deref().unwrap_or(&self.mount_path)
+    }
+
     /// The view of a mount that has been taken apart.
     #[must_use]
     pub fn of(members: &Members<'a, Raw<'a>>) -> Self {
@@ -281,6 +297,7 @@ impl<'a> VolumeMount<'a> {
             sub_path: text("subPath"),
             sub_path_expr: text("subPathExpr"),
             read_only: members.get("readOnly").map(|raw| raw.get() == "true"),
+            cleaned: OnceCell::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::json::{Members, Text};
 use super::outcome::GraftName;
-use super::pod::{Container, Pod};
+use super::pod::{Container, Pod, VolumeMount};
 use super::resolve::Asked;
 use super::targets::Target;
 use crate::template::node::write_escaped;
@@ -141,8 +141,7 @@ impl Recorded<'_> {
         let volumes: HashSet<&str> = spec.volumes.iter().flatten().map(|it| &*it.name).collect();
         let has_mounts = |(name, paths): (&str, &Vec<Text<'_>>)| {
             let Some(container) = containers.get(name) else { return false };
-            let mounted = container.volume_mounts.iter().flatten().map(|it| super::paths::clean(&it.mount_path));
-            let mounted: HashSet<Cow<'_, str>> = mounted.collect();
+            let mounted: HashSet<&str> = container.volume_mounts.iter().flatten().map(VolumeMount::path).collect();
             paths.iter().all(|path| mounted.contains(&**path))
         };
         let has_variables = |(name, variables): (&str, &Vec<Text<'_>>)| {
@@ -155,6 +154,13 @@ impl Recorded<'_> {
             && self.mounts.iter().all(has_mounts)
             && self.variables.iter().all(has_variables)
     }
+}
+
+/// A key of ours as it stands in the annotation, with its colon: there is nothing in it to escape.
+macro_rules! key {
+    ($name:literal) => {
+        concat!("\\\"", $name, "\\\":")
+    };
 }
 
 /// What a graft is, for the annotation: everything that is its own, whether this call added it or an earlier one.
@@ -285,20 +291,20 @@ impl Record<'_> {
     fn write(&self, out: &mut Quoted) {
         let Self { template, instance, hash, parameters, targets, containers, volumes, mounts, variables } = self;
         out.open('{');
-        out.member("template", template);
-        out.some("instance", instance);
-        out.member("hash", hash);
-        out.some("parameters", parameters);
-        out.name("targets");
+        out.member(key!("template"), template);
+        out.some(key!("instance"), instance);
+        out.member(key!("hash"), hash);
+        out.some(key!("parameters"), parameters);
+        out.name(key!("targets"));
         out.list(targets);
-        for (name, names) in [("containers", containers), ("volumes", volumes)] {
+        for (name, names) in [(key!("containers"), containers), (key!("volumes"), volumes)] {
             if !names.is_empty() {
                 out.name(name);
                 out.list(names);
             }
         }
-        mounts.write("mounts", out);
-        variables.write("variables", out);
+        mounts.write(key!("mounts"), out);
+        variables.write(key!("variables"), out);
         out.close('}');
     }
 }
@@ -307,11 +313,11 @@ impl Skip {
     fn write(&self, out: &mut Quoted) {
         let Self { template, instance, hash, parameters, reason } = self;
         out.open('{');
-        out.member("template", template);
-        out.some("instance", instance);
-        out.some("hash", hash);
-        out.some("parameters", parameters);
-        out.member("reason", reason);
+        out.member(key!("template"), template);
+        out.some(key!("instance"), instance);
+        out.some(key!("hash"), hash);
+        out.some(key!("parameters"), parameters);
+        out.member(key!("reason"), reason);
         out.close('}');
     }
 }
@@ -331,14 +337,14 @@ pub fn write(grafts: &[Record<'_>], skipped: &[Skip]) -> Written {
     let mut out = Quoted { json: String::with_capacity(1024), escapes: 0, comma: false };
     out.json.push('"');
     out.open('{');
-    out.name("grafts");
+    out.name(key!("grafts"));
     out.open('[');
     for graft in grafts {
         graft.write(&mut out);
     }
     out.close(']');
     if !skipped.is_empty() {
-        out.name("skipped");
+        out.name(key!("skipped"));
         out.open('[');
         for skip in skipped {
             skip.write(&mut out);
@@ -399,12 +405,10 @@ impl Quoted {
         self.escapes += 2;
     }
 
-    /// A key of ours, which holds nothing to escape.
-    fn name(&mut self, name: &'static str) {
+    /// A [`key!`].
+    fn name(&mut self, key: &'static str) {
         self.separate();
-        for piece in ["\\\"", name, "\\\":"] {
-            self.json.push_str(piece);
-        }
+        self.json.push_str(key);
         self.escapes += 2;
         self.comma = false;
     }

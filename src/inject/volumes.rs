@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::draft::{Draft, GraftIndex};
 use super::outcome::GraftName;
-use super::paths::{below, clean, join};
+use super::paths::{below, join};
 use super::reason::Reason;
 use super::targets::Target;
 
@@ -29,7 +29,7 @@ pub struct Mounted<'m> {
 pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_, '_>) -> impl Iterator<Item = Mounted<'m>> + 'm {
     let own = target.container.volume_mounts.iter().flatten().map(|mount| Mounted {
         volume: Cow::Borrowed(&mount.name),
-        path: clean(&mount.mount_path),
+        path: Cow::Borrowed(mount.path()),
         sub_path: Cow::Borrowed(&mount.sub_path),
         computed: !mount.sub_path_expr.is_empty(),
         read_only: mount.read_only.unwrap_or_default(),
