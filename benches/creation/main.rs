@@ -5,8 +5,8 @@
 //! MutatingAdmissionPolicy makes podgraft's graft, and in one whose pods podgraft is called for; in turns, pod by pod.
 //! docs/performance.md says what the figures mean.
 //!
-//! The processors never halt meanwhile: on virtual ones, to wake one takes longer than what is measured, and a webhook's
-//! request wakes two. The API server speaks HTTP/1.1, as it does to webhooks that are not on its own machine.
+//! The processors never halt meanwhile: virtual ones take long to wake, and a webhook's request wakes two. `just
+//! load-apiserver` has the API server speak HTTP/1.1, as it does to webhooks that are not on its own machine.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench that can't run says why")]
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
