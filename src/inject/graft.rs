@@ -157,14 +157,6 @@ pub fn plan<'p, 'a>(
     }
 }
 
-/// A text of something that is borrowed for as long as that is.
-fn text_of<'p, T: Clone>(whole: &Cow<'p, T>, text: impl Fn(&T) -> &str) -> Cow<'p, str> {
-    match whole {
-        Cow::Borrowed(whole) => Cow::Borrowed(text(whole)),
-        Cow::Owned(whole) => Cow::Owned(text(whole).to_owned()),
-    }
-}
-
 impl<'p, 'a> Grafting<'_, 'p, 'a> {
     const fn template(&self) -> &'a Template {
         self.asked.template

@@ -206,15 +206,15 @@ pub fn write_escaped(text: &str, out: &mut String) {
 fn is_all_plain(bytes: &[u8]) -> bool {
     match bytes.last_chunk() {
         // The last eight may have been looked at in part.
-        Some(last) => bytes.as_chunks().0.iter().all(is_plain) && is_plain(last),
+        Some(last) => bytes.as_chunks().0.iter().all(|eight| is_plain(*eight)) && is_plain(*last),
         None => bytes.iter().all(|byte| !ESCAPED[usize::from(*byte)]),
     }
 }
 
 /// Whether none of eight bytes is one of [`ESCAPED`].
-fn is_plain(bytes: &[u8; 8]) -> bool {
+fn is_plain(bytes: [u8; 8]) -> bool {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_ne_bytes(*bytes);
+    let word = u64::from_ne_bytes(bytes);
     // In the highest bit of a byte: that one is below the limit, which is at most 128.
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
     let equal = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);

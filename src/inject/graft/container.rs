@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::mem::replace;
 
-use super::{Grafting, text_of};
+use super::Grafting;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::same;
@@ -42,21 +42,27 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             let from = |template| Source { field, template, line: entry.line };
             let planned = match ready {
                 Some(all) => all.iter().try_for_each(|Container { identity, body }| {
-                    let (from, identity) = (from(&entry.value), Cow::Borrowed(identity));
-                    if self.is_there(from, &identity) { Ok(()) } else { self.container(kind, from, &identity, body) }
+                    let (from, name) = (from(&entry.value), Cow::Borrowed(&*identity.name));
+                    if self.is_there(from, identity) {
+                        self.record.containers.push(name);
+                        return Ok(());
+                    }
+                    self.container(kind, from, name, identity, body)
                 }),
                 None => self.each_open(entry, |this, template, item| {
                     let identity = this
                         .open(field, entry.line, |view, problems| Identity::render(view, template, item, problems))?;
+                    let Some(identity) = identity else { return Ok(()) };
+                    let name = Cow::Owned(identity.name.clone());
                     // Of one that is there, no more need have a value.
-                    let identity = identity.map(Cow::Owned);
-                    let Some(identity) = identity.filter(|identity| !this.is_there(from(template), identity)) else {
+                    if this.is_there(from(template), &identity) {
+                        this.record.containers.push(name);
                         return Ok(());
-                    };
+                    }
                     let body = this.open(field, entry.line, |view, problems| {
                         Body::render(view, template, &identity, item, problems)
                     })?;
-                    this.container(kind, from(template), &identity, &body)
+                    this.container(kind, from(template), name, &identity, &body)
                 }),
             };
             if let Err(error) = planned {
@@ -69,28 +75,27 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         &mut self,
         kind: Kind,
         from: Source<'a>,
-        identity: &Cow<'p, Identity>,
+        name: Cow<'p, str>,
+        identity: &Identity,
         body: &Body,
     ) -> Result<(), EvaluationError> {
         let Source { template, line, .. } = from;
-        let Identity { name, image, .. } = &**identity;
-        if let Some(taken) = self.name_is_taken(name) {
+        if let Some(taken) = self.name_is_taken(&name) {
             self.clashes.push(taken);
             return Ok(());
         }
-        let ports = self.ports(kind, name, from, &body.ports);
+        let ports = self.ports(kind, &name, from, &body.ports);
         let fit = Fit {
-            image: self.mirrored(image, &template.image),
-            volume_mounts: self.volume_mounts(name, from, body)?.into(),
-            resources: self.resources(name, body)?,
+            image: self.mirrored(&identity.image, &template.image),
+            volume_mounts: self.volume_mounts(&name, from, body)?.into(),
+            resources: self.resources(&name, body)?,
             user: self.user(template),
             restart_policy: (kind == Kind::NativeSidecar).then_some("Always"),
         };
         let json = body.fitted(identity, fit)?;
         if kind == Kind::ClassicSidecar {
-            self.classic(name, line);
+            self.classic(&name, line);
         }
-        let name = text_of(identity, |identity| &identity.name);
         self.record.containers.push(name.clone());
         let environment_of = self.targets.first().copied().filter(|_| template.environment == Environment::Target);
         self.draft.containers.push(NewContainer { graft: self.index, line, kind, name, ports, environment_of, json });
@@ -99,8 +104,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// Whether a container of the pod is the one that would be added: a status claims it, or it is a copy of ours whose
     /// annotations were lost, as `kubectl debug --copy-to` makes them.
-    fn is_there(&mut self, from: Source<'a>, identity: &Cow<'p, Identity>) -> bool {
-        let Identity { name, image, command } = &**identity;
+    fn is_there(&self, from: Source<'a>, identity: &Identity) -> bool {
+        let Identity { name, image, command } = identity;
         let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == **name) else { return false };
         let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == **name));
         let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
@@ -111,11 +116,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         };
         // A container that is there may have come when there was no mirror.
         let same_image = *there.image == **image || *there.image == *self.mirrored(image, &from.template.image);
-        let is_there = claimed || (same_image && same_command);
-        if is_there {
-            self.record.containers.push(text_of(identity, |identity| &identity.name));
-        }
-        is_there
+        claimed || (same_image && same_command)
     }
 
     fn name_is_taken(&self, name: &str) -> Option<super::Clash> {

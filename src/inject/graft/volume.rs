@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Grafting, Site, text_of};
+use super::{Grafting, Site};
 use crate::inject::draft::{NewMount, NewVolume};
 use crate::inject::json::{MapWriter, Raw, says_all};
 use crate::inject::paths;
@@ -215,8 +215,11 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// Adds a volume of the template unless the pod has it, and tells its name.
     fn make_volume(&mut self, volume: Cow<'p, Volume>, line: Line) -> Result<Cow<'p, str>, EvaluationError> {
-        let name = text_of(&volume, |volume| &volume.name);
-        self.add_volume(name.clone(), volume.read_only, &volume.json, line)?;
+        let (name, read_only, json) = match volume {
+            Cow::Borrowed(Volume { name, read_only, json }) => (name.into(), *read_only, json.into()),
+            Cow::Owned(Volume { name, read_only, json }) => (Cow::Owned(name), read_only, Cow::Owned(json)),
+        };
+        self.add_volume(name.clone(), read_only, &json, line)?;
         self.record.volumes.push(name.clone());
         Ok(name)
     }

@@ -18,7 +18,7 @@ use crate::template::node::Node;
 use crate::template::{ContainerTemplate, names, verify};
 
 /// What tells whether a pod has the container already.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Identity {
     /// Its name in the pod.
     pub name: String,
