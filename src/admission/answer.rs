@@ -5,6 +5,7 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::PAD;
 
+use crate::inject::json::MapWriter;
 use crate::template::node::write_string;
 
 use super::audit::Audit;
@@ -75,17 +76,13 @@ impl Answer {
             }
             out.push(']');
         }
-        out.push_str(r#","auditAnnotations":{"#);
-        let said = audit.0.into_iter().filter(|(_, value)| !value.is_empty());
-        for (index, (key, value)) in said.enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            write_string(key, &mut out);
-            out.push(':');
-            write_string(&cut(value.into_owned(), LONGEST_AUDIT), &mut out);
+        out.push_str(r#","auditAnnotations":"#);
+        let mut annotations = MapWriter::behind(out);
+        for (key, value) in audit.0.into_iter().filter(|(_, value)| !value.is_empty()) {
+            annotations.text(key, &cut(value.into_owned(), LONGEST_AUDIT));
         }
-        out.push_str("}}}");
+        let mut out = annotations.finish();
+        out.push_str("}}");
         answer.extend_from_slice(out.as_bytes());
         answer
     }

@@ -250,15 +250,23 @@ fn kind_of(json: &str) -> &'static str {
 #[derive(Debug)]
 pub struct MapWriter {
     out: String,
+    /// Where the map begins.
+    start: usize,
 }
 
 impl MapWriter {
     /// An empty map, with room for `capacity` bytes.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        let mut out = String::with_capacity(capacity);
+        Self::behind(String::with_capacity(capacity))
+    }
+
+    /// An empty map behind a text, which `finish` gives back with it.
+    #[must_use]
+    pub fn behind(mut out: String) -> Self {
+        let start = out.len();
         out.push('{');
-        Self { out }
+        Self { out, start }
     }
 
     /// A map that has members already: its text without the closing brace.
@@ -266,11 +274,11 @@ impl MapWriter {
     pub fn from_open(members: &str) -> Self {
         let mut out = String::with_capacity(members.len() + 64);
         out.push_str(members);
-        Self { out }
+        Self { out, start: 0 }
     }
 
     fn separate(&mut self) {
-        if self.out.len() > 1 {
+        if self.out.len() > self.start + 1 {
             self.out.push(',');
         }
     }
@@ -317,7 +325,7 @@ impl MapWriter {
     /// Its members, without braces.
     #[must_use]
     pub fn into_members(mut self) -> String {
-        self.out.remove(0);
+        self.out.remove(self.start);
         self.out
     }
 

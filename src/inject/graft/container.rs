@@ -195,7 +195,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             }
             paths.push(&mount.path);
             out.push(replace(&mut separator, ','));
-            mount.write(&mounted, &mut out);
+            out = mount.write(&mounted, out);
         }
         let spec = self.context.pod.spec.as_ref();
         let no_token = spec.is_some_and(|spec| spec.automount_service_account_token == Some(false));

@@ -151,7 +151,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 path: mounted.path.to_string().into(),
                 sub_path: mounted.sub_path.to_string().into(),
                 read_only: mounted.read_only,
-                json: mount.json(&mounted),
+                json: mount.write(&mounted, String::with_capacity(128)),
             });
         }
     }

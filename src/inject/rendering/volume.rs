@@ -13,7 +13,7 @@ use crate::inject::paths;
 use crate::inject::pod::{self, VolumeMount};
 use crate::inject::volumes::Mounted;
 use crate::template::expression::{EvaluationError, Item};
-use crate::template::node::{Node, write_string};
+use crate::template::node::Node;
 use crate::template::{Part, SharedVolume, verify};
 
 /// A volume that a graft makes.
@@ -161,27 +161,16 @@ impl Mount {
         }))
     }
 
-    /// The JSON of this mount of a part of a volume of the pod.
+    /// Appends the JSON of this mount of a part of a volume of the pod.
     #[must_use]
-    pub fn json(&self, mounted: &Mounted<'_>) -> String {
-        let mut json = String::with_capacity(64 + self.members.len() + mounted.volume.len() + mounted.sub_path.len());
-        self.write(mounted, &mut json);
-        json
-    }
-
-    /// Appends that JSON.
-    pub fn write(&self, mounted: &Mounted<'_>, out: &mut String) {
-        out.push_str(r#"{"name":"#);
-        write_string(&mounted.volume, out);
-        if !self.members.is_empty() {
-            out.push(',');
-            out.push_str(&self.members);
-        }
+    pub fn write(&self, mounted: &Mounted<'_>, out: String) -> String {
+        let mut json = MapWriter::behind(out);
+        json.text("name", &mounted.volume);
+        json.members(&self.members);
         if !mounted.sub_path.is_empty() {
-            out.push_str(r#","subPath":"#);
-            write_string(&mounted.sub_path, out);
+            json.text("subPath", &mounted.sub_path);
         }
-        out.push('}');
+        json.finish()
     }
 }
 
