@@ -41,13 +41,14 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         for (entry, ready) in entries.iter().zip(ready) {
             let from = |template| Source { field, template, line: entry.line };
             let planned = match ready {
-                Some(all) => all.iter().try_for_each(|Container { identity, body }| {
+                Some(all) => all.iter().try_for_each(|ready| {
+                    let Container { identity, body, .. } = ready;
                     let (from, name) = (from(&entry.value), Cow::Borrowed(&*identity.name));
                     if self.is_there(from, identity) {
                         self.record.containers.push(name);
                         return Ok(());
                     }
-                    self.container(kind, from, name, identity, body)
+                    self.container(kind, from, name, identity, body, |fit| ready.fit(fit))
                 }),
                 None => self.each_open(entry, |this, template, item| {
                     let identity = this
@@ -62,7 +63,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                     let body = this.open(field, entry.line, |view, problems| {
                         Body::render(view, template, &identity, item, problems)
                     })?;
-                    this.container(kind, from(template), name, &identity, &body)
+                    this.container(kind, from(template), name, &identity, &body, |fit| body.fit(&identity, &fit))
                 }),
             };
             if let Err(error) = planned {
@@ -78,6 +79,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         name: Cow<'p, str>,
         identity: &Identity,
         body: &Body,
+        json: impl FnOnce(Fit<'_>) -> Result<String, EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let Source { template, line, .. } = from;
         if let Some(taken) = self.name_is_taken(&name) {
@@ -92,7 +94,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             user: self.user(template),
             restart_policy: (kind == Kind::NativeSidecar).then_some("Always"),
         };
-        let json = body.fitted(identity, fit)?;
+        let json = json(fit)?;
         if kind == Kind::ClassicSidecar {
             self.classic(&name, line);
         }

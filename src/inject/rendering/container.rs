@@ -43,8 +43,6 @@ pub struct Body {
     pub security_context: Option<String>,
     /// It may say who the container runs as.
     mentions_user: bool,
-    /// The container of late, and what it was for: the replicas of a workload have the same.
-    fitted: ArcSwapOption<(Fit<'static>, String)>,
 }
 
 /// What a pod has a part in.
@@ -80,6 +78,8 @@ pub struct Container {
     pub identity: Identity,
     /// The rest.
     pub body: Body,
+    /// Its JSON of late, and what that was for: the replicas of a workload have the same.
+    fitted: ArcSwapOption<(Fit<'static>, String)>,
 }
 
 impl Container {
@@ -92,7 +92,23 @@ impl Container {
     ) -> Result<Option<Self>, EvaluationError> {
         let Some(identity) = Identity::render(view, template, item, problems)? else { return Ok(None) };
         let body = Body::render(view, template, &identity, item, problems)?;
-        Ok(Some(Self { identity, body }))
+        Ok(Some(Self { identity, body, fitted: ArcSwapOption::empty() }))
+    }
+
+    /// Its JSON in a pod.
+    ///
+    /// # Errors
+    ///
+    /// Its `securityContext` is no map.
+    pub fn fit(&self, fit: Fit<'_>) -> Result<String, EvaluationError> {
+        if let Some(kept) = &*self.fitted.load()
+            && kept.0 == fit
+        {
+            return Ok(kept.1.clone());
+        }
+        let json = self.body.fit(&self.identity, &fit)?;
+        self.fitted.store(Some(Arc::new((fit.into_owned(), json.clone()))));
+        Ok(json)
     }
 }
 
@@ -145,7 +161,6 @@ impl Body {
             resources: owned(template.resources.as_ref(), view, item, "resources")?,
             mentions_user: security_context.as_deref().is_some_and(mentions_user),
             security_context,
-            fitted: ArcSwapOption::empty(),
         };
         if template.verify {
             problems.extend(verify::container(&rendered.unwired(identity, mounts.as_deref())));
@@ -158,18 +173,7 @@ impl Body {
     /// # Errors
     ///
     /// Its `securityContext` is no map.
-    pub fn fitted(&self, identity: &Identity, fit: Fit<'_>) -> Result<String, EvaluationError> {
-        if let Some(kept) = &*self.fitted.load()
-            && kept.0 == fit
-        {
-            return Ok(kept.1.clone());
-        }
-        let json = self.fit(identity, &fit)?;
-        self.fitted.store(Some(Arc::new((fit.into_owned(), json.clone()))));
-        Ok(json)
-    }
-
-    fn fit(&self, identity: &Identity, fit: &Fit<'_>) -> Result<String, EvaluationError> {
+    pub fn fit(&self, identity: &Identity, fit: &Fit<'_>) -> Result<String, EvaluationError> {
         let script = identity.command.as_deref().map_or(0, str::len);
         let mut json = MapWriter::with_capacity(768 + script + self.members.len());
         json.text("name", &identity.name);
@@ -221,7 +225,7 @@ impl Body {
 
 impl Size for Container {
     fn bytes(&self) -> usize {
-        let Self { identity, body } = self;
+        let Self { identity, body, .. } = self;
         let optional = [&identity.command, &body.resources, &body.security_context];
         let ports = body.ports.len() * size_of::<PortUse>();
         let optional = optional.into_iter().flatten().map(String::len).sum::<usize>();
