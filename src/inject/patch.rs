@@ -62,14 +62,9 @@ fn member_of(map: &str, key: &str) -> String {
 /// What stands at the end of a pointer to a list for the place behind its last item (RFC 6901, section 4).
 const END: &str = "/-";
 
-/// The JSON Pointer of a target's list, with room for one of an item.
-fn list_of(target: &Target<'_>, list: &str) -> String {
-    let (container, index) = (target.list(), target.index.to_string());
-    let mut path = String::with_capacity(container.len() + index.len() + list.len() + 16);
-    for piece in ["/spec/", container, "/", &index, "/", list] {
-        path.push_str(piece);
-    }
-    path
+/// The JSON Pointer of a part of a target.
+fn part_of(target: &Target<'_>, part: &str) -> String {
+    ["/spec/", target.list(), "/", &target.index.to_string(), "/", part].concat()
 }
 
 /// The draft as operations. `index_of` tells a graft's place in the plan, `status` is the annotation's value as JSON.
@@ -97,7 +92,7 @@ pub fn changes(
         } else {
             ("env", target.container.env.is_some())
         };
-        let list = list_of(&target, list);
+        let list = part_of(&target, list);
         patch.parent(&list, there, Some(graft), line, "[]");
         let index = match inserted.iter_mut().find(|(known, _)| *known == list) {
             Some((_, index)) => {
@@ -113,7 +108,7 @@ pub fn changes(
     }
     for mount in draft.mounts {
         let there = mount.target.container.volume_mounts.is_some();
-        let item = list_of(&mount.target, "volumeMounts/-");
+        let item = part_of(&mount.target, "volumeMounts/-");
         patch.append(item, there, Some(mount.graft), mount.line, mount.json);
     }
 
