@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use crate::admission::{Review, denied, message};
 use crate::inject::Outcome;
-use crate::inject::outcome::{GraftName, Reason};
+use crate::inject::outcome::Reason;
 use crate::inject::request::PodRequest;
 use crate::metrics::{Graft, Injections, Metrics, Operation, Verdict};
 use crate::validate::{self, Decision};
@@ -117,20 +117,14 @@ fn short(word: &str) -> &str {
     &word[..word.floor_char_boundary(MAX_WORD)]
 }
 
-fn list<'a>(names: impl IntoIterator<Item = GraftName<'a>>) -> String {
+fn list(items: impl IntoIterator<Item = impl Display>) -> String {
     let mut list = String::with_capacity(64);
-    for name in names {
+    for item in items {
         if !list.is_empty() {
             list.push_str(", ");
         }
-        match name.instance {
-            // As its `Display` says, without a formatter.
-            None => list.push_str(name.template),
-            Some(_) => {
-                // A String takes everything.
-                let _ = write!(list, "{name}");
-            }
-        }
+        // A String takes everything.
+        let _ = write!(list, "{item}");
     }
     list
 }
