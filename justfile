@@ -47,7 +47,7 @@ lint:
 deny:
     cargo deny --locked check
 
-# The release program with what requests take next to each other: target/profiled/build (deploy/profiled says how).
+# The release program with what requests take next to each other: target/profiled/build (how, and for which glibc, see deploy/profiled).
 release:
     rustup component add llvm-tools
     deploy/profiled build --locked --release --bin podgraft
