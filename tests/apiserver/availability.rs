@@ -27,9 +27,13 @@ async fn without_us_pods_that_ask_are_denied_and_others_created() {
     scene.register(&podgraft, &[]).await;
     podgraft.kill();
 
-    let status = scene.create(&pod("asking", &json!({"inject/log-shipper": "true"}))).await.expect_err("a denial");
-    assert_eq!(status.code, 500, "{status:#?}");
-    assert!(status.message.contains(r#"failed calling webhook "pods.podgraft.dev""#), "{}", status.message);
+    let mut asking = pod("asking", &json!({"inject/log-shipper": "true"}));
+    for entry in ["pods.podgraft.dev", "labelled-pods.podgraft.dev"] {
+        let status = scene.create(&asking).await.expect_err("a denial");
+        assert_eq!(status.code, 500, "{status:#?}");
+        assert!(status.message.contains(&format!("failed calling webhook {entry:?}")), "{}", status.message);
+        asking["metadata"]["labels"]["podgraft.dev/inject"] = "enabled".into();
+    }
     // The namespace's entry lets pods in without us.
     scene.create(&pod("other", &json!({"sidecar.istio.io/inject": "true"}))).await.expect("a pod");
 }

@@ -148,6 +148,13 @@ async fn only_pods_that_ask_reach_us() {
     assert_eq!(podgraft.calls().await, before + 2, "calls for a pod whose namespace asks");
     let app = named(&stored["spec"]["containers"], "app");
     assert_eq!(named(&app["env"], "TEAM")["value"], "payments");
+
+    let mut labelled = pod("labelled", &json!({"inject/log-shipper": "true"}));
+    labelled["metadata"]["labels"]["podgraft.dev/inject"] = "enabled".into();
+    for (calls, scene) in [(3, &other), (4, &scene)] {
+        assert_ships_logs(&scene.create(&labelled).await.expect("a pod"), "/var/log/app");
+        assert_eq!(podgraft.calls().await, before + calls, "calls for a pod that asks by a label as well");
+    }
 }
 
 /// Asserts that `log-shipper` is a native sidecar, and that it shares with `app` what is mounted there at `path`.

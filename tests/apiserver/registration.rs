@@ -46,7 +46,7 @@ async fn the_readmes_line_registers_a_local_server() {
     };
     let mutating = of("MutatingWebhookConfiguration").map(|entry| (entry, "https://127.0.0.1:8443/mutate"));
     let validating = of("ValidatingWebhookConfiguration").map(|entry| (entry, "https://127.0.0.1:8443/validate"));
-    assert_eq!((mutating.len(), validating.len()), (2, 4));
+    assert_eq!((mutating.len(), validating.len()), (3, 4));
     for (entry, url) in mutating.chain(validating) {
         let config = &entry["clientConfig"];
         assert_eq!(config["url"], url);

@@ -202,7 +202,7 @@ fn ports_meet() {
 fn it_locks_nobody_out() {
     for entry in INSTALL.entries() {
         let name = entry["name"].as_str().unwrap();
-        let asks_itself = name == "pods.podgraft.dev";
+        let asks_itself = ["labelled-pods.podgraft.dev", "pods.podgraft.dev"].contains(&name);
         assert_eq!(entry["failurePolicy"], if asks_itself { "Fail" } else { "Ignore" }, "{name}");
         assert!(entry["timeoutSeconds"].as_u64().unwrap() <= 5, "{name}");
         let rules = entry["rules"].to_string();
@@ -221,10 +221,27 @@ fn it_locks_nobody_out() {
     }
 }
 
-/// Whether the API server would send this object for an entry: its conditions alone, by the cel crate.
+/// Whether the API server would send this object for an entry: by its labels, and by its conditions, with the cel crate.
 fn sent(entry: &Value, operation: &str, object: &Value, old: &Value) -> bool {
+    is_selected(&entry["objectSelector"], &object["metadata"]["labels"]) && meets(entry, operation, object, old)
+}
+
+/// Whether labels meet a label selector (Kubernetes documentation, "Labels and Selectors"), as far as ours go.
+fn is_selected(selector: &Value, labels: &Value) -> bool {
+    let equal = selector["matchLabels"].as_object().into_iter().flatten().all(|(key, value)| labels[key] == *value);
+    let all = selector["matchExpressions"].as_array().into_iter().flatten();
+    let mut met = all.map(|expression| {
+        assert_eq!(expression["operator"], "NotIn");
+        let key = expression["key"].as_str().unwrap();
+        // What is not there is in no list.
+        !expression["values"].as_array().unwrap().contains(&labels[key])
+    });
+    equal && met.all(|met| met)
+}
+
+fn meets(entry: &Value, operation: &str, object: &Value, old: &Value) -> bool {
     static ENV: LazyLock<Arc<cel::Env>> = LazyLock::new(|| Arc::new(cel::Env::stdlib().with_optional_support(true)));
-    entry["matchConditions"].as_array().unwrap().iter().all(|condition| {
+    entry["matchConditions"].as_array().into_iter().flatten().all(|condition| {
         let expression = condition["expression"].as_str().unwrap();
         let program = ENV.compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
         let mut context = cel::Context::with_env(Arc::clone(&ENV));
@@ -242,24 +259,32 @@ const OTHER: [&str; 4] = ["inject", "sidecar.istio.io/inject", "reinject/it", "p
 
 #[test]
 fn a_pod_meets_one_entry() {
-    let [asks, rest] = INSTALL.get("MutatingWebhookConfiguration")["webhooks"].as_array().unwrap().as_slice() else {
-        panic!("two entries")
+    let [labelled, asks, rest] = INSTALL.get("MutatingWebhookConfiguration")["webhooks"].as_array().unwrap().as_slice()
+    else {
+        panic!("three entries")
     };
     let met = |metadata: Value| {
         let pod = json!({"metadata": metadata});
-        [asks, rest].map(|entry| sent(entry, "CREATE", &pod, &Value::Null))
+        [labelled, asks, rest].map(|entry| sent(entry, "CREATE", &pod, &Value::Null))
     };
     for key in ASKING {
-        assert_eq!(met(json!({"annotations": {key: "true"}})), [true, false], "{key}");
-        assert_eq!(met(json!({"annotations": {"a": "b", key: "true", "z": "z"}})), [true, false], "{key}");
+        for labels in [json!({}), json!({"app": "web"}), json!({"podgraft.dev/inject": "disabled"})] {
+            let annotations = json!({"a": "b", key: "true", "z": "z"});
+            assert_eq!(met(json!({"annotations": annotations, "labels": labels})), [false, true, false], "{key}");
+        }
+        assert_eq!(met(json!({"annotations": {key: "true"}})), [false, true, false], "{key}");
         let mirror = json!({"annotations": {key: "true", "kubernetes.io/config.mirror": "1"}});
-        assert_eq!(met(mirror), [false, false], "{key}");
+        assert_eq!(met(mirror), [false, false, false], "{key}");
     }
     for key in OTHER {
-        assert_eq!(met(json!({"annotations": {key: "true"}})), [false, true], "{key}");
+        assert_eq!(met(json!({"annotations": {key: "true"}})), [false, false, true], "{key}");
     }
-    for metadata in [json!({}), json!({"annotations": {}}), json!({"name": "inject/x"})] {
-        assert_eq!(met(metadata.clone()), [false, true], "{metadata}");
+    for mut metadata in [json!({}), json!({"annotations": {}}), json!({"name": "inject/x"})] {
+        assert_eq!(met(metadata.clone()), [false, false, true], "{metadata}");
+        metadata["labels"] = json!({"app": "web", "podgraft.dev/inject": "enabled"});
+        assert_eq!(met(metadata.clone()), [true, false, false], "{metadata}");
+        metadata["annotations"] = json!({"inject/log-shipper": "true"});
+        assert_eq!(met(metadata.clone()), [true, false, false], "{metadata}");
     }
 }
 
