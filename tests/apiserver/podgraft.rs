@@ -30,7 +30,8 @@ impl Podgraft {
 
     /// One of several, with a log of its own.
     pub async fn replica(scene: &Scene, name: &str, options: &[&str]) -> Self {
-        let tls = scene.directory.join("tls");
+        // Not beside the log: the certificate's directory and its parent are looked at whenever something is written there.
+        let tls = scene.directory.join("served/tls");
         let directory = tls.to_str().expect("text");
         let own = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--tls-dir", directory];
         let built = env!("CARGO_BIN_EXE_podgraft").to_owned();
