@@ -1,7 +1,7 @@
 //! What podgraft adds to the creation of a pod: `KUBEBUILDER_ASSETS=… cargo bench --bench creation`.
 //!
 //! A real kube-apiserver, as the tests start it, with all its default admission plugins. Pods are created by dry run, so
-//! that etcd is not what is measured: in a namespace where nothing is done to them, in two where a
+//! that etcd is not what is measured: in a namespace where nothing is done to them, in three where a
 //! MutatingAdmissionPolicy makes podgraft's graft, and in one whose pods podgraft is called for; in turns, pod by pod.
 //! docs/performance.md says what the figures mean.
 //!
@@ -42,7 +42,7 @@ use serde_json::{Value, json};
 
 use control_plane::FULL;
 use podgraft::Podgraft;
-use policy::{for_any_pod, for_this_pod, policy};
+use policy::{LABEL, for_any_labelled_pod, for_any_pod, for_this_pod, policy};
 use process::Process;
 use scene::{Scene, Webhook};
 
@@ -78,19 +78,20 @@ fn main() {
 const NOTHING: &str = "nothing";
 const CONSTANTS: &str = "constants";
 const POLICY: &str = "policy";
+const LABELLED: &str = "labelled";
 /// Not podgraft's own namespace, whose pods are never sent.
 const PODGRAFT: &str = "webhook";
 
 async fn run() {
     let Some(plain) = Scene::set(&FULL, NOTHING).await else { return };
     let mut scenes = vec![plain];
-    for name in [CONSTANTS, POLICY, PODGRAFT] {
+    for name in [CONSTANTS, POLICY, LABELLED, PODGRAFT] {
         scenes.extend(Scene::set(&FULL, name).await);
     }
     for scene in &scenes {
         scene.account().await;
     }
-    let [nothing, constants, any, grafted] = &scenes[..] else { panic!("a namespace for each") };
+    let [nothing, constants, any, any_labelled, grafted] = &scenes[..] else { panic!("a namespace for each") };
     let webhook = Podgraft::serve(grafted, &[]).await;
     grafted.register(&webhook, &[]).await;
     let _awake = keep_awake(&grafted.directory);
@@ -101,11 +102,16 @@ async fn run() {
         // The API server adds the token's volume before it asks anybody.
         let patch = patch(&before);
         enforce(constants, for_this_pod(&patch), &pod).await;
+        let labelled = labelled(&pod);
         enforce(any, for_any_pod(&patch, DIRECTORY, USER), &pod).await;
+        enforce(any_labelled, for_any_labelled_pod(&patch, DIRECTORY, USER), &labelled).await;
         assert_alike([constants, grafted], &pod).await;
         for pod in with_others(&pod) {
             assert_alike([any, grafted], &pod).await;
             assert_settled(any, &pod).await;
+            let pod = self::labelled(&pod);
+            assert_alike([any_labelled, grafted], &pod).await;
+            assert_settled(any_labelled, &pod).await;
         }
 
         let mut declined = pod.clone();
@@ -116,6 +122,8 @@ async fn run() {
             ("a policy for any pod", any, &pod),
             ("podgraft grafts", grafted, &pod),
             ("podgraft is called only", grafted, &declined),
+            ("a policy by label", any_labelled, &labelled),
+            ("podgraft grafts by label", grafted, &labelled),
         ];
         let mut took: Vec<Vec<Duration>> = vec![Vec::with_capacity(ROUNDS); cases.len()];
         let mut counted = (0, 0.0, 0.0);
@@ -141,8 +149,8 @@ async fn run() {
         }
         println!(
             "calls of podgraft for a pod: {:.3}; of its time, deciding took {:.3} ms a call",
-            // Of five pods two are sent to it.
-            (calls - counted.0) as f64 / ROUNDS as f64 / 2.0,
+            // Of seven pods three are sent to it.
+            (calls - counted.0) as f64 / ROUNDS as f64 / 3.0,
             (seconds - counted.2) * 1e3 / (decisions - counted.1)
         );
     }
@@ -205,6 +213,13 @@ fn with_others(pod: &Value) -> [Value; 4] {
     chosen["spec"]["containers"].as_array_mut().expect("containers").push(more);
     chosen["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] = "more".into();
     [pod.clone(), bare, rich, chosen]
+}
+
+/// The pod, asking by the label as well.
+fn labelled(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    pod["metadata"]["labels"][LABEL.0] = LABEL.1.into();
+    pod
 }
 
 /// What podgraft adds to a pod.
@@ -272,7 +287,8 @@ async fn assert_alike(scenes: [&Scene; 2], pod: &Value) {
 /// What is made of a pod stays as it is when it comes back.
 async fn assert_settled(scene: &Scene, pod: &Value) {
     let mut made = scene.try_out(pod).await.expect("a pod");
-    made["metadata"] = json!({"name": "again", "annotations": made["metadata"]["annotations"]});
+    let metadata = made["metadata"].take();
+    made["metadata"] = json!({"name": "again", "annotations": metadata["annotations"], "labels": metadata["labels"]});
     made["status"].take();
     let again = scene.try_out(&made).await.expect("a pod");
     assert_eq!(again["spec"], made["spec"], "{} grafts twice", scene.namespace);

@@ -1,16 +1,19 @@
-//! Two MutatingAdmissionPolicies that make podgraft's own graft: what an administrator would write in CEL instead of
+//! MutatingAdmissionPolicies that make podgraft's own graft: what an administrator would write in CEL instead of
 //! installing it. They say what to add by operations: in an ApplyConfiguration, a container can't have a `command` or
-//! `args`. Neither is reinvoked.
+//! `args`. None is reinvoked.
 //!
-//! One is of constants, for a single pod: the least that any policy costs, and of no use in a cluster. The other grafts
+//! One is of constants, for a single pod: the least that any policy costs, and of no use in a cluster. The others graft
 //! whatever pod asks, as log-shipper does by default.
 
 use serde_json::{Value, json};
 
+/// The label of pods that ask by it as well, as the registration has it.
+pub const LABEL: (&str, &str) = ("podgraft.dev/inject", "enabled");
+
 /// A policy of this `spec`, and its binding to a namespace.
 pub fn policy(namespace: &str, mut spec: Value) -> [Value; 2] {
     let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]});
-    spec["matchConstraints"] = json!({"resourceRules": [rule]});
+    spec["matchConstraints"]["resourceRules"] = json!([rule]);
     spec["failurePolicy"] = "Fail".into();
     spec["reinvocationPolicy"] = "Never".into();
     let here = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
@@ -68,6 +71,12 @@ pub fn for_any_pod(patch: &[Value], directory: &str, user: u32) -> Value {
     let sidecar = add("'/spec/initContainers/0'", &sidecar);
     let list = add("'/spec/initContainers'", "[]");
 
+    let grafts = format!(
+        "(has(object.spec.volumes) ? [{appended}] : [{volumes}]) + \
+         (!has(variables.container.volumeMounts) ? [{first_mount}] : \
+         variables.container.volumeMounts.exists(it, it.mountPath == variables.directory) ? [] : [{mount}]) + \
+         (has(object.spec.initContainers) ? [] : [{list}]) + [{sidecar}]"
+    );
     let asked = "object.metadata.annotations['inject/log-shipper']";
     let preferred = "object.metadata.annotations['kubectl.kubernetes.io/default-container']";
     json!({
@@ -105,13 +114,21 @@ pub fn for_any_pod(patch: &[Value], directory: &str, user: u32) -> Value {
             "name": "group",
             "expression": of_target("runAsGroup"),
         }],
-        "mutations": [mutation(&format!(
-            "(has(object.spec.volumes) ? [{appended}] : [{volumes}]) + \
-             (!has(variables.container.volumeMounts) ? [{first_mount}] : \
-             variables.container.volumeMounts.exists(it, it.mountPath == variables.directory) ? [] : [{mount}]) + \
-             (has(object.spec.initContainers) ? [] : [{list}]) + [{sidecar}]"
-        ))],
+        "mutations": [mutation(&grafts)],
     })
+}
+
+/// The same for pods with [`LABEL`]. What stood in conditions is asked where the operations are made: the API server
+/// converts the pod once more for conditions.
+pub fn for_any_labelled_pod(patch: &[Value], directory: &str, user: u32) -> Value {
+    let mut spec = for_any_pod(patch, directory, user);
+    let conditions = spec["matchConditions"].take();
+    let conditions = conditions.as_array().into_iter().flatten().map(|condition| text(&condition["expression"]));
+    let conditions = conditions.map(|expression| format!("({expression})")).collect::<Vec<_>>().join(" && ");
+    let grafts = text(&spec["mutations"][0]["jsonPatch"]["expression"]);
+    spec["mutations"] = json!([mutation(&format!("{conditions} ? {grafts} : []"))]);
+    spec["matchConstraints"] = json!({"objectSelector": {"matchLabels": {LABEL.0: LABEL.1}}});
+    spec
 }
 
 /// What the target runs as, by its own word or the pod's; else 0, for which log-shipper has a user of its own.
