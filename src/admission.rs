@@ -127,7 +127,7 @@ pub fn decode_validation(body: &[u8]) -> Result<(Cow<'_, str>, validate::Request
 pub fn encode(uid: &str, outcome: &Outcome<'_>) -> Vec<u8> {
     let audit = Audit::of_pod(outcome);
     match outcome {
-        Outcome::Inject(plan) => Answer::patched(uid, &plan.patch()).finish(&plan.warnings, audit),
+        Outcome::Inject(plan) => Answer::patched(uid, plan).finish(&plan.warnings, audit),
         Outcome::Skip(_, warned) => Answer::new(uid, true, 0).finish(warned, audit),
         Outcome::Reject(reasons, warned) => {
             Answer::denied(uid, 403, FORBIDDEN, &message(reasons)).finish(warned, audit)

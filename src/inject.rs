@@ -9,6 +9,7 @@
 //! ```
 
 pub mod annotations;
+pub mod fragment;
 pub mod outcome;
 pub mod patch;
 pub mod pod;

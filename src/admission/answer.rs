@@ -5,7 +5,10 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::PAD;
 
+use crate::inject::fragment::Fragment;
 use crate::inject::json::MapWriter;
+use crate::inject::outcome::Plan;
+use crate::inject::patch::{self, Op};
 use crate::template::node::write_string;
 
 use super::audit::Audit;
@@ -35,17 +38,27 @@ impl Answer {
         Self(out.into_bytes())
     }
 
-    pub(super) fn patched(uid: &str, patch: &str) -> Self {
-        // Three bytes become four letters: only the last piece is filled up.
-        const PIECE: usize = 3 * 512;
-        let (engine, mut letters) = (base64(), [0; PIECE / 3 * 4]);
-        let Self(mut out) = Self::new(uid, true, patch.len().div_ceil(3) * 4);
+    pub(super) fn patched(uid: &str, plan: &Plan<'_>) -> Self {
+        let room = plan.ops().map(Op::room).sum::<usize>();
+        let Self(mut out) = Self::new(uid, true, room.div_ceil(3) * 4);
         out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
-        for piece in patch.as_bytes().chunks(PIECE) {
-            // There is room for all of it.
-            let length = engine.encode_slice(piece, &mut letters).unwrap_or_default();
-            out.extend_from_slice(&letters[..length]);
-        }
+        let engine = base64();
+        let mut text = String::with_capacity(1024);
+        patch::write(plan.ops(), &mut text, |value, text| match value {
+            Fragment::Own(json) => text.push_str(json),
+            Fragment::Kept(kept) => {
+                fill_up(text);
+                write_letters(&engine, text, &mut out);
+                text.clear();
+                let letters = kept.encoded(|json| {
+                    let mut json = json.to_owned();
+                    fill_up(&mut json);
+                    engine.encode(json)
+                });
+                out.extend_from_slice(letters.as_bytes());
+            }
+        });
+        write_letters(&engine, &text, &mut out);
         out.push(b'"');
         Self(out)
     }
@@ -85,6 +98,23 @@ impl Answer {
         out.push_str("}}");
         answer.extend_from_slice(out.as_bytes());
         answer
+    }
+}
+
+/// Three bytes become four letters. Where a value begins and ends with a group of three, its letters are the same in every
+/// answer: blanks before and after it mean nothing (RFC 8259, section 2).
+fn fill_up(json: &mut String) {
+    json.push_str(["", "  ", " "][json.len() % 3]);
+}
+
+/// Writes the base64 of a text that whole groups stand before.
+fn write_letters(engine: &impl Engine, text: &str, out: &mut Vec<u8>) {
+    const PIECE: usize = 3 * 256;
+    let mut letters = [0; PIECE / 3 * 4];
+    for piece in text.as_bytes().chunks(PIECE) {
+        // There is room for all of it.
+        let length = engine.encode_slice(piece, &mut letters).unwrap_or_default();
+        out.extend_from_slice(&letters[..length]);
     }
 }
 
@@ -138,7 +168,11 @@ pub(super) fn cut_bytes(mut text: String, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::inject::fragment::Kept;
+    use crate::inject::outcome::Change;
 
     #[test]
     fn texts_are_cut_to_their_bound() {
@@ -155,6 +189,32 @@ mod tests {
         let lines = warnings(&long);
         assert!(lines.iter().all(|line| line.chars().count() == LONGEST_WARNING && !line.contains('\n')));
         assert_eq!(lines.len(), ALL_WARNINGS / LONGEST_WARNING);
+    }
+
+    #[test]
+    fn what_is_kept_has_the_same_letters_wherever_it_stands() {
+        let patch = |values: &[Fragment]| {
+            let op = |value: &Fragment| Op { path: "/a".into(), value: value.clone() };
+            let changes = values.iter().map(|value| Change { graft: None, line: 0, op: op(value) }).collect();
+            let plan = Plan { grafts: Vec::new(), changes, not_applied: Vec::new(), warnings: Vec::new() };
+            let Answer(mut answer) = Answer::patched("u", &plan);
+            answer.extend_from_slice(b"}}");
+            let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+            let letters = answer["response"]["patch"].as_str().unwrap().to_owned();
+            let written: serde_json::Value = serde_json::from_slice(&base64().decode(&letters).unwrap()).unwrap();
+            assert_eq!(written, serde_json::from_str::<serde_json::Value>(&plan.patch()).unwrap());
+            letters
+        };
+        for json in [r#""""#, r#""é""#, r#"{"a":"b"}"#, r#"{"a": ["c"]}"#, r#""\"\\""#] {
+            let known = Arc::new(Kept::new(json.to_owned()));
+            let kept = Fragment::Kept(Arc::clone(&known));
+            for before in ["1", "12", "123", r#""é""#] {
+                let own = Fragment::Own(before.to_owned());
+                let letters = patch(&[own.clone(), kept.clone(), own, kept.clone()]);
+                let its_own = known.encoded(|json| panic!("{json} was not encoded"));
+                assert_eq!(letters.matches(its_own).count(), 2, "{json} behind {before}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::fragment::Fragment;
 use super::pod::Port;
 use super::targets::Target;
 use crate::template::Line;
@@ -83,7 +84,7 @@ pub struct NewContainer<'p, 'a> {
     /// Whose environment it gets, beside its own, when all is planned.
     pub environment_of: Option<Target<'a>>,
     /// The container.
-    pub json: String,
+    pub json: Fragment,
 }
 
 /// A volume to add.

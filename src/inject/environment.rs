@@ -40,10 +40,11 @@ pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Result<(), (Gr
             let what = "bytes of environment to copy into injected containers";
             return Err((container.graft, Reason::TooMuch { graft: graft(), what, found: copied, most: MAX_COPIED }));
         }
-        container.json = complete(container, &target, &added).map_err(|error| {
+        let completed = complete(container, &target, &added).map_err(|error| {
             let place = format!("environment of container {:?}", container.name);
             (container.graft, Reason::Evaluation { graft: graft(), place, message: error.to_string() })
         })?;
+        container.json = completed.into();
     }
     Ok(())
 }

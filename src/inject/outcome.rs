@@ -159,9 +159,16 @@ pub struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// The changes as a JSON Patch document.
+    /// The changes' operations.
+    pub fn ops(&self) -> impl Iterator<Item = &Op> {
+        self.changes.iter().map(|change| &change.op)
+    }
+
+    /// They as a JSON Patch document.
     #[must_use]
     pub fn patch(&self) -> String {
-        super::patch::write(self.changes.iter().map(|change| &change.op))
+        let mut out = String::with_capacity(2 + self.ops().map(Op::room).sum::<usize>());
+        super::patch::write(self.ops(), &mut out, |value, out| out.push_str(value));
+        out
     }
 }

@@ -4,8 +4,10 @@
 //! the lists of containers, so that indices are those of the pod as received.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use super::draft::{Draft, Field, Kind, NewField, NewVariable};
+use super::fragment::Fragment;
 use super::order::Slot;
 use super::outcome::Change;
 use super::pod::{Metadata, Pod};
@@ -19,27 +21,29 @@ use crate::template::node::write_string;
 pub struct Op {
     /// A JSON Pointer (RFC 6901), escaped.
     pub path: Cow<'static, str>,
-    /// The value's JSON.
-    pub value: String,
+    /// The value.
+    pub value: Fragment,
 }
 
-/// Writes operations as a JSON Patch document.
-pub fn write<'o>(ops: impl Iterator<Item = &'o Op> + Clone) -> String {
-    let room: usize = ops.clone().map(|op| op.path.len() + op.value.len() + 40).sum();
-    let mut out = String::with_capacity(room + 2);
+impl Op {
+    /// How many bytes it takes in a document, at most, but for an escaped path.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.path.len() + self.value.len() + 48
+    }
+}
+
+/// Writes operations as a JSON Patch document, values by `put`.
+pub fn write<'o>(ops: impl Iterator<Item = &'o Op>, out: &mut String, mut put: impl FnMut(&'o Fragment, &mut String)) {
     out.push('[');
-    for op in ops {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push_str(r#"{"op":"add","path":"#);
-        write_string(&op.path, &mut out);
+    for (index, op) in ops.enumerate() {
+        out.push_str(if index > 0 { r#",{"op":"add","path":"# } else { r#"{"op":"add","path":"# });
+        write_string(&op.path, out);
         out.push_str(r#","value":"#);
-        out.push_str(&op.value);
+        put(&op.value, out);
         out.push('}');
     }
     out.push(']');
-    out
 }
 
 /// The JSON Pointer of a map's member: its key is a reference token (RFC 6901, section 3).
@@ -59,12 +63,25 @@ fn member_of(map: &str, key: &str) -> String {
     path
 }
 
+const CONTAINERS: &str = "/spec/containers";
+const INIT_CONTAINERS: &str = "/spec/initContainers";
+
 /// What stands at the end of a pointer to a list for the place behind its last item (RFC 6901, section 4).
 const END: &str = "/-";
 
+/// The JSON Pointer of an item of a list, or of a `part` of it.
+fn item_of(list: &str, index: usize, part: &str) -> String {
+    let mut path = String::with_capacity(list.len() + part.len() + 8);
+    path.push_str(list);
+    // Writing to a String can't fail.
+    let _ = write!(path, "/{index}");
+    path.push_str(part);
+    path
+}
+
 /// The JSON Pointer of a part of a target.
 fn part_of(target: &Target<'_>, part: &str) -> String {
-    ["/spec/", target.list(), "/", &target.index.to_string(), "/", part].concat()
+    item_of(if target.init { INIT_CONTAINERS } else { CONTAINERS }, target.index, part)
 }
 
 /// The draft as operations. `index_of` tells a graft's place in the plan, `status` is the annotation's value as JSON.
@@ -75,7 +92,8 @@ pub fn changes(
     index_of: &[Option<usize>],
     status: String,
 ) -> Vec<Change> {
-    let mut patch = Patch { changes: Vec::new(), created: Vec::new(), index_of };
+    // Each addition, and what is made around it.
+    let mut patch = Patch { changes: Vec::with_capacity(draft.len() + 8), created: Vec::new(), index_of };
     let spec = pod.spec.as_ref();
 
     for volume in draft.volumes {
@@ -88,9 +106,9 @@ pub fn changes(
     for variable in draft.variables {
         let NewVariable { graft, line, target, name, json } = variable;
         let (list, there) = if name.is_empty() {
-            ("envFrom", target.container.env_from.is_some())
+            ("/envFrom", target.container.env_from.is_some())
         } else {
-            ("env", target.container.env.is_some())
+            ("/env", target.container.env.is_some())
         };
         let list = part_of(&target, list);
         patch.parent(&list, there, Some(graft), line, "[]");
@@ -101,14 +119,14 @@ pub fn changes(
             }
             None => 0,
         };
-        patch.add(Some(graft), line, [&list, "/", &*index.to_string()].concat().into(), json);
+        patch.add(Some(graft), line, item_of(&list, index, "").into(), json);
         if index == 0 {
             inserted.push((list, 0));
         }
     }
     for mount in draft.mounts {
         let there = mount.target.container.volume_mounts.is_some();
-        let item = part_of(&mount.target, "volumeMounts/-");
+        let item = part_of(&mount.target, "/volumeMounts/-");
         patch.append(item, there, Some(mount.graft), mount.line, mount.json);
     }
 
@@ -122,8 +140,8 @@ pub fn changes(
     for (place, slot) in order.iter().enumerate() {
         let Slot::New(index) = *slot else { continue };
         let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
-        patch.parent("/spec/initContainers", init, Some(it.graft), it.line, "[]");
-        patch.add(Some(it.graft), it.line, ["/spec/initContainers/", &*place.to_string()].concat().into(), it.json);
+        patch.parent(INIT_CONTAINERS, init, Some(it.graft), it.line, "[]");
+        patch.add(Some(it.graft), it.line, item_of(INIT_CONTAINERS, place, "").into(), it.json);
     }
 
     for field in draft.fields {
@@ -141,9 +159,9 @@ struct Patch<'p> {
 }
 
 impl Patch<'_> {
-    fn add(&mut self, graft: Option<usize>, line: Line, path: Cow<'static, str>, value: String) {
+    fn add(&mut self, graft: Option<usize>, line: Line, path: Cow<'static, str>, value: impl Into<Fragment>) {
         let graft = graft.and_then(|graft| self.index_of.get(graft).copied().flatten());
-        self.changes.push(Change { graft, line, op: Op { path, value } });
+        self.changes.push(Change { graft, line, op: Op { path, value: value.into() } });
     }
 
     fn parent(&mut self, path: &str, there: bool, graft: Option<usize>, line: Line, empty: &str) {
@@ -160,7 +178,7 @@ impl Patch<'_> {
         there: bool,
         graft: Option<usize>,
         line: Line,
-        value: String,
+        value: impl Into<Fragment>,
     ) {
         let item = item.into();
         self.parent(item.strip_suffix(END).unwrap_or(&item), there, graft, line, "[]");
@@ -209,8 +227,15 @@ mod tests {
 
     #[test]
     fn operations_are_json() {
-        let op = Op { path: "/a\"b".into(), value: "{}".to_owned() };
-        assert_eq!(write([op].iter()), r#"[{"op":"add","path":"/a\"b","value":{}}]"#);
-        assert_eq!(write([].iter()), "[]");
+        let written = |ops: &[Op]| {
+            let mut out = String::new();
+            write(ops.iter(), &mut out, |value, out| out.push_str(value));
+            out
+        };
+        let op = |path| Op { path, value: "{}".to_owned().into() };
+        assert_eq!(written(&[op("/a\"b".into())]), r#"[{"op":"add","path":"/a\"b","value":{}}]"#);
+        let two = r#"[{"op":"add","path":"/a","value":{}},{"op":"add","path":"/b","value":{}}]"#;
+        assert_eq!(written(&[op("/a".into()), op("/b".into())]), two);
+        assert_eq!(written(&[]), "[]");
     }
 }

@@ -5,6 +5,7 @@ use std::mem::replace;
 
 use super::Grafting;
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
+use crate::inject::fragment::Fragment;
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::same;
 use crate::inject::reason::{Reason, Warning};
@@ -63,7 +64,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                     let body = this.open(field, entry.line, |view, problems| {
                         Body::render(view, template, &identity, item, problems)
                     })?;
-                    this.container(kind, from(template), name, &identity, &body, |fit| body.fit(&identity, &fit))
+                    this.container(kind, from(template), name, &identity, &body, |fit| {
+                        body.fit(&identity, &fit).map(Fragment::Own)
+                    })
                 }),
             };
             if let Err(error) = planned {
@@ -79,7 +82,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         name: Cow<'p, str>,
         identity: &Identity,
         body: &Body,
-        json: impl FnOnce(Fit<'_>) -> Result<String, EvaluationError>,
+        json: impl FnOnce(Fit<'_>) -> Result<Fragment, EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let Source { template, line, .. } = from;
         if let Some(taken) = self.name_is_taken(&name) {

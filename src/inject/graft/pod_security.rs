@@ -35,7 +35,7 @@ impl Grafting<'_, '_, '_> {
             let Hardened { completed, broken: rules } =
                 enforced.container(&container.json, around).map_err(|error| EvaluationError::unreadable(&error))?;
             if let Some(completed) = completed {
-                container.json = completed;
+                container.json = completed.into();
             }
             broken.extend(rules.into_iter().map(|rule| (format!("container {:?}", container.name), rule)));
         }

@@ -9,6 +9,7 @@ use super::names::joined;
 use super::volume::Mount;
 use super::{Problems, Size, View, read, render, text};
 use crate::inject::draft::PortUse;
+use crate::inject::fragment::{Fragment, Kept};
 use crate::inject::hardening::{mentions_user, with_user};
 use crate::inject::json::MapWriter;
 use crate::inject::pod::{EnvVar, Port};
@@ -79,7 +80,7 @@ pub struct Container {
     /// The rest.
     pub body: Body,
     /// Its JSON of late, and what that was for: the replicas of a workload have the same.
-    fitted: ArcSwapOption<(Fit<'static>, String)>,
+    fitted: ArcSwapOption<(Fit<'static>, Arc<Kept>)>,
 }
 
 impl Container {
@@ -100,15 +101,15 @@ impl Container {
     /// # Errors
     ///
     /// Its `securityContext` is no map.
-    pub fn fit(&self, fit: Fit<'_>) -> Result<String, EvaluationError> {
-        if let Some(kept) = &*self.fitted.load()
-            && kept.0 == fit
+    pub fn fit(&self, fit: Fit<'_>) -> Result<Fragment, EvaluationError> {
+        if let Some(fitted) = &*self.fitted.load()
+            && fitted.0 == fit
         {
-            return Ok(kept.1.clone());
+            return Ok(Fragment::Kept(Arc::clone(&fitted.1)));
         }
-        let json = self.body.fit(&self.identity, &fit)?;
-        self.fitted.store(Some(Arc::new((fit.into_owned(), json.clone()))));
-        Ok(json)
+        let kept = Arc::new(Kept::new(self.body.fit(&self.identity, &fit)?));
+        self.fitted.store(Some(Arc::new((fit.into_owned(), Arc::clone(&kept)))));
+        Ok(Fragment::Kept(kept))
     }
 }
 
@@ -231,8 +232,8 @@ impl Size for Container {
         let optional = optional.into_iter().flatten().map(String::len).sum::<usize>();
         let mounts = body.mounts.iter().map(Size::bytes).sum::<usize>();
         let json = identity.name.len() + identity.image.len() + body.members.len() + optional;
-        // In parts, and as a whole for the pods of late.
-        2 * json + ports + mounts
+        // In parts, and for the pods of late as a whole and as their answers have it.
+        4 * json + ports + mounts
     }
 }
 
