@@ -28,6 +28,11 @@ impl Default for Key {
 }
 
 impl Key {
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Adds a word, and what it is.
     pub fn push(&mut self, what: u8, word: &str) {
         self.0.push(what);

@@ -75,9 +75,9 @@ impl<'a> Group<'a> {
         [(Level::Pod, &self.pod), (Level::Namespace, &self.namespace)]
     }
 
-    /// All of it but `.containers`.
-    fn key(&self, instance: &str) -> renderings::Key {
-        let mut key = renderings::Key::default();
+    /// Writes down all of it but `.containers`.
+    fn write_key(&self, instance: &str, key: &mut renderings::Key) {
+        key.clear();
         key.push(b'i', instance);
         for (level, said) in self.levels() {
             key.push(if level == Level::Pod { b'p' } else { b'n' }, "");
@@ -93,7 +93,6 @@ impl<'a> Group<'a> {
                 key.push(b'=', value);
             }
         }
-        key
     }
 
     /// The main key that decides, and whose it is: the pod's, else its namespace's.
@@ -111,7 +110,10 @@ pub fn resolve<'a>(
     of_namespace: &[Annotation<'a>],
 ) -> Resolved<'a> {
     let mut resolved = Resolved::default();
-    each_graft(snapshot, namespace, of_pod, of_namespace, |graft| graft.resolve(renderings, &mut resolved));
+    let mut words = renderings::Key::default();
+    each_graft(snapshot, namespace, of_pod, of_namespace, |graft| {
+        graft.resolve(renderings, &mut words, &mut resolved);
+    });
     if resolved.asked.len() > MAX_GRAFTS {
         resolved.reasons.push(Reason::TooManyGrafts { found: resolved.asked.len(), most: MAX_GRAFTS });
         resolved.asked.clear();
@@ -161,7 +163,7 @@ struct Graft<'g, 'a> {
 }
 
 impl<'a> Graft<'_, 'a> {
-    fn resolve(&self, renderings: Option<&Renderings>, resolved: &mut Resolved<'a>) {
+    fn resolve(&self, renderings: Option<&Renderings>, words: &mut renderings::Key, resolved: &mut Resolved<'a>) {
         let asked_by = match self.group.main() {
             Some((level, _, Main::No)) => {
                 // A pod that declines what nobody asks for has asked for nothing.
@@ -188,8 +190,8 @@ impl<'a> Graft<'_, 'a> {
 
         if asked_by.is_some() {
             let instance = self.name.instance.unwrap_or_default();
-            let words = self.group.key(instance);
-            match renderings.and_then(|renderings| renderings.find(template, &words)) {
+            self.group.write_key(instance, words);
+            match renderings.and_then(|renderings| renderings.find(template, words)) {
                 Some(rendering) => self.ask(template, rendering, Vec::new(), resolved),
                 None => self.render(template, words, renderings, resolved),
             }
@@ -205,7 +207,7 @@ impl<'a> Graft<'_, 'a> {
     fn render(
         &self,
         template: &'a Arc<Template>,
-        words: renderings::Key,
+        words: &renderings::Key,
         renderings: Option<&Renderings>,
         resolved: &mut Resolved<'a>,
     ) {
@@ -222,7 +224,7 @@ impl<'a> Graft<'_, 'a> {
             && rendering.may_be_kept
             && resolved.warnings.len() == warned
         {
-            renderings.keep(template, words, &rendering);
+            renderings.keep(template, words.clone(), &rendering);
         }
         self.ask(template, rendering, mistakes, resolved);
     }

@@ -23,13 +23,8 @@ impl<'v> Given<'v> {
     #[must_use]
     pub fn pod(node: Node<'v, 'v>, namespace: &'v str) -> Self {
         // Looked for once, however often expressions do.
-        let metadata = node.get("metadata");
-        let missing = match metadata {
-            Some(metadata) if metadata.get("namespace").is_some() => Missing::Nothing,
-            Some(_) => Missing::Namespace,
-            None => Missing::Metadata,
-        };
-        Self(Tree { node, filled: Filled::Pod(namespace, missing) }.into())
+        let is_there = node.get("metadata").is_some();
+        Self(Tree { node, filled: Filled::Pod { namespace, metadata: is_there } }.into())
     }
 
     /// Parts of a pod.
@@ -55,19 +50,11 @@ pub(super) struct Tree<'v> {
 /// Which part of a pod it is, as far as something is filled in.
 #[derive(Debug, Clone, Copy)]
 enum Filled<'v> {
-    /// The pod, whose metadata gets this namespace.
-    Pod(&'v str, Missing),
-    /// Its metadata.
-    Metadata(&'v str, Missing),
+    /// The pod, whose metadata gets this namespace; whether it has any.
+    Pod { namespace: &'v str, metadata: bool },
+    /// Its metadata, which gets the namespace; whether one stands there.
+    Metadata { namespace: &'v str, there: bool },
     /// Any other part.
-    Nothing,
-}
-
-/// What of a pod is made up, because it is not there at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Metadata,
-    Namespace,
     Nothing,
 }
 
@@ -134,11 +121,14 @@ impl<'v> Tree<'v> {
 
     fn value(&self, name: &str, node: Node<'v, 'v>) -> Data<'v> {
         match self.filled {
-            Filled::Pod(namespace, missing) if name == "metadata" => match node.kind() {
-                Kind::Map => Tree { node, filled: Filled::Metadata(namespace, missing) }.into(),
+            Filled::Pod { namespace, .. } if name == "metadata" => match node.kind() {
+                Kind::Map => {
+                    let there = node.get("namespace").is_some();
+                    Tree { node, filled: Filled::Metadata { namespace, there } }.into()
+                }
                 _ => Self::of_namespace(namespace),
             },
-            Filled::Metadata(namespace, _) if name == "namespace" => {
+            Filled::Metadata { namespace, .. } if name == "namespace" => {
                 text(node.string().filter(|text| !text.is_empty()).unwrap_or(namespace.into()))
             }
             _ => node.into(),
@@ -148,8 +138,8 @@ impl<'v> Tree<'v> {
     /// A member that is filled in because there is none.
     fn missing(&self) -> Option<(&'static str, Data<'v>)> {
         match self.filled {
-            Filled::Pod(namespace, Missing::Metadata) => Some(("metadata", Self::of_namespace(namespace))),
-            Filled::Metadata(namespace, Missing::Namespace) => Some(("namespace", text(namespace.into()))),
+            Filled::Pod { namespace, metadata: false } => Some(("metadata", Self::of_namespace(namespace))),
+            Filled::Metadata { namespace, there: false } => Some(("namespace", text(namespace.into()))),
             _ => None,
         }
     }

@@ -117,6 +117,10 @@ fn decimal(text: &str) -> Option<(Decimal, &str)> {
 impl Decimal {
     /// The number times `factor`, a part of one rounded up, as Kubernetes does.
     fn times(&self, factor: i128) -> i128 {
+        if self.places == 0 {
+            // Nearly all, and a division of 128 bits takes as long as all else.
+            return self.digits.saturating_mul(factor);
+        }
         let divisor = 10_i128.pow(self.places);
         let (whole, part) = (self.digits / divisor, self.digits % divisor);
         let part = part.saturating_mul(factor);
