@@ -83,6 +83,11 @@ pub fn documents(stream: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// The line of a document's text that ends it by a marker; empty if it has none.
+pub fn end_marker(text: &str) -> &str {
+    lines(text).last().filter(|line| matches!(classify(line), Line::End)).unwrap_or_default()
+}
+
 /// What must stand between a stream and this one that is appended to it.
 pub fn separator(next: &str) -> &'static str {
     match lines(next).map(classify).find(|line| !matches!(line, Line::Blank)) {

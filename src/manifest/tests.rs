@@ -45,6 +45,12 @@ fn streams_split_at_markers_only() {
         ["%YAML 1.1\n---\na: 1\n...\n", "%YAML 1.1\n---\nb: 2\n"]
     );
     assert_eq!(texts("a: 1\n...\n# end\n"), ["a: 1\n...\n", "# end\n"]);
+    for (document, marker) in
+        [("a: 1\n...\n", "...\n"), ("a: 1\r... # x\r\n", "... # x\r\n"), ("{a:\n...b}\n", ""), ("a: ...", ""), ("", "")]
+    {
+        assert_eq!(texts(document).concat(), document);
+        assert_eq!(split::end_marker(document), marker, "{document:?}");
+    }
     assert_eq!(texts("\u{feff}---\na: 1\r\n---\r\nb: 2\r\n"), ["\u{feff}---\na: 1\r\n", "---\r\nb: 2\r\n"]);
 }
 

@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
-use super::SyntaxError;
+use super::{SyntaxError, split};
 
 /// Twice as deep as any Kubernetes object (the deepest CustomResourceDefinitions have some 50 levels). A level takes
 /// 25 KiB of stack in a debug build, so that this is a third of what a main thread has.
@@ -91,9 +91,7 @@ impl Node {
         let before = &text[..self.span.start.min(text.len())];
         let head = before.trim_end_matches([' ', '\t']);
         let head = if head.is_empty() || head.ends_with('\n') { head } else { before };
-        let last = text.trim_end_matches(['\r', '\n']).rfind('\n').map_or(0, |newline| newline + 1);
-        let tail = if text[last..].starts_with("...") { &text[last..] } else { "" };
-        (head, tail)
+        (head, split::end_marker(text))
     }
 
     /// Whether there are comments from this byte on: a `#` outside of all scalars.
