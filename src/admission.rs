@@ -151,8 +151,10 @@ pub fn encode_verdict(uid: &str, verdict: &Verdict) -> Vec<u8> {
 pub fn denied(denial: &Denial) -> String {
     match denial {
         Denial::Pods(reasons) => message(reasons),
-        Denial::Template(error) => cut(format!("{} can't be used:\n\n{error}", error.origin.0), LONGEST_MESSAGE),
-        Denial::Unreadable(problem) => cut(problem.clone(), LONGEST_MESSAGE),
+        Denial::Template(error) => {
+            cut(format!("{} can't be used:\n\n{error}", error.origin.0), LONGEST_MESSAGE).into_owned()
+        }
+        Denial::Unreadable(problem) => cut(problem, LONGEST_MESSAGE).into_owned(),
     }
 }
 
@@ -160,22 +162,21 @@ pub fn denied(denial: &Denial) -> String {
 #[must_use]
 pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
     let reason = if code == 400 { "BadRequest" } else { FORBIDDEN };
-    Answer::denied(uid, code, reason, &cut(message.to_owned(), LONGEST_MESSAGE))
-        .finish::<String>(&[], Audit::of_bad_object())
+    Answer::denied(uid, code, reason, &cut(message, LONGEST_MESSAGE)).finish::<String>(&[], Audit::of_bad_object())
 }
 
 /// All reasons of a rejection as people read them: one alone as a sentence, several one a line.
 #[must_use]
 pub fn message(reasons: &[Reason]) -> String {
     if let [reason] = reasons {
-        return cut(reason.to_string(), LONGEST_MESSAGE);
+        return cut(reason.to_string(), LONGEST_MESSAGE).into_owned();
     }
     let mut text = format!("{} problems:", reasons.len());
     for reason in reasons {
         text.push_str("\n- ");
         text.push_str(&reason.to_string());
     }
-    cut(text, LONGEST_MESSAGE)
+    cut(text, LONGEST_MESSAGE).into_owned()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! An AdmissionReview as it is answered, within the API server's limits.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use base64::Engine;
@@ -92,7 +93,7 @@ impl Answer {
         out.push_str(r#","auditAnnotations":"#);
         let mut annotations = MapWriter::behind(out);
         for (key, value) in audit.0.into_iter().filter(|(_, value)| !value.is_empty()) {
-            annotations.text(key, &cut(value.into_owned(), LONGEST_AUDIT));
+            annotations.text(key, &cut(value, LONGEST_AUDIT));
         }
         let mut out = annotations.finish();
         out.push_str("}}");
@@ -134,7 +135,7 @@ fn warnings(warnings: &[impl ToString]) -> Vec<String> {
     let mut left = ALL_WARNINGS;
     let lines = warnings.iter().map(|warning| {
         let line: String = warning.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        cut(line, LONGEST_WARNING)
+        cut(line, LONGEST_WARNING).into_owned()
     });
     let fitting = lines.take_while(|line| {
         let length = line.chars().count();
@@ -146,13 +147,14 @@ fn warnings(warnings: &[impl ToString]) -> Vec<String> {
 }
 
 /// A text of at most so many characters.
-pub(super) fn cut(text: String, most: usize) -> String {
+pub(super) fn cut<'t>(text: impl Into<Cow<'t, str>>, most: usize) -> Cow<'t, str> {
+    let text = text.into();
     // It has no more characters than bytes.
     if text.len() <= most {
         return text;
     }
     match text.char_indices().nth(most.saturating_sub(1)) {
-        Some((at, _)) if text.chars().count() > most => format!("{}…", &text[..at]),
+        Some((at, _)) if text.chars().count() > most => format!("{}…", &text[..at]).into(),
         _ => text,
     }
 }
@@ -176,9 +178,9 @@ mod tests {
 
     #[test]
     fn texts_are_cut_to_their_bound() {
-        assert_eq!(cut("abc".to_owned(), 3), "abc");
-        assert_eq!(cut("abcd".to_owned(), 3), "ab…");
-        assert_eq!(cut("äöüß".to_owned(), 3), "äö…");
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcd", 3), "ab…");
+        assert_eq!(cut("äöüß", 3), "äö…");
         assert_eq!(cut_bytes("abcde".to_owned(), 5), "abcde");
         assert_eq!(cut_bytes("äöüßä".to_owned(), 6), "ä…");
     }
@@ -209,7 +211,7 @@ mod tests {
             let known = Arc::new(Kept::new(json.to_owned()));
             let kept = Fragment::Kept(Arc::clone(&known));
             for before in ["1", "12", "123", r#""é""#] {
-                let own = Fragment::Own(before.to_owned());
+                let own = Fragment::from(before);
                 let letters = patch(&[own.clone(), kept.clone(), own, kept.clone()]);
                 let its_own = known.encoded(|json| panic!("{json} was not encoded"));
                 assert_eq!(letters.matches(its_own).count(), 2, "{json} behind {before}");

@@ -100,5 +100,5 @@ pub(super) fn checked<P>(wire: Wire<'_, P>) -> Result<WireRequest<'_, P>, Decode
 pub(super) fn no_review(text: &str) -> DecodeError {
     let PodError { path, problem } = PodError::of::<Wire<'_, IgnoredAny>>(text);
     let place = if path == "pod" { String::new() } else { format!("{path}: ") };
-    DecodeError::NotAReview(cut(format!("the body is no {KIND}: {place}{problem}"), LONGEST_MESSAGE))
+    DecodeError::NotAReview(cut(format!("the body is no {KIND}: {place}{problem}"), LONGEST_MESSAGE).into_owned())
 }

@@ -1,5 +1,6 @@
 //! The JSON of what a pod gets: made for it, or kept for the next pod that gets the same.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Clone)]
 pub enum Fragment {
     /// This pod's.
-    Own(String),
+    Own(Cow<'static, str>),
     /// Of all pods that get the same.
     Kept(Arc<Kept>),
 }
@@ -34,7 +35,13 @@ impl Kept {
 
 impl From<String> for Fragment {
     fn from(json: String) -> Self {
-        Self::Own(json)
+        Self::Own(json.into())
+    }
+}
+
+impl From<&'static str> for Fragment {
+    fn from(json: &'static str) -> Self {
+        Self::Own(json.into())
     }
 }
 

@@ -48,8 +48,8 @@ impl Impossible {
 pub struct Ordering<'o, 'a> {
     /// The pod's init containers.
     pub old: &'o [Container<'a>],
-    /// Names of the pod's other containers: nothing among the init containers comes after one of these.
-    pub ordinary: &'o [&'o str],
+    /// The pod's other containers: nothing among the init containers comes after one of these.
+    pub ordinary: &'o [Container<'a>],
     /// The planned containers.
     pub new: &'o [NewContainer<'o, 'a>],
     /// The grafts.
@@ -174,7 +174,7 @@ impl Ordering<'_, '_> {
             for other in others(&order.after) {
                 graph.add(other, own);
             }
-            if let Some(late) = order.after.iter().find(|name| self.ordinary.contains(&name.as_str())) {
+            if let Some(late) = order.after.iter().find(|name| self.ordinary.iter().any(|it| *it.name == ***name)) {
                 return Err(Impossible {
                     chain: format!(
                         "{} after {late}, which is an ordinary container and starts when all init containers have",

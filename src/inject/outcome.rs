@@ -94,8 +94,6 @@ pub struct Graft<'a> {
     pub name: GraftName<'a>,
     /// The template.
     pub template: &'a Template,
-    /// Names of the target containers, in pod order.
-    pub targets: Vec<&'a str>,
 }
 
 /// One operation, and where it comes from.

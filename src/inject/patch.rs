@@ -111,7 +111,9 @@ pub fn changes(
             ("/env", target.container.env.is_some())
         };
         let list = part_of(&target, list);
-        patch.parent(&list, there, Some(graft), line, "[]");
+        if !there {
+            patch.make(list.clone().into(), Some(graft), line, "[]");
+        }
         let index = match inserted.iter_mut().find(|(known, _)| *known == list) {
             Some((_, index)) => {
                 *index += 1;
@@ -140,7 +142,9 @@ pub fn changes(
     for (place, slot) in order.iter().enumerate() {
         let Slot::New(index) = *slot else { continue };
         let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
-        patch.parent(INIT_CONTAINERS, init, Some(it.graft), it.line, "[]");
+        if !init {
+            patch.make(INIT_CONTAINERS.into(), Some(it.graft), it.line, "[]");
+        }
         patch.add(Some(it.graft), it.line, item_of(INIT_CONTAINERS, place, "").into(), it.json);
     }
 
@@ -154,7 +158,7 @@ pub fn changes(
 struct Patch<'p> {
     changes: Vec<Change>,
     /// Parents that this patch has made.
-    created: Vec<String>,
+    created: Vec<Cow<'static, str>>,
     index_of: &'p [Option<usize>],
 }
 
@@ -164,10 +168,11 @@ impl Patch<'_> {
         self.changes.push(Change { graft, line, op: Op { path, value: value.into() } });
     }
 
-    fn parent(&mut self, path: &str, there: bool, graft: Option<usize>, line: Line, empty: &str) {
-        if !there && self.created.iter().all(|created| created != path) {
-            self.created.push(path.to_owned());
-            self.add(graft, line, path.to_owned().into(), empty.to_owned());
+    /// Makes a parent that is not there, once.
+    fn make(&mut self, path: Cow<'static, str>, graft: Option<usize>, line: Line, empty: &'static str) {
+        if !self.created.contains(&path) {
+            self.created.push(path.clone());
+            self.add(graft, line, path, empty);
         }
     }
 
@@ -181,7 +186,13 @@ impl Patch<'_> {
         value: impl Into<Fragment>,
     ) {
         let item = item.into();
-        self.parent(item.strip_suffix(END).unwrap_or(&item), there, graft, line, "[]");
+        if !there {
+            let list = match &item {
+                Cow::Borrowed(item) => Cow::Borrowed(item.strip_suffix(END).unwrap_or(item)),
+                Cow::Owned(item) => Cow::Owned(item.strip_suffix(END).unwrap_or(item).to_owned()),
+            };
+            self.make(list, graft, line, "[]");
+        }
         self.add(graft, line, item, value);
     }
 
@@ -208,8 +219,12 @@ impl Patch<'_> {
             Field::Label => ("/metadata/labels", metadata.is_some_and(|it| it.labels.is_some())),
             _ => ("/metadata/annotations", metadata.is_some_and(|it| it.annotations.is_some())),
         };
-        self.parent("/metadata", metadata.is_some(), graft, line, "{}");
-        self.parent(map, there, graft, line, "{}");
+        if metadata.is_none() {
+            self.make("/metadata".into(), graft, line, "{}");
+        }
+        if !there {
+            self.make(map.into(), graft, line, "{}");
+        }
         self.add(graft, line, member_of(map, key).into(), json);
     }
 }
@@ -232,7 +247,7 @@ mod tests {
             write(ops.iter(), &mut out, |value, out| out.push_str(value));
             out
         };
-        let op = |path| Op { path, value: "{}".to_owned().into() };
+        let op = |path| Op { path, value: "{}".into() };
         assert_eq!(written(&[op("/a\"b".into())]), r#"[{"op":"add","path":"/a\"b","value":{}}]"#);
         let two = r#"[{"op":"add","path":"/a","value":{}},{"op":"add","path":"/b","value":{}}]"#;
         assert_eq!(written(&[op("/a".into()), op("/b".into())]), two);

@@ -80,12 +80,11 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     for (index, ((asked, state), record)) in asked.iter().zip(states).zip(records).enumerate() {
         let changed = draft.has(index);
         let why = match (state, record) {
-            (State::Open(targets), Some(record)) => {
+            (State::Open(_), Some(record)) => {
                 kept.push(record);
                 if changed {
                     index_of[index] = Some(grafts.len());
-                    let targets = targets.iter().map(Target::name).collect();
-                    grafts.push(Graft { name: asked.name, template: asked.template, targets });
+                    grafts.push(Graft { name: asked.name, template: asked.template });
                     continue;
                 }
                 Why::Done
@@ -232,7 +231,6 @@ impl<'p, 'a> Planner<'p, 'a> {
         let spec = self.request.pod.spec.as_ref();
         let old = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
         let app = spec.and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
-        let ordinary: Vec<&str> = app.iter().map(|container| &*container.name).collect();
         let made = |index: usize| match &self.states[index] {
             State::Done(record) => Some(&record.containers),
             _ => records[index].as_ref().map(|record| &record.containers),
@@ -240,7 +238,7 @@ impl<'p, 'a> Planner<'p, 'a> {
         let done: Vec<(&str, &[Cow<'_, str>])> = (0..self.asked.len())
             .filter_map(|index| Some((self.asked[index].name.template, made(index)?.as_slice())))
             .collect();
-        Ordering { old, ordinary: &ordinary, new: &draft.containers, asked: self.asked, done: &done }.sort()
+        Ordering { old, ordinary: app, new: &draft.containers, asked: self.asked, done: &done }.sort()
     }
 }
 

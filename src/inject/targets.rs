@@ -127,19 +127,19 @@ fn choose<'a>(
     }
     let brought = || all(pod).filter(|target| !target.init && !made.contains(target.name()));
     let foreign = |name: &str| FOREIGN.contains(&name) || policy.foreign_containers.iter().any(|own| own == name);
-    let mut own: Vec<_> = brought().filter(|target| !foreign(target.name())).collect();
-    if own.is_empty() {
-        // A pod of nothing but such names brought them itself.
-        own = brought().collect();
-    }
-    if own.is_empty() {
-        return Err(vec![(Level::Pod, Reason::NoTarget { graft: asked.name.to_string() })]);
-    }
-    if asked.template.targets == Targets::First {
+    // A pod of nothing but such names brought them itself.
+    let all_foreign = brought().all(|target| foreign(target.name()));
+    let own = || brought().filter(|target| all_foreign || !foreign(target.name()));
+    let found: Vec<_> = if asked.template.targets == Targets::First {
         let annotations = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
         let preferred = annotations.and_then(|annotations| annotations.get(DEFAULT_CONTAINER));
-        let first = preferred.and_then(|name| own.iter().position(|target| target.name() == &**name)).unwrap_or(0);
-        own = vec![own.swap_remove(first)];
+        let preferred = preferred.and_then(|name| own().find(|target| target.name() == &**name));
+        preferred.or_else(|| own().next()).into_iter().collect()
+    } else {
+        own().collect()
+    };
+    if found.is_empty() {
+        return Err(vec![(Level::Pod, Reason::NoTarget { graft: asked.name.to_string() })]);
     }
-    Ok(own)
+    Ok(found)
 }

@@ -65,7 +65,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                         Body::render(view, template, &identity, item, problems)
                     })?;
                     this.container(kind, from(template), name, &identity, &body, |fit| {
-                        body.fit(&identity, &fit).map(Fragment::Own)
+                        body.fit(&identity, &fit).map(Fragment::from)
                     })
                 }),
             };

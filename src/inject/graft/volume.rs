@@ -150,7 +150,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         read_only: bool,
         line: Line,
     ) {
-        let mut json = MapWriter::with_capacity(96);
+        let mut json = MapWriter::with_capacity(128);
         json.text("name", &volume);
         json.text("mountPath", &path);
         if !sub_path.is_empty() {
