@@ -49,10 +49,11 @@ async fn a_registration_that_looks_for_something_else_is_an_error_in_the_log() {
     until(&ours, 2.0).await;
 }
 
-/// A registration of one entry, by which nobody is ever called.
+/// A registration of one entry that looks for annotations, by which nobody is ever called.
 fn to_look_at(mut registration: Value) -> Value {
     registration["metadata"]["name"] = "looked-at".into();
-    let entry = &mut registration["webhooks"][0];
+    let mut entries = registration["webhooks"].as_array_mut().expect("webhooks").iter_mut();
+    let entry = entries.find(|entry| entry["matchConditions"].is_array()).expect("conditions");
     entry["clientConfig"] = json!({"url": "https://127.0.0.1:1/"});
     entry["namespaceSelector"] = json!({"matchLabels": {"podgraft.test/nobody": "matches"}});
     registration["webhooks"] = json!([entry]);
