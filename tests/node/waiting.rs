@@ -26,7 +26,7 @@ fn an_app_starts_when_it_accepts_sessions(name: &str, kind: Kind) {
     let mut database = Database::make(scene.run, kind);
     scene.apply(pod("web", &json!({"inject/wait-for-db": database.url()}), IDLE));
     scene.until_logged("web", "wait-for-db", "not yet");
-    assert_eq!(scene.status("web"), "Init:0/1");
+    scene.until_status("web", "Init:0/1");
     database.start();
     scene.wait("pod/web", "condition=Ready");
 }

@@ -39,7 +39,7 @@ fn a_migration_runs_once_between_wait_and_app_with_the_apps_environment() {
     });
     scene.apply(with(pod("web", &annotations, APP), &environment, json!([])));
     scene.until_logged("web", "wait-for-db", "not yet");
-    assert_eq!(scene.status("web"), "Init:0/2");
+    scene.until_status("web", "Init:0/2");
     database.start();
     scene.wait("pod/web", "condition=Ready");
     assert_eq!(scene.logs("web", "db-migrate"), ":1\n+OK\n");

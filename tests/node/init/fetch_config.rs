@@ -31,7 +31,7 @@ fn what_is_fetched_is_served() {
         "inject/fetch-config.retries": "20",
     })));
     scene.until_logged("web", "fetch-config", "curl: (");
-    assert_eq!(scene.status("web"), "Init:0/1");
+    scene.until_status("web", "Init:0/1");
     scene.apply(pod("site", &json!({}), SITE));
     scene.wait("pod/web", "condition=Ready");
     assert_eq!(scene.exec("web", "nginx", &["wget", "-q", "-O", "-", "http://127.0.0.1/"]), "hello\n");

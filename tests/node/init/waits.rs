@@ -26,7 +26,7 @@ fn two_waits_pass_one_after_the_other() {
     });
     scene.apply(pod("web", &annotations, IDLE));
     scene.until_logged("web", "wait-for-db", "not yet");
-    assert_eq!(scene.status("web"), "Init:0/2");
+    scene.until_status("web", "Init:0/2");
     database.start();
     scene.until_logged("web", "wait-for-service", "503");
     scene.until_status("web", "Init:1/2");
@@ -47,7 +47,7 @@ fn busybox_waits_where_podgrafts_image_cannot_be_had() {
     });
     scene.apply(pod("web", &annotations, IDLE));
     scene.until_logged("web", "wait-for-db", "waiting for redis://");
-    assert_eq!(scene.status("web"), "Init:0/2");
+    scene.until_status("web", "Init:0/2");
     database.start();
     // Not even the name is there.
     scene.until_logged("web", "wait-for-service", "waiting for api api:8080 http://api:8080/cgi-bin/ready: ");

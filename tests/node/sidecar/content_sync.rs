@@ -39,7 +39,7 @@ fn an_archive_is_served_from_the_start_and_replaced_in_whole() {
     });
     scene.apply(nginx(&annotations));
     scene.until_logged("web", "content-sync", "not synchronized; trying again in 1 s");
-    assert_eq!(scene.status("web"), "Init:0/1");
+    scene.until_status("web", "Init:0/1");
 
     scene.apply(pod("site", &json!({}), site));
     scene.wait("pod/web", "condition=Ready");
