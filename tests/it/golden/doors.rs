@@ -77,6 +77,17 @@ pub fn admission(case: &Case, uid: &str) -> Vec<u8> {
     admission::encode(&review.uid, &inject(&review.request, &case.snapshot))
 }
 
+/// JSON without the spaces between its parts, of which an answer has its own.
+fn without_blanks(json: &str) -> String {
+    let (mut inside, mut escaped) = (false, false);
+    let is_part = |c: &char| {
+        inside ^= *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        inside || *c != ' '
+    };
+    json.chars().filter(is_part).collect()
+}
+
 /// Asserts that the review's bytes say the same as the engine's answer.
 pub fn assert_says(body: &[u8], uid: &str, answer: &Answer) {
     let review: Value = serde_json::from_slice(body).unwrap();
@@ -91,10 +102,7 @@ pub fn assert_says(body: &[u8], uid: &str, answer: &Answer) {
             assert_eq!(response["patchType"], "JSONPatch");
             let encoded = response["patch"].as_str().expect("the patch is base64 text");
             let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap();
-            // Blanks between its values are the answer's own.
-            let [sent, whole] =
-                [&*decoded, patch.as_bytes()].map(|json| serde_json::from_slice::<Value>(json).unwrap());
-            assert_eq!(sent, whole);
+            assert_eq!(without_blanks(&String::from_utf8(decoded).unwrap()), without_blanks(patch));
         }
         Verdict::Skip(_) => {
             assert_eq!(response["allowed"], true);
