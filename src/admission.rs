@@ -22,6 +22,7 @@ use crate::validate::{self, Decision, Denial, Verdict};
 
 use answer::{Answer, LONGEST_MESSAGE, cut};
 use audit::Audit;
+pub(crate) use audit::joined;
 pub use rejection::{Owner, Rejection};
 use wire::{Wire, WireRequest, checked};
 

@@ -16,7 +16,7 @@ impl Audit {
         templates: impl IntoIterator<Item = impl Display>,
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self([("decision", decision.into()), ("templates", list(templates).into()), ("reason", reason.into())])
+        Self([("decision", decision.into()), ("templates", joined(templates, ",").into()), ("reason", reason.into())])
     }
 
     /// The decision about a pod.
@@ -49,14 +49,15 @@ impl Audit {
 const NONE: [&str; 0] = [];
 
 fn labels(reasons: &[Reason]) -> String {
-    list(reasons.iter().map(Reason::label).collect::<BTreeSet<_>>())
+    joined(reasons.iter().map(Reason::label).collect::<BTreeSet<_>>(), ",")
 }
 
-fn list(items: impl IntoIterator<Item = impl Display>) -> String {
+/// A few short words in one, as the log has them too.
+pub(crate) fn joined(items: impl IntoIterator<Item = impl Display>, separator: &str) -> String {
     let mut list = String::with_capacity(64);
     for item in items {
         if !list.is_empty() {
-            list.push(',');
+            list.push_str(separator);
         }
         // Writing to a String can't fail.
         let _ = write!(list, "{item}");

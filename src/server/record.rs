@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use crate::admission::{Review, denied, message};
+use crate::admission::{Review, denied, joined, message};
 use crate::inject::Outcome;
 use crate::inject::outcome::Reason;
 use crate::inject::request::PodRequest;
@@ -36,7 +35,7 @@ pub(super) fn decided(
             let names = plan.grafts.iter().map(|graft| graft.name);
             names.clone().for_each(|name| injections.inc(name.template, Graft::Injected));
             plan.not_applied.iter().for_each(|left| injections.inc(left.name.template, Graft::from(&left.why)));
-            let templates = list(names);
+            let templates = joined(names, ", ");
             let warnings = plan.warnings.len();
             tracing::info!(uid, namespace, pod, templates, dry_run, warnings, seconds, "grafted");
             Verdict::Injected
@@ -58,7 +57,7 @@ pub(super) fn decided(
             for label in &labels {
                 metrics.rejected(label);
             }
-            let labels = BTreeSet::from_iter(labels).into_iter().collect::<Vec<_>>().join(", ");
+            let labels = joined(BTreeSet::from_iter(labels), ", ");
             let why = message(reasons);
             tracing::info!(uid, namespace, pod, reasons = labels, dry_run, seconds, ?why, "rejected");
             Verdict::Rejected
@@ -115,18 +114,6 @@ pub(super) fn bad_object(metrics: &Metrics, uid: &str, problem: &str) {
 /// As much of a word as a line of the log holds.
 fn short(word: &str) -> &str {
     &word[..word.floor_char_boundary(MAX_WORD)]
-}
-
-fn list(items: impl IntoIterator<Item = impl Display>) -> String {
-    let mut list = String::with_capacity(64);
-    for item in items {
-        if !list.is_empty() {
-            list.push_str(", ");
-        }
-        // A String takes everything.
-        let _ = write!(list, "{item}");
-    }
-    list
 }
 
 #[cfg(test)]
