@@ -172,8 +172,9 @@ pub struct Namespace {
     pub object: serde_json::Value,
 }
 
-/// The label, and its value, of the namespaces whose annotations are defaults for their pods.
-pub const NAMESPACE_LABEL: (&str, &str) = ("podgraft.dev/inject", "enabled");
+/// The label, and its value, of namespaces whose annotations are defaults for their pods, and of pods that the
+/// registration sends without a look at their annotations.
+pub const INJECT_LABEL: (&str, &str) = ("podgraft.dev/inject", "enabled");
 
 impl Namespace {
     /// Reads a core/v1 Namespace. Labels and annotations that aren't text are ignored, as the API server refuses them.
@@ -183,7 +184,7 @@ impl Namespace {
         let name = metadata.get("name")?.as_str()?.to_owned();
         let labels = metadata.get("labels").and_then(serde_json::Value::as_object);
         let labelled =
-            labels.and_then(|labels| labels.get(NAMESPACE_LABEL.0)).is_some_and(|value| value == NAMESPACE_LABEL.1);
+            labels.and_then(|labels| labels.get(INJECT_LABEL.0)).is_some_and(|value| value == INJECT_LABEL.1);
         let pod_security = labels.and_then(Enforced::of_labels);
         let annotations = metadata.get("annotations").and_then(serde_json::Value::as_object);
         let defaults = annotations

@@ -36,13 +36,13 @@ use std::time::{Duration, Instant};
 use ::podgraft::admission;
 use ::podgraft::inject::inject;
 use ::podgraft::inject::outcome::Outcome;
-use ::podgraft::snapshot::Snapshot;
+use ::podgraft::snapshot::{INJECT_LABEL, Snapshot};
 use ::podgraft::template::{LoadOptions, builtin};
 use serde_json::{Value, json};
 
 use control_plane::FULL;
 use podgraft::Podgraft;
-use policy::{LABEL, for_any_labelled_pod, for_any_pod, for_this_pod, policy};
+use policy::{for_any_labelled_pod, for_any_pod, for_this_pod, policy};
 use process::Process;
 use scene::{Scene, Webhook};
 
@@ -218,7 +218,7 @@ fn with_others(pod: &Value) -> [Value; 4] {
 /// The pod, asking by the label as well.
 fn labelled(pod: &Value) -> Value {
     let mut pod = pod.clone();
-    pod["metadata"]["labels"][LABEL.0] = LABEL.1.into();
+    pod["metadata"]["labels"][INJECT_LABEL.0] = INJECT_LABEL.1.into();
     pod
 }
 

@@ -5,10 +5,8 @@
 //! One is of constants, for a single pod: the least that any policy costs, and of no use in a cluster. The others graft
 //! whatever pod asks, as log-shipper does by default.
 
+use ::podgraft::snapshot::INJECT_LABEL;
 use serde_json::{Value, json};
-
-/// The label of pods that ask by it as well, as the registration has it.
-pub const LABEL: (&str, &str) = ("podgraft.dev/inject", "enabled");
 
 /// A policy of this `spec`, and its binding to a namespace.
 pub fn policy(namespace: &str, mut spec: Value) -> [Value; 2] {
@@ -118,7 +116,7 @@ pub fn for_any_pod(patch: &[Value], directory: &str, user: u32) -> Value {
     })
 }
 
-/// The same for pods with [`LABEL`]. What stood in conditions is asked where the operations are made: the API server
+/// The same for pods with [`INJECT_LABEL`]. What stood in conditions is asked where the operations are made: the API server
 /// converts the pod once more for conditions.
 pub fn for_any_labelled_pod(patch: &[Value], directory: &str, user: u32) -> Value {
     let mut spec = for_any_pod(patch, directory, user);
@@ -127,7 +125,7 @@ pub fn for_any_labelled_pod(patch: &[Value], directory: &str, user: u32) -> Valu
     let conditions = conditions.map(|expression| format!("({expression})")).collect::<Vec<_>>().join(" && ");
     let grafts = text(&spec["mutations"][0]["jsonPatch"]["expression"]);
     spec["mutations"] = json!([mutation(&format!("{conditions} ? {grafts} : []"))]);
-    spec["matchConstraints"] = json!({"objectSelector": {"matchLabels": {LABEL.0: LABEL.1}}});
+    spec["matchConstraints"] = json!({"objectSelector": {"matchLabels": {INJECT_LABEL.0: INJECT_LABEL.1}}});
     spec
 }
 

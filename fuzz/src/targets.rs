@@ -8,7 +8,7 @@ use podgraft::admission::{self, DecodeError};
 use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
 use podgraft::manifest;
-use podgraft::snapshot::{NAMESPACE_LABEL, Namespace, Snapshot};
+use podgraft::snapshot::{INJECT_LABEL, Namespace, Snapshot};
 use podgraft::template::parameter::Type;
 use podgraft::template::{self, LoadOptions, Origin, Template};
 use podgraft::validate::validate;
@@ -48,7 +48,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
 
 /// The namespace `default` with these annotations.
 fn namespace(annotations: &Value) -> Namespace {
-    let labels = json!({(NAMESPACE_LABEL.0): NAMESPACE_LABEL.1, "pod-security.kubernetes.io/enforce": "restricted"});
+    let labels = json!({(INJECT_LABEL.0): INJECT_LABEL.1, "pod-security.kubernetes.io/enforce": "restricted"});
     let metadata = json!({"name": "default", "labels": labels, "annotations": annotations});
     Namespace::from_object(json!({"metadata": metadata})).expect("a namespace")
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Request, Skip, Verdict, is_being_deleted, read};
 use crate::inject::{self, annotations};
-use crate::snapshot::{NAMESPACE_LABEL, Snapshot};
+use crate::snapshot::{INJECT_LABEL, Snapshot};
 
 /// How many annotations one warning names.
 const NAMED: usize = 3;
@@ -25,7 +25,7 @@ impl<'o> Said<'o> {
         let text = annotations.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
         let mut asked: Vec<_> = text.filter(|(key, _)| annotations::is_ours(prefix, key)).collect();
         asked.sort_unstable();
-        Self { label: of_metadata("labels").and_then(|labels| labels.get(NAMESPACE_LABEL.0)?.as_str()), asked }
+        Self { label: of_metadata("labels").and_then(|labels| labels.get(INJECT_LABEL.0)?.as_str()), asked }
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn review(request: &Request<'_>, snapshot: &Snapshot) -> Verdict {
 impl Said<'_> {
     /// Without its label a namespace's annotations are no defaults.
     fn unread(&self) -> Option<String> {
-        let (label, wanted) = NAMESPACE_LABEL;
+        let (label, wanted) = INJECT_LABEL;
         let found = match self.label {
             Some(value) if value == wanted => return None,
             Some(value) => format!(" (it is {value:?})"),

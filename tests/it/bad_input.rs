@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use podgraft::admission::{self, DecodeError};
 use podgraft::inject::inject;
-use podgraft::snapshot::{Lookup, NAMESPACE_LABEL, Namespace, Snapshot};
+use podgraft::snapshot::{INJECT_LABEL, Lookup, Namespace, Snapshot};
 use serde_json::{Value, json};
 
 use crate::webhook;
@@ -365,7 +365,7 @@ fn a_large_pod_that_asks_for_nothing_goes_in() {
     let mut snapshot = crate::builtin::snapshot();
     let metadata = json!({
         "name": "default",
-        "labels": {NAMESPACE_LABEL.0: NAMESPACE_LABEL.1},
+        "labels": {INJECT_LABEL.0: INJECT_LABEL.1},
         "annotations": {"inject/log-shipper": "true"},
     });
     snapshot.namespaces.insert(Namespace::from_object(json!({"metadata": metadata})).unwrap());

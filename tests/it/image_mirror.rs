@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
-use podgraft::snapshot::{NAMESPACE_LABEL, Namespace, Policy, Snapshot};
+use podgraft::snapshot::{INJECT_LABEL, Namespace, Policy, Snapshot};
 use podgraft::template::{self, LoadOptions, Origin, Template};
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn what_the_template_chose_is_moved_and_what_anybody_named_stays() {
     let mut of_namespace = snapshot(MIRROR);
     let metadata = json!({
         "name": "default",
-        "labels": {NAMESPACE_LABEL.0: NAMESPACE_LABEL.1},
+        "labels": {INJECT_LABEL.0: INJECT_LABEL.1},
         "annotations": {"inject/migrate.tool": "tool:2"},
     });
     of_namespace.namespaces.insert(Namespace::from_object(json!({"metadata": metadata})).unwrap());

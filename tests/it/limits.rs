@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, check_defaults, inject};
-use podgraft::snapshot::{NAMESPACE_LABEL, Namespace, Snapshot};
+use podgraft::snapshot::{INJECT_LABEL, Namespace, Snapshot};
 use podgraft::template::{self, LoadOptions, Origin};
 use serde_json::{Value, json};
 
@@ -164,7 +164,7 @@ fn annotations_of_a_namespace_are_counted() {
         [told]
     );
 
-    let labels = json!({(NAMESPACE_LABEL.0): NAMESPACE_LABEL.1});
+    let labels = json!({(INJECT_LABEL.0): INJECT_LABEL.1});
     let object = json!({"metadata": {"name": "default", "labels": labels, "annotations": many}});
     snapshot.namespaces.insert(Namespace::from_object(object).unwrap());
     let pod = pod(&json!({"inject/big": "true"}));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use podgraft::snapshot::{NAMESPACE_LABEL, Namespace, Policy, Snapshot};
+use podgraft::snapshot::{INJECT_LABEL, Namespace, Policy, Snapshot};
 use podgraft::template::{self, LoadOptions, Origin, Template};
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
@@ -99,7 +99,7 @@ fn pod_of(templates: impl Strategy<Value = Vec<Arc<Template>>>) -> impl Strategy
             let policy = Policy { native_sidecars, ..Policy::default() };
             let mut snapshot = with(&templates, policy);
             if let Some(defaults) = defaults {
-                let labels = json!({NAMESPACE_LABEL.0: NAMESPACE_LABEL.1});
+                let labels = json!({INJECT_LABEL.0: INJECT_LABEL.1});
                 let annotations: Value = defaults.into_iter().collect();
                 let object = json!({"metadata": {"name": "default", "labels": labels, "annotations": annotations}});
                 snapshot.namespaces.insert(Namespace::from_object(object).unwrap());

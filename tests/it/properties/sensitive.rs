@@ -5,7 +5,7 @@ use std::sync::Arc;
 use podgraft::admission;
 use podgraft::inject::inject;
 use podgraft::inject::request::PodRequest;
-use podgraft::snapshot::{NAMESPACE_LABEL, Namespace, OnError, Policy, Snapshot};
+use podgraft::snapshot::{INJECT_LABEL, Namespace, OnError, Policy, Snapshot};
 use podgraft::template::{self, LoadOptions, Origin, Template};
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -195,7 +195,7 @@ proptest! {
         let Some(template) = load(&text) else { return Ok(()) };
         let mut snapshot = Snapshot { policy: Policy { psa_errors: if deny { OnError::Deny } else { OnError::Warn }, ..Policy::default() }, ..Snapshot::default() };
         snapshot.templates.insert(Arc::new(template));
-        let labels = json!({(NAMESPACE_LABEL.0): NAMESPACE_LABEL.1, "pod-security.kubernetes.io/enforce": "restricted"});
+        let labels = json!({(INJECT_LABEL.0): INJECT_LABEL.1, "pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": "default", "labels": labels});
         snapshot.namespaces.insert(Namespace::from_object(json!({"metadata": metadata})).unwrap());
         let mut pod = pod("keeps", &value);
