@@ -164,7 +164,15 @@ impl Body {
             security_context,
         };
         if template.verify {
-            problems.extend(verify::container(&rendered.unwired(identity, mounts.as_deref())));
+            // As the template says it, before a pod changes names of volumes, user and resources.
+            let fit = Fit {
+                image: (&*identity.image).into(),
+                volume_mounts: mounts.unwrap_or_default(),
+                resources: rendered.resources.as_deref().map(Cow::Borrowed),
+                user: None,
+                restart_policy: None,
+            };
+            problems.extend(verify::container(&rendered.fit(identity, &fit)?));
         }
         Ok(rendered)
     }
@@ -201,26 +209,6 @@ impl Body {
             json.text("restartPolicy", policy);
         }
         Ok(json.finish())
-    }
-
-    /// The container as the template says it, before the pod changes names of volumes, user and resources.
-    fn unwired(&self, identity: &Identity, mounts: Option<&str>) -> String {
-        let mut json = MapWriter::with_capacity(1024 + self.members.len());
-        json.text("name", &identity.name);
-        json.text("image", &identity.image);
-        let (resources, security_context) = (self.resources.as_deref(), self.security_context.as_deref());
-        for (key, value) in [
-            ("command", identity.command.as_deref()),
-            ("volumeMounts", mounts),
-            ("resources", resources),
-            ("securityContext", security_context),
-        ] {
-            if let Some(value) = value {
-                json.json(key, value);
-            }
-        }
-        json.members(&self.members);
-        json.finish()
     }
 }
 
