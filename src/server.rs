@@ -22,6 +22,7 @@ mod admin;
 mod answer;
 mod body;
 mod listener;
+mod memory;
 mod mutate;
 mod patience;
 mod places;
@@ -31,6 +32,7 @@ mod state;
 mod validate;
 
 pub use admin::admin;
+pub use memory::keep_freed;
 pub use mutate::router;
 pub use patience::Patience;
 pub use state::State;

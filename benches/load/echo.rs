@@ -9,29 +9,35 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::any_service;
 use http_body_util::BodyExt;
 use podgraft::metrics::Metrics;
-use podgraft::server::{Options, Patience, Server, State};
+use podgraft::server::{Options, Patience, Server, State, keep_freed};
 use podgraft::tls::{self, Keeper};
+use tower::service_fn;
 
 /// Serves until it is killed; prints its address as `podgraft serve` does.
 pub fn serve(certificates: &Path, answer: &Path) -> Result<()> {
     let answer = Bytes::from(fs::read(answer)?);
+    keep_freed();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let keeper = Keeper::open(certificates, true, SystemTime::now())?;
         let state = Arc::new(State::new(Arc::new(Metrics::new()?), 512, Patience::default()));
         let config = Arc::new(tls::Handshakes::new(keeper.resolver(), None)?);
         let free = "127.0.0.1:0".parse()?;
         let server = Server::bind(free, free, config, state, Options::default()).await?;
-        let route = post(async move |mut body: Body| {
-            while let Some(Ok(_)) = body.frame().await {}
-            let mut response = Response::new(Body::from(answer.clone()));
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response
-        });
+        let route = any_service(service_fn(move |request: Request| {
+            let (mut body, answer) = (request.into_body(), answer.clone());
+            async move {
+                while let Some(Ok(_)) = body.frame().await {}
+                let mut response = Response::new(Body::from(answer));
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                Ok(response)
+            }
+        }));
         let server = server.with_routes(route);
         let mut out = std::io::stdout();
         writeln!(out, "https://{}/mutate", server.webhook_address()?)?;

@@ -4,7 +4,6 @@ mod api;
 mod assembly;
 mod certificate;
 mod greeting;
-mod memory;
 mod reload;
 
 use std::net::SocketAddr;
@@ -20,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{self, client};
 use crate::library::{Library, Loaded};
 use crate::metrics::Metrics;
-use crate::server::{Options, Patience, Server, State};
+use crate::server::{Options, Patience, Server, State, keep_freed};
 use crate::shutdown::Signals;
 use crate::snapshot::Policy;
 use crate::telemetry::{self, LogFormat, LogLevel};
@@ -97,7 +96,7 @@ struct Checked {
 /// What keeps it from starting.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format, &args.log_level);
-    memory::keep_freed();
+    keep_freed();
     match check(args) {
         Ok(checked) => {
             let runtime =

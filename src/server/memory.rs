@@ -9,6 +9,6 @@ const KEPT: usize = 8 * 1024 * 1024;
 /// largest block it has seen freed (mallopt(3), `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`), 128 KiB at first: then each
 /// body of a large pod would be read into memory that the kernel has to find and clear anew, an eighth of what the request
 /// costs. The block is never touched, so it is no memory. Other allocators have their own ways.
-pub(super) fn keep_freed() {
+pub fn keep_freed() {
     drop(black_box(Vec::<u8>::with_capacity(KEPT / 2)));
 }
