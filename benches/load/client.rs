@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -42,6 +43,9 @@ impl Protocol {
     }
 }
 
+/// Where this stands in a body, each request over HTTP/1.1 has a number of its own.
+pub const OWN: &str = "-0000000";
+
 /// Where to send what.
 #[derive(Clone)]
 pub struct Target {
@@ -71,8 +75,18 @@ pub fn tls(certificates: &Path, protocol: Protocol, resumption: bool) -> Result<
 
 /// What can ask one thing at a time.
 pub enum Connection {
-    Http1 { stream: Box<TlsStream<TcpStream>>, request: Vec<u8>, answer: Vec<u8> },
-    Http2 { sender: SendRequest<Full<Bytes>>, body: Bytes, answer: Bytes },
+    Http1 {
+        stream: Box<TlsStream<TcpStream>>,
+        request: Vec<u8>,
+        /// Where it has [`OWN`].
+        own: Vec<usize>,
+        answer: Vec<u8>,
+    },
+    Http2 {
+        sender: SendRequest<Full<Bytes>>,
+        body: Bytes,
+        answer: Bytes,
+    },
 }
 
 impl Connection {
@@ -109,13 +123,30 @@ impl Connection {
             target.body.len()
         );
         let request = [head.as_bytes(), &target.body].concat();
-        Ok(Self::Http1 { stream: Box::new(connect(target).await?), request, answer: Vec::with_capacity(64 * 1024) })
+        let own = request.windows(OWN.len()).enumerate().filter(|(_, found)| *found == OWN.as_bytes());
+        let own = own.map(|(place, _)| place).collect();
+        let stream = Box::new(connect(target).await?);
+        Ok(Self::Http1 { stream, request, own, answer: Vec::with_capacity(64 * 1024) })
+    }
+
+    /// Asks, and wants this answer; where each request is another one, an answer as long.
+    pub async fn expect(&mut self, expected: &[u8]) -> Result<()> {
+        let varies = matches!(self, Self::Http1 { own, .. } if !own.is_empty());
+        let answer = self.ask().await?;
+        ensure!(answer == expected || (varies && answer.len() == expected.len()), "another answer");
+        Ok(())
     }
 
     /// Asks, and waits for the whole answer, which has to be good.
     pub async fn ask(&mut self) -> Result<&[u8]> {
         match self {
-            Self::Http1 { stream, request, answer } => {
+            Self::Http1 { stream, request, own, answer } => {
+                if !own.is_empty() {
+                    let number = format!("-{:07}", NUMBER.fetch_add(1, Ordering::Relaxed));
+                    for place in own {
+                        request[*place..*place + OWN.len()].copy_from_slice(number.as_bytes());
+                    }
+                }
                 stream.write_all(request).await?;
                 stream.flush().await?;
                 answer.clear();
@@ -150,6 +181,9 @@ async fn connect(target: &Target) -> Result<TlsStream<TcpStream>> {
     socket.set_nodelay(true)?;
     Ok(target.tls.connect(ServerName::try_from("localhost")?, socket).await?)
 }
+
+/// The next request's number.
+static NUMBER: AtomicU32 = AtomicU32::new(1);
 
 /// Where the body begins and how long it is, once the head is there.
 fn head(answer: &[u8]) -> Result<Option<(usize, usize)>> {
@@ -189,7 +223,7 @@ pub async fn saturate(
         clients.spawn(async move {
             let (mut took, mut last) = (Vec::new(), Instant::now());
             while last - begin < time && took.len() < most {
-                ensure!(connection.ask().await? == expected, "the same review, another answer");
+                connection.expect(&expected).await?;
                 let now = Instant::now();
                 took.push(now - last);
                 last = now;
@@ -227,7 +261,7 @@ pub async fn at_rate(connections: &mut Vec<Connection>, expected: &Bytes, time: 
                 tokio::time::sleep_until(due.into()).await;
                 // The timer's own lateness is none of the server's.
                 let sent = if late { due } else { Instant::now() };
-                ensure!(connection.ask().await? == expected, "the same review, another answer");
+                connection.expect(&expected).await?;
                 took.push(sent.elapsed());
                 due += step * u32::try_from(count)?;
             }

@@ -1,5 +1,6 @@
-//! What the running program costs: `cargo bench --bench load`, of it one part with `-- starts`, `requests`, `rate`,
-//! `instructions`, `handshakes`, `memory` or `idle`, of another build with `-- --program PATH`.
+//! What the running program costs: `cargo bench --bench load`, of it one part with `-- starts`, `requests`, `unseen`, `rate`,
+//! `instructions`, `handshakes`, `memory` or `idle`, of another build with `-- --program PATH`. It fails if that is more than
+//! is wanted.
 //!
 //! The release `podgraft serve` and an echo (`echo.rs`), each a process held to one processor, are asked in turns by a
 //! client on the others, because a machine drifts: of each turn and its counterpart there is a ratio, and printed are the
@@ -20,6 +21,7 @@ mod review;
 #[allow(dead_code, reason = "the other benches need more of it")]
 mod sizes;
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,16 +29,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use axum::body::Bytes;
+use serde_json::json;
 use tempfile::TempDir;
 
-use client::{Connection, Protocol, Target, at_rate, saturate};
+use client::{Connection, OWN, Protocol, Target, at_rate, saturate};
 use cpus::Cpus;
 use figures::{Turns, median, milliseconds, ratio};
 use server::Server;
 use sizes::{LARGE, MEDIUM, SMALL, Size};
 
 /// What can be asked for alone.
-const PARTS: [&str; 7] = ["starts", "requests", "rate", "instructions", "handshakes", "memory", "idle"];
+const PARTS: [&str; 8] = ["starts", "requests", "unseen", "rate", "instructions", "handshakes", "memory", "idle"];
 
 /// How often the program is started for a median.
 const STARTS: usize = 21;
@@ -85,7 +88,8 @@ fn main() -> Result<()> {
         println!("this takes minutes and a release build: cargo bench --bench load");
         return Ok(());
     }
-    let bench = Bench { program: program.into(), cpus: Cpus::divide()?, certificates: tempfile::tempdir()?, parts };
+    let (cpus, certificates, missed) = (Cpus::divide()?, tempfile::tempdir()?, RefCell::default());
+    let bench = Bench { program: program.into(), cpus, certificates, parts, missed };
     bench.cpus.hold_client()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::timeout(LIMIT, bench.run()).await.context("it took too long")? })
@@ -103,16 +107,23 @@ struct Bench {
     certificates: TempDir,
     /// Which parts to run; all if none is named.
     parts: Vec<String>,
+    /// What is more than wanted.
+    missed: RefCell<Vec<String>>,
 }
 
 impl Bench {
     async fn run(&self) -> Result<()> {
-        println!("binary: {:.1} MB (at most 12)", fs::metadata(&self.program)?.len() as f64 / 1e6);
+        let binary = fs::metadata(&self.program)?.len() as f64 / 1e6;
+        println!("binary: {binary:.1} MB (at most 12)");
+        self.want("MB of the binary", binary, 12.0);
         if self.wants("starts") {
             self.starts().await?;
         }
         if self.wants("requests") {
             self.requests().await?;
+        }
+        if self.wants("unseen") {
+            self.unseen().await?;
         }
         if self.wants("rate") {
             self.rate().await?;
@@ -129,7 +140,16 @@ impl Bench {
         if self.wants("idle") {
             self.idle().await?;
         }
+        let missed = self.missed.borrow();
+        ensure!(missed.is_empty(), "more than wanted: {}", missed.join("; "));
         Ok(())
+    }
+
+    /// Notes what is more than wanted.
+    fn want(&self, what: &str, found: f64, most: f64) {
+        if found > most {
+            self.missed.borrow_mut().push(format!("{found:.2} {what} instead of {most}"));
+        }
     }
 
     fn wants(&self, part: &str) -> bool {
@@ -164,6 +184,7 @@ impl Bench {
         println!("process start to first good answer: {:.1} ms where a certificate is made,", milliseconds(first));
         let (least, median) = (milliseconds(later[0]), milliseconds(later[STARTS / 2]));
         println!("  else {median:.1} ms (median of {STARTS}, least {least:.1} ms; at most 20)");
+        self.want("ms from start to answer", median, 20.0);
         Ok(())
     }
 
@@ -180,6 +201,16 @@ impl Bench {
                 .await?,
         )?;
         Ok(begin.elapsed())
+    }
+
+    /// Both servers, and what they are asked and answer.
+    async fn pair(&self, protocol: Protocol, body: &Bytes) -> Result<Pair> {
+        let podgraft = self.podgraft()?;
+        let target = self.target(&podgraft, protocol, body)?;
+        let answer = answer(&target).await?;
+        let echo = self.echo(&answer)?;
+        let targets = [target, self.target(&echo, protocol, body)?];
+        Ok(Pair { servers: [podgraft, echo], targets, answer })
     }
 
     /// As many requests as the servers take.
@@ -205,29 +236,13 @@ impl Bench {
             for (size, must, aim) in TARGETS {
                 let body = asking(size);
                 println!("{}, {} ({} bytes):", protocol.name(), size.name, body.len());
-                let podgraft = self.podgraft()?;
-                let podgraft_target = self.target(&podgraft, protocol, &body)?;
-                let answer = answer(&podgraft_target).await?;
-                let echo = self.echo(&answer)?;
-                let echo_target = self.target(&echo, protocol, &body)?;
+                let pair = self.pair(protocol, &body).await?;
                 for count in AT_ONCE {
-                    let mut sides = [
-                        Side::new(&podgraft, &podgraft_target, count).await?,
-                        Side::new(&echo, &echo_target, count).await?,
-                    ];
-                    for _ in 0..ROUNDS {
-                        for side in &mut sides {
-                            let spent = side.server.processor_time()?;
-                            let turn = saturate(&mut side.connections, &answer, TURN, usize::MAX).await?;
-                            side.turns.push(turn, side.server.processor_time()?.saturating_sub(spent));
-                        }
-                    }
-                    print!("{count:>20}");
-                    print!("{} |{}", sides[0].row()?, sides[1].row()?);
-                    let (median, least, most) = ratio(&sides[0].turns.cost, &sides[1].turns.cost);
-                    print!(" | {median:.2} ({least:.2} to {most:.2})");
+                    let (row, ratio) = pair.saturated(count).await?;
+                    print!("{row}");
                     if (protocol, count) == (Protocol::Http1, 16) {
                         print!(", {must}, {aim}");
+                        self.want(&format!("times the echo's CPU for {} pods", size.name), ratio, must);
                     }
                     println!();
                 }
@@ -236,31 +251,49 @@ impl Bench {
         Ok(())
     }
 
+    /// The same where no pod says what another has said: nothing that was rendered serves again.
+    async fn unseen(&self) -> Result<()> {
+        println!("\nHTTP/1.1, each pod with values of its own; columns as above:");
+        for (size, ..) in TARGETS {
+            let annotations = json!({
+                "inject/log-shipper": format!("/var/log/orders{OWN}"),
+                "inject/wait-for-db": format!("postgres://orders-db{OWN}"),
+            });
+            let body = Bytes::from(size.review(&annotations));
+            println!("{} ({} bytes):", size.name, body.len());
+            println!("{}", self.pair(Protocol::Http1, &body).await?.saturated(16).await?.0);
+        }
+        Ok(())
+    }
+
     /// So many requests a second, whether or not answers come.
     async fn rate(&self) -> Result<()> {
         let body = asking(MEDIUM);
-        let podgraft = self.podgraft()?;
-        let podgraft_target = self.target(&podgraft, Protocol::Http1, &body)?;
-        let answer = answer(&podgraft_target).await?;
-        let echo = self.echo(&answer)?;
-        let echo_target = self.target(&echo, Protocol::Http1, &body)?;
-        let mut sides = [Side::new(&podgraft, &podgraft_target, 16).await?, Side::new(&echo, &echo_target, 16).await?];
+        let pair = self.pair(Protocol::Http1, &body).await?;
+        let mut sides = pair.sides(16).await?;
         for _ in 0..ROUNDS {
             for side in &mut sides {
                 let spent = side.server.processor_time()?;
-                let turn = at_rate(&mut side.connections, &answer, RATE_TURN, RATE).await?;
+                let turn = at_rate(&mut side.connections, &pair.answer, RATE_TURN, RATE).await?;
+                let asked = turn.took.len() as f64 / turn.wall.as_secs_f64();
+                ensure!(asked > 0.98 * f64::from(RATE), "the client came to {asked:.0} requests/s");
                 side.turns.push(turn, side.server.processor_time()?.saturating_sub(spent));
             }
         }
         println!("\n{RATE} requests/s of {} bytes, on 16 connections of HTTP/1.1:", body.len());
-        for (name, per_mille, target) in [("p50", 500, ""), ("p99", 990, "; at most 1.5"), ("p99.9", 999, "")] {
+        for (name, per_mille, most) in [("p50", 500, None), ("p99", 990, Some(1.5)), ("p99.9", 999, None)] {
             let [podgraft, echo] = sides.each_ref().map(|side| side.turns.percentiles(per_mille));
-            let (middle, least, most) = ratio(&podgraft, &echo);
-            println!(
-                "  {name} {:.2} ms, echo {:.2} ms: {middle:.2} times ({least:.2} to {most:.2}{target})",
+            let (middle, least, greatest) = ratio(&podgraft, &echo);
+            print!(
+                "  {name} {:.2} ms, echo {:.2} ms: {middle:.2} times ({least:.2} to {greatest:.2}",
                 median(podgraft),
                 median(echo),
             );
+            if let Some(most) = most {
+                print!("; at most {most}");
+                self.want(&format!("times the echo's {name}"), middle, most);
+            }
+            println!(")");
         }
         let (middle, least, most) = ratio(&sides[0].turns.cost, &sides[1].turns.cost);
         let [podgraft, echo] = sides.map(|side| median(side.turns.cost));
@@ -339,10 +372,10 @@ impl Bench {
                     clients.spawn(async move {
                         let mut count = 0;
                         while begin.elapsed() < TURN {
-                            ensure!(Connection::http1(&target).await?.ask().await? == answer, "another answer");
+                            Connection::http1(&target).await?.expect(&answer).await?;
                             count += 1;
                         }
-                        Ok(count)
+                        anyhow::Ok(count)
                     });
                 }
                 let mut count = 0;
@@ -371,6 +404,7 @@ impl Bench {
         let server = self.podgraft()?;
         let (all, own) = server.resident()?;
         println!("resident before the first request: {all:.1} MiB, {own:.1} of it in no file");
+        let mut found = Vec::new();
         for (size, connections, requests) in [(MEDIUM, 16, 100_000), (LARGE, 64, 20_000)] {
             let target = self.target(&server, Protocol::Http1, &asking(size))?;
             let answer = answer(&target).await?;
@@ -378,6 +412,7 @@ impl Bench {
             let mut open = Connection::open(&target, connections).await?;
             saturate(&mut open, &answer, LIMIT, requests / connections).await?;
             let (all, own) = server.resident()?;
+            found.push((all, server.peak()?));
             println!(
                 "after {requests} requests of {} bytes on {connections} connections: {all:.1} MiB, {own:.1} of it in no file; peak {:.1} MiB",
                 target.body.len(),
@@ -385,6 +420,8 @@ impl Bench {
             );
         }
         println!("(at most 12 MiB after the first, 24 MiB at the peak)");
+        self.want("MiB resident", found[0].0, 12.0);
+        self.want("MiB at the peak", found[1].1, 24.0);
         Ok(())
     }
 
@@ -401,7 +438,7 @@ impl Bench {
         let start = Instant::now();
         for _ in 0..IDLE {
             let mut connection = Connection::http1(&target).await.context("another descriptor: ulimit -n")?;
-            ensure!(connection.ask().await? == answer, "another answer");
+            connection.expect(&answer).await?;
             open.push(connection);
         }
         let (took, (after, _)) = (start.elapsed(), server.resident()?);
@@ -412,7 +449,7 @@ impl Bench {
         );
         let start = Instant::now();
         for connection in &mut open {
-            ensure!(connection.ask().await? == answer, "another answer");
+            connection.expect(&answer).await?;
         }
         println!(
             "each of them asked again, one by one: {} answers in {:.1} s",
@@ -420,6 +457,35 @@ impl Bench {
             start.elapsed().as_secs_f64()
         );
         Ok(())
+    }
+}
+
+/// Podgraft and the echo, asked the same.
+struct Pair {
+    servers: [Server; 2],
+    targets: [Target; 2],
+    answer: Bytes,
+}
+
+impl Pair {
+    async fn sides(&self, count: usize) -> Result<[Side<'_>; 2]> {
+        let side = |which: usize| Side::new(&self.servers[which], &self.targets[which], count);
+        Ok([side(0).await?, side(1).await?])
+    }
+
+    /// What they come to when so many requests at a time are there always: a row for people, and the ratio of processor time.
+    async fn saturated(&self, count: usize) -> Result<(String, f64)> {
+        let mut sides = self.sides(count).await?;
+        for _ in 0..ROUNDS {
+            for side in &mut sides {
+                let spent = side.server.processor_time()?;
+                let turn = saturate(&mut side.connections, &self.answer, TURN, usize::MAX).await?;
+                side.turns.push(turn, side.server.processor_time()?.saturating_sub(spent));
+            }
+        }
+        let (median, least, most) = ratio(&sides[0].turns.cost, &sides[1].turns.cost);
+        let [podgraft, echo] = [sides[0].row()?, sides[1].row()?];
+        Ok((format!("{count:>20}{podgraft} |{echo} | {median:.2} ({least:.2} to {most:.2})"), median))
     }
 }
 

@@ -21,8 +21,8 @@ pub struct Size {
 pub const SMALL: Size = Size { name: "small", containers: 1, settings: 0, plain: true };
 /// About 8 kB.
 pub const MEDIUM: Size = Size { name: "medium", containers: 3, settings: 4, plain: false };
-/// About 101 kB.
-pub const LARGE: Size = Size { name: "large", containers: 20, settings: 46, plain: false };
+/// About 91 kB.
+pub const LARGE: Size = Size { name: "large", containers: 20, settings: 38, plain: false };
 pub const SIZES: [Size; 3] = [SMALL, MEDIUM, LARGE];
 
 impl Size {
