@@ -1,9 +1,10 @@
 //! MutatingAdmissionPolicies that make podgraft's own graft: what an administrator would write in CEL instead of
 //! installing it. They say what to add by operations: in an ApplyConfiguration, a container can't have a `command` or
-//! `args`. None is reinvoked.
+//! `args`.
 //!
 //! One is of constants, for a single pod: the least that any policy costs, and of no use in a cluster. The others graft
-//! whatever pod asks, as log-shipper does by default.
+//! whatever pod asks, as log-shipper does by default, and are evaluated again where somebody has changed the pod since, as
+//! podgraft is called again.
 
 use ::podgraft::snapshot::INJECT_LABEL;
 use serde_json::{Value, json};
@@ -13,7 +14,6 @@ pub fn policy(namespace: &str, mut spec: Value) -> [Value; 2] {
     let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]});
     spec["matchConstraints"]["resourceRules"] = json!([rule]);
     spec["failurePolicy"] = "Fail".into();
-    spec["reinvocationPolicy"] = "Never".into();
     let here = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
     let object = |kind: &str, spec: Value| {
         let metadata = json!({"name": namespace});
@@ -38,6 +38,7 @@ pub fn for_this_pod(patch: &[Value]) -> Value {
             "expression": "has(object.metadata.annotations) && 'inject/log-shipper' in object.metadata.annotations",
         }],
         "mutations": [mutation(&format!("[{}]", operations.join(", ")))],
+        "reinvocationPolicy": "Never",
     })
 }
 
@@ -113,6 +114,7 @@ pub fn for_any_pod(patch: &[Value], directory: &str, user: u32) -> Value {
             "expression": of_target("runAsGroup"),
         }],
         "mutations": [mutation(&grafts)],
+        "reinvocationPolicy": "IfNeeded",
     })
 }
 
