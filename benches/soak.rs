@@ -1,8 +1,9 @@
 //! The release server under load for long: `cargo bench --bench soak -- --minutes 30`.
 //!
-//! First as fast as it goes, for its capacity; then at half of that, while template files and the certificate change all
-//! the time. Memory, descriptors, threads and errors are sampled from outside and printed. It fails if a request did, or
-//! if memory or descriptors still grow in the last third.
+//! First as fast as it goes, for its capacity; then at half of that, while the templates and the certificate change all
+//! the time, and connections come and go. Memory, descriptors, threads and errors are sampled from outside and printed. It
+//! fails if a request did, if an answer did not graft one version of both templates, if changes were not taken up, or if
+//! memory or descriptors still grow in the last third.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people have three digits")]
@@ -15,9 +16,10 @@ mod load;
 #[allow(dead_code, reason = "the other benches need more of it")]
 mod review;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -29,7 +31,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use client::{STAMP, Task, UID};
+use client::{STAMP, Tally, Task, UID};
 use load::Load;
 
 /// Requests at a time, as an API server with some hundred pods to create.
@@ -38,7 +40,10 @@ const WORKERS: usize = 16;
 /// How long capacity is measured.
 const FULL: Duration = Duration::from_secs(10);
 
-/// How often files change; the certificate does so every tenth time.
+/// How many a connection carries before another one is opened.
+const REVIEWS_PER_CONNECTION: u64 = 1000;
+
+/// How often the templates change; the certificate does so every tenth time.
 const CHANGES: Duration = Duration::from_secs(2);
 
 /// How many samples are taken.
@@ -47,7 +52,7 @@ const SAMPLES: u32 = 60;
 /// What memory may still grow by in the last third: an allocator's pages come and go.
 const SLACK: f64 = 1.0;
 
-/// Templates that a pod asks for; each stamps its version once.
+/// Templates that a pod asks for, of one file; each stamps its version once.
 const TEMPLATES: usize = 2;
 
 fn main() -> Result<()> {
@@ -83,12 +88,13 @@ fn soak(lasts: Duration) -> Result<()> {
     let annotations: Value = (0..TEMPLATES).map(|index| (format!("inject/t{index}"), json!("true"))).collect();
     let mut review: Value = serde_json::from_slice(&review::review(3, &annotations))?;
     review["request"]["uid"] = UID.into();
-    // Versions of two files may differ, and a stamp of each is an answer.
     let task = Task {
         replicas: vec![server.address],
         ca: authority.cert.clone(),
         workers: WORKERS,
         reviews: vec![review.to_string()],
+        stamps: TEMPLATES,
+        reviews_per_connection: Some(REVIEWS_PER_CONNECTION),
         ..Task::default()
     };
 
@@ -129,7 +135,15 @@ fn soak(lasts: Duration) -> Result<()> {
         tally.good, tally.connections
     );
     println!("slowest answer: {:.1} ms", tally.slowest * 1e3);
-    ensure!(tally.wrong.is_empty() && tally.lost.is_empty() && tally.again == 0, "requests failed: {tally:?}");
+    let failed = tally.wrong.len() + tally.lost.len() + tally.again as usize + tally.unreachable as usize;
+    ensure!(failed == 0, "requests failed: {:?}", Tally { versions: BTreeSet::new(), ..tally });
+    let rate = tally.good as f64 / lasts.as_secs_f64();
+    ensure!(rate > 0.45 * capacity, "the client came to {rate:.0} requests/s");
+    // What a change wakes waits for a moment without one, and a version may be over before anybody asks.
+    let seen = tally.versions.len() as u64;
+    ensure!(2 * seen > version, "{seen} of {version} versions were in force");
+    let taken = server.metric(r#"podgraft_certificate_loads_total{result="ok"}"#)?;
+    ensure!(taken >= swaps, "{taken} of {swaps} certificates were taken up");
     for (name, unit, slack, of) in [
         ("resident memory", " MiB", SLACK, (|sample| sample.memory) as fn(&Sample) -> f64),
         ("file descriptors", "", 2.0, |sample| f64::from(sample.files)),
@@ -155,19 +169,18 @@ fn client() -> Command {
     command
 }
 
-/// Another version of every template.
+/// Another version of all templates.
 fn change(templates: &Path, version: u64) -> Result<()> {
-    for index in 0..TEMPLATES {
-        let text = format!(
+    let document = |index: usize| {
+        format!(
             "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\nmetadata: {{name: t{index}}}\nspec:\n  \
              description: Stamp a version.\n  target: {{env: [{{name: T{index}, value: \"{STAMP}{version}\"}}]}}\n"
-        );
-        // In one step: who reads meanwhile finds the old one or the new one.
-        let file = templates.join(format!("t{index}.yaml"));
-        fs::write(file.with_extension("next"), text)?;
-        fs::rename(file.with_extension("next"), file)?;
-    }
-    Ok(())
+        )
+    };
+    // In one step: who reads meanwhile finds the old ones or the new ones.
+    let file = templates.join("templates.yaml");
+    fs::write(file.with_extension("next"), (0..TEMPLATES).map(document).collect::<Vec<_>>().join("---\n"))?;
+    Ok(fs::rename(file.with_extension("next"), file)?)
 }
 
 fn leaf(authority: &Pair) -> Result<Files> {
@@ -189,6 +202,7 @@ struct Sample {
 struct Server {
     child: Child,
     address: SocketAddr,
+    admin: SocketAddr,
     /// It would be a broken pipe without a reader.
     _stdout: BufReader<ChildStdout>,
 }
@@ -205,12 +219,24 @@ impl Server {
         let mut child = command.spawn().context("starting podgraft")?;
         let mut stdout = BufReader::new(child.stdout.take().context("there is no pipe")?);
         let mut greeting = String::new();
-        while !greeting.contains("/mutate") {
+        while !greeting.contains("/mutate") || !greeting.contains("http://") {
             ensure!(stdout.read_line(&mut greeting)? > 0, "podgraft did not start: {greeting}");
         }
-        let address = greeting.split("https://").nth(1).and_then(|rest| rest.split('/').next());
-        let address = address.context("no address is printed")?.parse()?;
-        Ok(Self { child, address, _stdout: stdout })
+        let after = |scheme: &str| -> Result<SocketAddr> {
+            let address = greeting.split(scheme).nth(1).and_then(|rest| rest.split(['/', ' ', '\n']).next());
+            Ok(address.with_context(|| format!("no address is printed: {greeting}"))?.parse()?)
+        };
+        Ok(Self { address: after("https://")?, admin: after("http://")?, child, _stdout: stdout })
+    }
+
+    /// A counter, as Prometheus sees it.
+    fn metric(&self, name: &str) -> Result<u64> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+        Ok(value.trim().parse()?)
     }
 
     fn sample(&self) -> Result<Sample> {

@@ -34,8 +34,8 @@ const IDLE: usize = 25;
 /// How long they are kept (apimachinery's transports: Go's 90 s).
 const IDLE_FOR: Duration = Duration::from_secs(90);
 
-/// An answer that has not come by then never does.
-const LOST: Duration = Duration::from_mins(1);
+/// An answer that has not come by then never does: no webhook may have a longer `timeoutSeconds`.
+const LOST: Duration = Duration::from_secs(30);
 
 /// How often a review that is asked to come again does.
 const ATTEMPTS: usize = 60;
@@ -66,6 +66,10 @@ pub struct Task {
     pub reviews: Vec<String>,
     /// How many stamps an answer has, all of one version.
     pub stamps: usize,
+    /// How many reviews a connection carries; none: as many as there are.
+    pub reviews_per_connection: Option<u64>,
+    /// A replica that has closed a connection in order is not connected to again: its Service has seen that it is not ready.
+    pub heeds_close: bool,
 }
 
 /// What has come of it so far.
@@ -79,7 +83,7 @@ pub struct Tally {
     pub wrong: Vec<String>,
     /// Reviews that were sent and had no answer.
     pub lost: Vec<Lost>,
-    /// Connections that were opened, and that could not be.
+    /// Connections that were opened.
     pub connections: u64,
     /// Connections that could not be opened.
     pub unreachable: u64,
@@ -87,6 +91,16 @@ pub struct Tally {
     pub versions: BTreeSet<u64>,
     /// The longest time from a review to its answer, in seconds, without those that were asked to come again.
     pub slowest: f64,
+    /// The longest time to an answer that asked to come again, in seconds.
+    pub slowest_again: f64,
+}
+
+impl Tally {
+    /// An answer that came after this long asked to come again.
+    fn shed(&mut self, after: Duration) {
+        self.again += 1;
+        self.slowest_again = self.slowest_again.max(after.as_secs_f64());
+    }
 }
 
 /// A review without an answer.
@@ -154,6 +168,8 @@ struct Connection {
     replica: SocketAddr,
     /// When it was asked last.
     asked: Instant,
+    /// Reviews that it has carried.
+    reviews: u64,
 }
 
 struct Client {
@@ -165,6 +181,8 @@ struct Client {
     turns: AtomicUsize,
     /// Attempts to connect so far.
     dials: AtomicUsize,
+    /// Replicas that have closed a connection in order.
+    leaving: Mutex<BTreeSet<SocketAddr>>,
     tally: Mutex<Tally>,
     stopping: AtomicBool,
 }
@@ -200,6 +218,7 @@ impl Client {
             idle: Mutex::default(),
             turns: AtomicUsize::new(0),
             dials: AtomicUsize::new(0),
+            leaving: Mutex::default(),
             tally: Mutex::default(),
             stopping: AtomicBool::new(false),
         })
@@ -242,7 +261,7 @@ impl Client {
             let comes_again =
                 matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
             if let Some(wait) = answer.headers().get(header::RETRY_AFTER).filter(|_| comes_again) {
-                self.tally().again += 1;
+                self.tally().shed(begin.elapsed());
                 sleep(Duration::from_secs(wait.to_str()?.parse()?)).await;
                 continue;
             }
@@ -280,9 +299,12 @@ impl Client {
         for _ in 0..100 * self.task.replicas.len() {
             let turn = self.dials.fetch_add(1, Ordering::Relaxed);
             let replica = self.task.replicas[turn % self.task.replicas.len()];
+            if self.task.heeds_close && lock(&self.leaving).contains(&replica) {
+                continue;
+            }
             if let Ok(sender) = self.connect(replica).await {
                 self.tally().connections += 1;
-                return Ok(Connection { sender, replica, asked: Instant::now() });
+                return Ok(Connection { sender, replica, asked: Instant::now(), reviews: 0 });
             }
             self.tally().unreachable += 1;
             sleep(Duration::from_millis(10)).await;
@@ -301,9 +323,14 @@ impl Client {
 
     fn keep(&self, mut connection: Connection, answer: &Response<Bytes>) {
         let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+        if closes {
+            lock(&self.leaving).insert(connection.replica);
+        }
         connection.asked = Instant::now();
+        connection.reviews += 1;
+        let worn = self.task.reviews_per_connection.is_some_and(|most| connection.reviews >= most);
         let mut idle = lock(&self.idle);
-        if !closes && idle.len() < IDLE {
+        if !closes && !worn && idle.len() < IDLE {
             idle.push(connection);
         }
     }

@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::client::{Tally, Task};
 use crate::load::Load;
-use crate::scene::{LONG, Scene, limit_files, load, memory, metric, review, runtime};
+use crate::scene::{LONG, Scene, TEMPLATES, limit_files, load, memory, metric, review, runtime, served_at_once, sound};
 use crate::webhook::{tls_over, tls_to};
 
 const HEAD: &str = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
@@ -23,12 +23,6 @@ async fn tls(scene: &Scene) -> TlsStream<TcpStream> {
 fn served(load: &Load, more: u64) -> Tally {
     let before = load.tally().good;
     load.until(LONG, |tally| tally.good >= before + more).unwrap()
-}
-
-fn sound(load: Load) -> Tally {
-    let tally = load.end().unwrap();
-    assert_eq!((&tally.wrong[..], tally.lost.len()), (&[][..], 0), "{:?}", tally.lost);
-    tally
 }
 
 /// Sends a byte of it now and then, until the server has enough.
@@ -68,6 +62,8 @@ fn heads_and_bodies_that_trickle_in_keep_nobody_out() {
 #[test]
 fn half_open_handshakes_keep_nobody_out() {
     let scene = Scene::start(&[]);
+    limit_files(std::process::id(), 20_000);
+    limit_files(scene.server.id(), 20_000);
     runtime().block_on(async {
         let mut half_open = Vec::new();
         for index in 0..3000 {
@@ -84,20 +80,43 @@ fn half_open_handshakes_keep_nobody_out() {
             served(&load, 300);
             load
         });
-        let tally = sound(load.await.unwrap());
-        println!("half-open: {} handshakes, {} good answers, {} asked again", half_open.len(), tally.good, tally.again);
-        assert_eq!(tally.again, 0);
+        let tally = served_at_once(load.await.unwrap());
+        println!("half-open: {} handshakes, {} good answers", half_open.len(), tally.good);
+        // Who is full leaves some to the kernel, which makes them wait.
+        assert!(half_open.len() >= 2000, "{} connections", half_open.len());
     });
+}
+
+/// Asks on a connection that is kept, and wants an answer.
+async fn ask(stream: &mut TlsStream<TcpStream>, request: &str) {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        assert!(timeout(LONG, stream.read_buf(&mut answer)).await.expect("an answer").unwrap() > 0, "it is closed");
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[test]
 fn ten_thousand_idle_connections_cost_memory_alone() {
+    const STRANGERS: u32 = 10_000;
     let scene = Scene::start(&["--max-connections", "20000"]);
     limit_files(std::process::id(), 20_000);
     limit_files(scene.server.id(), 20_000);
     let load = scene.load(4);
     served(&load, 50);
     let before = memory(&scene.server, "VmRSS:");
+    let body = review(1, 0);
+    let request = format!("{HEAD}Content-Length: {}\r\n\r\n{body}", body.len());
+    let runtime = runtime();
+    // Some have asked once and may ask again.
+    let mut known = Vec::new();
+    for _ in 0..300 {
+        let mut stream = runtime.block_on(tls(&scene));
+        runtime.block_on(ask(&mut stream, &request));
+        known.push(stream);
+    }
+    // The others never say anything.
     let opening = std::thread::spawn({
         let address = scene.server.address;
         move || {
@@ -107,9 +126,9 @@ fn ten_thousand_idle_connections_cost_memory_alone() {
                 socket.bind(format!("127.0.0.{}:0", 2 + index % 4).parse().unwrap()).unwrap();
                 socket.connect(address).await.unwrap().into_std().unwrap()
             };
-            runtime().block_on(async {
+            super::scene::runtime().block_on(async {
                 let mut idle = Vec::new();
-                for index in 0..10_000 {
+                for index in 0..STRANGERS {
                     idle.push(open(index).await);
                 }
                 idle
@@ -121,39 +140,45 @@ fn ten_thousand_idle_connections_cost_memory_alone() {
         connections = connections.max(metric(&scene.server, "podgraft_connections", |_| true));
         std::thread::sleep(Duration::from_millis(100));
     }
-    let idle = opening.join().unwrap();
+    let strangers = opening.join().unwrap();
     connections = connections.max(metric(&scene.server, "podgraft_connections", |_| true));
     let grown = memory(&scene.server, "VmRSS:").saturating_sub(before);
     served(&load, 200);
-    drop(idle);
+    for stream in &mut known {
+        runtime.block_on(ask(stream, &request));
+    }
+    drop((strangers, known));
     metric(&scene.server, "podgraft_connections", |found| found < 100.0);
-    let tally = sound(load);
+    let tally = served_at_once(load);
     println!(
-        "idle: {connections} connections, {grown} MiB, {} good answers, slowest {:.2} s",
+        "idle: {STRANGERS} connections, {connections} of them at a time, {grown} MiB, {} good answers, slowest {:.2} s",
         tally.good, tally.slowest
     );
-    assert_eq!(tally.again, 0);
     // Who does not shake hands is cut off after ten seconds; a busy machine takes longer to open as many.
     assert!(connections > 1_000.0 && grown < 300, "{connections} connections, {grown} MiB");
 }
 
 #[test]
 fn who_sends_and_never_reads_is_cut_off() {
+    const DEAF: usize = 20;
     let scene = Scene::start(&[]);
+    let before = memory(&scene.server, "VmHWM:");
+    let body = review(1, 1);
+    let many = format!("{HEAD}Content-Length: {}\r\n\r\n{body}", body.len()).repeat(10);
     runtime().block_on(async {
         let mut deaf = JoinSet::new();
-        for _ in 0..2 {
+        for _ in 0..DEAF {
             let socket = TcpSocket::new_v4().unwrap();
             socket.set_recv_buffer_size(4096).unwrap();
             let stream = socket.connect(scene.server.address).await.unwrap();
             let stream = tls_over(stream, &scene.server.path("certs/ca.crt"), &["http/1.1"]).await.unwrap();
+            let many = many.clone();
             deaf.spawn(async move {
                 let (_unread, mut requests) = tokio::io::split(stream);
-                let many = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
                 let mut sent = 0;
                 // Until the buffers of the kernel are full, megabytes on loopback, and the server has had enough.
                 while requests.write_all(many.as_bytes()).await.is_ok() {
-                    sent += 100;
+                    sent += 10;
                 }
                 sent
             });
@@ -165,8 +190,11 @@ fn who_sends_and_never_reads_is_cut_off() {
         }
         let tally = sound(load);
         let peak = memory(&scene.server, "VmHWM:");
-        println!("never reads: 2 clients cut off after {sent} requests, {} good answers, peak {peak} MiB", tally.good);
-        assert!(tally.good > 0 && peak < 200, "{peak} MiB");
+        println!(
+            "never reads: {DEAF} clients cut off after {sent} requests, {} good answers, {before} MiB before, {peak} MiB peak",
+            tally.good
+        );
+        assert!(tally.good > 0 && sent > DEAF && peak < before + 64, "{sent} requests, {before} MiB, {peak} MiB");
     });
 }
 
@@ -243,12 +271,17 @@ fn requests_that_may_be_read_in_two_ways_hide_no_other() {
 fn a_flood_beyond_capacity_is_shed_and_what_is_answered_is_right() {
     let scene = Scene::start(&["--max-in-flight", "4"]);
     let before = memory(&scene.server, "VmHWM:");
-    let load = load(&Task { reviews: vec![review(40, 0)], ..scene.task(128) });
+    let load = load(&Task { reviews: vec![review(40, TEMPLATES)], ..scene.task(128) });
     served(&load, 200);
     let tally = sound(load);
     let peak = memory(&scene.server, "VmHWM:");
     let shed = metric(&scene.server, "podgraft_requests_shed_total", |found| found > 0.0);
-    println!("flood: {} good answers, {} asked again, {before} MiB before, {peak} MiB peak", tally.good, tally.again);
+    println!(
+        "flood: {} good answers, {} asked again within {:.3} s, {before} MiB before, {peak} MiB peak",
+        tally.good, tally.again, tally.slowest_again
+    );
+    // Before the API server gives up on us: it waits for the registration's `timeoutSeconds`, the next try included.
+    assert!(tally.slowest_again < 4.0, "{} s", tally.slowest_again);
     assert!((shed - tally.again as f64).abs() < 0.5, "{shed} shed, {} were told", tally.again);
     assert!(peak < before + 100, "{before} MiB before, {peak} MiB at the peak");
 }
@@ -259,20 +292,22 @@ fn bodies_of_eight_mebibytes_share_their_memory_and_leave_small_ones_alone() {
     let usual = scene.load(2);
     served(&usual, 50);
     let before = memory(&scene.server, "VmHWM:");
-    let mut large = review(3, 0);
+    let mut large = review(3, TEMPLATES);
     large.push_str(&" ".repeat(8 * 1024 * 1024 - large.len() - 100));
-    let large = load(&Task { reviews: vec![large], ..scene.task(8) });
-    served(&large, 10);
+    // Twice as much as they may take together.
+    let large = load(&Task { reviews: vec![large], ..scene.task(16) });
+    served(&large, 8);
     let (large, usual) = (large.end().unwrap(), sound(usual));
     let peak = memory(&scene.server, "VmHWM:");
     let slow = large.wrong.len() + large.lost.len();
     println!("large: {} of 8 MiB, {} asked again, {slow} too slow", large.good, large.again);
     println!("large: {} usual ones meanwhile; {before} MiB before, {peak} MiB peak", usual.good);
     assert_eq!(usual.again, 0);
+    assert!(large.again > 0, "there was room for all of them");
     // A busy machine may not have one through in ten seconds; who is still sending then may not see that it is told so.
     assert!(large.wrong.iter().all(|wrong| wrong.contains("408")), "{:?}", large.wrong);
     // The budget, what allocators keep, and a record of TLS for each connection.
-    assert!(peak < before + 64 + 48, "{before} MiB before, {peak} MiB at the peak");
+    assert!(peak < before + 64 + 56, "{before} MiB before, {peak} MiB at the peak");
 }
 
 #[test]

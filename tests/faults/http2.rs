@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use crate::scene::{LONG, Scene, memory, runtime};
+use crate::scene::{LONG, Scene, memory, runtime, served_at_once};
 use crate::webhook::tls_to;
 
 const DATA: u8 = 0;
@@ -122,10 +122,9 @@ fn floods_of_frames_end_their_connection_and_harm_no_other() {
     });
     let before_end = load.tally().good;
     load.until(LONG, |tally| tally.good > before_end + 50).unwrap();
-    let tally = load.end().unwrap();
+    let tally = served_at_once(load);
     let peak = memory(&scene.server, "VmHWM:");
     println!("HTTP/2 floods: {} good answers meanwhile, {before} MiB before, {peak} MiB peak", tally.good);
-    assert_eq!((&tally.wrong[..], tally.lost.len(), tally.again), (&[][..], 0, 0));
     assert!(peak < before + 64, "{before} MiB before, {peak} MiB at the peak");
 }
 

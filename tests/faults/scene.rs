@@ -1,4 +1,5 @@
-//! A server with a certificate of an authority that is kept, with templates that tell their version; and a load for it.
+//! A server with a certificate of an authority that is kept, with templates that tell their version; and a load for it,
+//! whose every answer has to graft them.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::client::{STAMP, Task, UID};
+use crate::client::{STAMP, Tally, Task, UID};
 use crate::load::Load;
 use crate::process::Process;
 use crate::review;
@@ -75,22 +76,16 @@ impl Scene {
         Self::prepared(|_| {}, options)
     }
 
-    /// With what `prepare` puts into its directory beside the certificate.
+    /// With what `prepare` puts into its directory beside certificate and templates, or instead of them.
     pub fn prepared(prepare: impl FnOnce(&Path), options: &[&str]) -> Self {
         let authority = Authority::new();
         let server = serve(&authority, prepare, options);
         Self { authority, server }
     }
 
-    /// Reviews of a medium pod, without templates.
+    /// Reviews of a medium pod.
     pub fn task(&self, workers: usize) -> Task {
-        Task {
-            replicas: vec![self.server.address],
-            ca: self.authority.pem().to_owned(),
-            workers,
-            reviews: vec![review(3, 0)],
-            ..Task::default()
-        }
+        Task { replicas: vec![self.server.address], workers, ..task(&self.authority) }
     }
 
     pub fn load(&self, workers: usize) -> Load {
@@ -102,9 +97,15 @@ impl Scene {
 pub fn serve(authority: &Authority, prepare: impl FnOnce(&Path), options: &[&str]) -> Process {
     let prepare = |dir: &Path| {
         directory::write(&dir.join("certs"), &authority.good()).unwrap();
+        write(&dir.join("templates"), &templates(0));
         prepare(dir);
     };
-    Process::start(prepare, options)
+    Process::start(prepare, &[&["--templates", "templates"], options].concat())
+}
+
+/// Reviews of a medium pod that asks for all templates, for replicas whose authority this is.
+pub fn task(authority: &Authority) -> Task {
+    Task { ca: authority.pem().to_owned(), reviews: vec![review(3, TEMPLATES)], stamps: STAMPS, ..Task::default() }
 }
 
 /// This binary again, as the client.
@@ -112,6 +113,20 @@ pub fn load(task: &Task) -> Load {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["the_load", "--exact", "--ignored", "--nocapture", "--quiet"]);
     Load::start(command, task).unwrap()
+}
+
+/// Ends the load, of which no review was lost or answered wrongly, and no connection refused.
+pub fn sound(load: Load) -> Tally {
+    let tally = load.end().unwrap();
+    assert_eq!((&tally.wrong[..], tally.lost.len(), tally.unreachable), (&[][..], 0, 0), "{:?}", tally.lost);
+    tally
+}
+
+/// The same, and none was asked to come again.
+pub fn served_at_once(load: Load) -> Tally {
+    let tally = sound(load);
+    assert_eq!(tally.again, 0);
+    tally
 }
 
 /// A review of a pod with so many containers that asks for so many of the versioned templates.
@@ -139,6 +154,14 @@ pub fn templates(version: u64) -> Vec<(String, String)> {
         .map(|index| format!("t{index}"))
         .map(|name| (format!("{name}.yaml"), template(&name, version)))
         .collect()
+}
+
+/// Files in a directory, which is made if need be.
+pub fn write(dir: &Path, files: &[(String, String)]) {
+    fs::create_dir_all(dir).unwrap();
+    for (name, text) in files {
+        fs::write(dir.join(name), text).unwrap();
+    }
 }
 
 /// Waits until a metric is as wanted.

@@ -1,42 +1,63 @@
 //! Replicas end under load, in order and at once.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::client::Task;
 use crate::process::Process;
-use crate::scene::{Authority, LONG, load, review, serve};
+use crate::scene::{Authority, LONG, load, serve, served_at_once, task};
+
+/// How long Kubernetes waits for a pod to end, unless it says otherwise (`terminationGracePeriodSeconds`).
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Two replicas, and a load for both.
-fn pair(authority: &Authority) -> (Process, Process, Task) {
-    let (first, second) = (serve(authority, |_| {}, &[]), serve(authority, |_| {}, &[]));
-    let task = Task {
-        replicas: vec![first.address, second.address],
-        ca: authority.pem().to_owned(),
-        workers: 32,
-        reviews: vec![review(3, 0)],
-        ..Task::default()
-    };
+fn pair(authority: &Authority, options: &[&str]) -> (Process, Process, Task) {
+    let (first, second) = (serve(authority, |_| {}, options), serve(authority, |_| {}, options));
+    let task = Task { replicas: vec![first.address, second.address], workers: 32, ..task(authority) };
     (first, second, task)
 }
 
 #[test]
 fn sigterm_loses_no_request() {
     let authority = Authority::new();
-    let (mut first, _second, task) = pair(&authority);
+    let (mut first, _second, task) = pair(&authority, &[]);
     let load = load(&task);
     let before = load.until(LONG, |tally| tally.good > 500).unwrap().good;
     first.signal("TERM");
     assert_eq!(first.wait().code(), Some(0));
     load.until(LONG, |tally| tally.good > before + 1000).unwrap();
     let tally = load.end().unwrap();
-    println!("SIGTERM: {} good answers over {} connections", tally.good, tally.connections);
+    println!(
+        "SIGTERM: {} good answers over {} connections, {} refused",
+        tally.good, tally.connections, tally.unreachable
+    );
     assert_eq!((&tally.wrong[..], tally.lost.len(), tally.again), (&[][..], 0, 0), "{:?}", tally.lost);
+}
+
+#[test]
+fn sigterm_with_a_delay_refuses_no_connection_either() {
+    let authority = Authority::new();
+    let (mut first, _second, task) = pair(&authority, &["--shutdown-delay", "2s"]);
+    // New connections all the time, also to the one that is to end, until it says so.
+    let load = load(&Task { reviews_per_connection: Some(20), heeds_close: true, ..task });
+    load.until(LONG, |tally| tally.good > 500).unwrap();
+    let begin = Instant::now();
+    first.signal("TERM");
+    assert_eq!(first.wait().code(), Some(0));
+    let took = begin.elapsed();
+    let before = load.tally().good;
+    load.until(LONG, |tally| tally.good > before + 500).unwrap();
+    let tally = served_at_once(load);
+    println!(
+        "SIGTERM with a delay of 2 s: {} good answers over {} connections, ended after {took:.1?}",
+        tally.good, tally.connections
+    );
+    assert!(took >= Duration::from_secs(2) && took < GRACE, "{took:?}");
 }
 
 #[test]
 fn sigkill_loses_what_is_in_flight_and_nothing_after() {
     let authority = Authority::new();
-    let (first, second, task) = pair(&authority);
+    let (first, second, task) = pair(&authority, &[]);
     let load = load(&task);
     load.until(LONG, |tally| tally.good > 500).unwrap();
     let (victim, survivor) = (first.address, second.address);
