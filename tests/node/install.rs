@@ -71,9 +71,17 @@ fn say(numbers: &str) {
     let _ = io::stderr().write_all(format!("{numbers}\n").as_bytes());
 }
 
+impl Stream {
+    /// Every pod was made, and with the log shipper.
+    fn assert_injected(&self, when: &str) {
+        assert_eq!(self.refused, [""; 0], "of {} {when}", self.asked);
+        assert_eq!(self.injected, self.asked, "{when}");
+    }
+}
+
 impl Display for Stream {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { asked, refused, window } = self;
+        let Self { asked, refused, window, .. } = self;
         write!(f, "{asked} creations, {} refused", refused.len())?;
         if refused.is_empty() { Ok(()) } else { write!(f, " within {:.2} s", window.as_secs_f64()) }
     }
@@ -117,7 +125,7 @@ fn rolls(scene: &Scene) -> Stream {
             in_namespace(&["wait", &format!("pod/{name}"), "--for=delete", "--timeout=2m"]);
         }
     });
-    assert_eq!(stream.refused, [""; 0], "of {} during the rollout", stream.asked);
+    stream.assert_injected("during the rollout");
     stream
 }
 
@@ -136,8 +144,9 @@ fn survives_a_crash(scene: &Scene) -> Stream {
     });
     let asking = Pods::asking();
     assert_eq!(asking.create(scene).expect("pods"), asking.injected(), "after the crash");
-    let Stream { asked, refused, .. } = &stream;
+    let Stream { asked, injected, refused, .. } = &stream;
     assert!(refused.len() * 10 < *asked, "{} of {asked} refused: {refused:#?}", refused.len());
+    assert_eq!(injected + refused.len(), *asked, "none goes in without");
     stream
 }
 
@@ -151,7 +160,7 @@ fn survives_the_loss_of_its_secret(scene: &Scene) -> Stream {
             (!in_namespace(&certificate).is_empty()).then_some(())
         });
     });
-    assert_eq!(stream.refused, [""; 0], "of {} without the Secret", stream.asked);
+    stream.assert_injected("without the Secret");
     stream
 }
 
@@ -176,7 +185,7 @@ fn is_trusted_again(scene: &Scene) -> (Duration, Stream) {
         healed
     });
     let ((), after) = during(scene, &Pods::asking(), || thread::sleep(Duration::from_secs(3)));
-    assert_eq!(after.refused, [""; 0], "of {} with caBundle again", after.asked);
+    after.assert_injected("with caBundle again");
     (healed.into_iter().max().unwrap_or_default(), stream)
 }
 

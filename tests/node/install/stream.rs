@@ -47,6 +47,9 @@ impl Pods {
 /// What came of a stream of pods.
 pub struct Stream {
     pub asked: usize,
+    /// How many came with the log shipper.
+    pub injected: usize,
+    /// What was said instead of a pod.
     pub refused: Vec<String>,
     /// From the beginning of the first list of which some were refused to the end of the last.
     pub window: Duration,
@@ -54,16 +57,25 @@ pub struct Stream {
 
 /// Creates pods for as long as something else takes.
 pub fn during<T: Send>(scene: &Scene, pods: &Pods, work: impl FnOnce() -> T + Send) -> (T, Stream) {
-    let mut stream = Stream { asked: 0, refused: Vec::new(), window: Duration::ZERO };
+    let mut stream = Stream { asked: 0, injected: 0, refused: Vec::new(), window: Duration::ZERO };
     let mut first_refusal = None;
     let done = thread::scope(|scope| {
         let work = scope.spawn(work);
         while !work.is_finished() {
             stream.asked += pods.count;
             let start = Instant::now();
-            if let Err(why) = pods.create(scene) {
+            let made = pods.create(scene);
+            if made.is_err() {
                 stream.window = first_refusal.get_or_insert(start).elapsed();
-                stream.refused.extend(why.lines().filter(|line| line.starts_with("Error")).map(str::to_owned));
+            }
+            // After a line of its own, a failure has what was made as well.
+            let (skipped, said) = made.map_or_else(|why| (1, why), |made| (0, made));
+            for line in said.lines().skip(skipped) {
+                match line {
+                    "log-shipper" => stream.injected += 1,
+                    line if line.is_empty() || line.starts_with("Warning: ") => {}
+                    line => stream.refused.push(line.to_owned()),
+                }
             }
         }
         work.join()
