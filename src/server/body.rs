@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::memory::given_back;
 use super::places::{Guest, Places};
 
 /// The largest body that is read, in bytes: etcd keeps objects below 1.5 MiB, and a review of an update holds two.
@@ -227,7 +228,7 @@ async fn kept<'b>(body: &mut Body, size: &mut u64, told: u64, budget: &'b Budget
             bytes.reserve_exact((told as usize).min(budget.each.max(AT_ONCE)));
         }
         if told > *size && bytes.capacity() < *size as usize {
-            bytes.reserve_exact(told as usize - bytes.len());
+            bytes.reserve_exact(given_back(told as usize) - bytes.len());
         }
         bytes.extend_from_slice(&data);
     }
