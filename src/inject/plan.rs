@@ -18,6 +18,7 @@ use super::request::PodRequest;
 use super::resolve::{Asked, MAX_GRAFTS, Resolved};
 use super::status::{self, Record, STATUS, Skip, Status};
 use super::targets::{self, Target};
+use crate::nearest::Hints;
 use crate::snapshot::Snapshot;
 
 /// Where a graft stands.
@@ -53,12 +54,12 @@ enum Round<'p, 'a> {
 
 /// Plans what was resolved.
 pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: Resolved<'a>) -> Outcome<'a> {
-    let Resolved { asked, mut not_applied, reasons, warnings } = resolved;
+    let Resolved { asked, mut not_applied, reasons, warnings, hints } = resolved;
     let status = Status::read(&request.pod);
     let shared = Shared::new(request, snapshot);
     let mut planner =
         Planner { request, snapshot, status: &status, shared, states: Vec::new(), asked: &asked, reasons, warnings };
-    planner.begin();
+    planner.begin(&hints);
     // Each round but the last leaves one graft out, so there are at most as many as grafts.
     let (draft, records, order) = loop {
         if let Round::Planned { draft, records, order, mut warnings } = planner.round() {
@@ -127,7 +128,8 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
 
 impl<'p, 'a> Planner<'p, 'a> {
     /// Finds targets, and what an earlier call has done or decided.
-    fn begin(&mut self) {
+    fn begin(&mut self, hints: &Hints) {
+        let policy = &self.snapshot.policy;
         let made = self.status.containers();
         for asked in self.asked {
             let state = if let Some(reason) = self.status.skipped(asked) {
@@ -137,7 +139,7 @@ impl<'p, 'a> Planner<'p, 'a> {
                     Some(it) if it.is_of(asked) && it.is_complete(&self.request.pod) => {
                         State::Done(Box::new(Record::again(it)))
                     }
-                    _ => match targets::find(&self.request.pod, asked, self.status, &made, &self.snapshot.policy) {
+                    _ => match targets::find(&self.request.pod, asked, self.status, &made, policy, hints) {
                         Ok(targets) => State::Open(targets),
                         Err(mistakes) => {
                             let of_namespace = mistakes.iter().all(|(level, _)| *level == Level::Namespace);

@@ -7,7 +7,7 @@ use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
 use super::reason::{Known, Reason, Warning};
 use super::rendering::Rendering;
 use super::renderings::{self, Renderings};
-use crate::nearest::nearest;
+use crate::nearest::Hints;
 use crate::snapshot::{Lookup, OnUnknown, Snapshot};
 use crate::template::parameter::list;
 use crate::template::{FailurePolicy, Template};
@@ -47,6 +47,8 @@ pub struct Resolved<'a> {
     pub reasons: Vec<Reason>,
     /// For the person who made the pod.
     pub warnings: Vec<Warning>,
+    /// What is left of "did you mean".
+    pub hints: Hints,
 }
 
 /// What one level says of one graft.
@@ -111,9 +113,11 @@ pub fn resolve<'a>(
 ) -> Resolved<'a> {
     let mut resolved = Resolved::default();
     let mut words = renderings::Key::default();
-    each_graft(snapshot, namespace, of_pod, of_namespace, |graft| {
+    let hints = Hints::default();
+    each_graft(snapshot, namespace, &hints, of_pod, of_namespace, |graft| {
         graft.resolve(renderings, &mut words, &mut resolved);
     });
+    resolved.hints = hints;
     if resolved.asked.len() > MAX_GRAFTS {
         resolved.reasons.push(Reason::TooManyGrafts { found: resolved.asked.len(), most: MAX_GRAFTS });
         resolved.asked.clear();
@@ -124,7 +128,7 @@ pub fn resolve<'a>(
 /// What is wrong with one level's annotations by themselves.
 pub fn check(snapshot: &Snapshot, namespace: &str, annotations: &[Annotation<'_>]) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    each_graft(snapshot, namespace, annotations, &[], |graft| reasons.extend(graft.check()));
+    each_graft(snapshot, namespace, &Hints::default(), annotations, &[], |graft| reasons.extend(graft.check()));
     reasons
 }
 
@@ -132,6 +136,7 @@ pub fn check(snapshot: &Snapshot, namespace: &str, annotations: &[Annotation<'_>
 fn each_graft<'a>(
     snapshot: &'a Snapshot,
     namespace: &str,
+    hints: &Hints,
     of_pod: &[Annotation<'a>],
     of_namespace: &[Annotation<'a>],
     mut visit: impl FnMut(&Graft<'_, 'a>),
@@ -150,7 +155,8 @@ fn each_graft<'a>(
             }
         }
         let Some((_, Annotation { template, instance, .. })) = of_graft.first() else { continue };
-        visit(&Graft { snapshot, namespace, name: GraftName { template, instance: *instance }, group: &group });
+        let name = GraftName { template, instance: *instance };
+        visit(&Graft { snapshot, namespace, hints, name, group: &group });
     }
 }
 
@@ -158,6 +164,7 @@ fn each_graft<'a>(
 struct Graft<'g, 'a> {
     snapshot: &'a Snapshot,
     namespace: &'g str,
+    hints: &'g Hints,
     name: GraftName<'a>,
     group: &'g Group<'a>,
 }
@@ -296,7 +303,7 @@ impl<'a> Graft<'_, 'a> {
                 Err(Reason::UnknownTemplate {
                     key: key(),
                     template: template.to_owned(),
-                    nearest: nearest(template, known()).map(str::to_owned),
+                    nearest: self.hints.nearest(template, known()),
                     known: Known::new(known()),
                 })
             }
@@ -335,7 +342,7 @@ impl<'a> Graft<'_, 'a> {
                     key: Key::new(level, key),
                     template: template.name.clone(),
                     parameter: (*name).to_owned(),
-                    nearest: nearest(name, known()).map(str::to_owned),
+                    nearest: self.hints.nearest(name, known()),
                     known: Known::new(known()),
                 };
                 mistakes.push((level, reason));

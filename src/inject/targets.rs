@@ -7,7 +7,7 @@ use super::pod::{Container, Pod};
 use super::reason::{Known, Reason};
 use super::resolve::Asked;
 use super::status::Status;
-use crate::nearest::nearest;
+use crate::nearest::Hints;
 use crate::snapshot::Policy;
 use crate::template::Targets;
 
@@ -82,8 +82,9 @@ pub fn find<'a>(
     status: &Status<'_>,
     made: &HashSet<&str>,
     policy: &Policy,
+    hints: &Hints,
 ) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
-    let found = choose(pod, asked, status, made, policy)?;
+    let found = choose(pod, asked, status, made, policy, hints)?;
     if found.len() <= MAX_TARGETS {
         return Ok(found);
     }
@@ -97,6 +98,7 @@ fn choose<'a>(
     status: &Status<'_>,
     made: &HashSet<&str>,
     policy: &Policy,
+    hints: &Hints,
 ) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
     if let Some((key, names)) = &asked.containers {
         let mut mistakes = Vec::new();
@@ -106,7 +108,7 @@ fn choose<'a>(
                 let reason = Reason::UnknownTarget {
                     key: key.clone(),
                     container: name.clone(),
-                    nearest: nearest(name, known()).map(str::to_owned),
+                    nearest: hints.nearest(name, known()),
                     known: Known::new(known()),
                 };
                 mistakes.push((key.level, reason));

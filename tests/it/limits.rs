@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use podgraft::inject::reason::Reason;
 use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, check_defaults, inject};
 use podgraft::snapshot::{INJECT_LABEL, Namespace, Snapshot};
@@ -80,10 +81,11 @@ fn the_table_says_what_the_source_says() {
 #[test]
 fn every_limit_of_the_source_is_in_the_table() {
     // Of what is looked at to find a nearest name, and for how long a name may be in a message: nothing is refused.
-    const NOT_TOLD: [(&str, &str); 4] = [
+    const NOT_TOLD: [(&str, &str); 5] = [
         ("nearest.rs", "MAX_EDITS"),
         ("nearest.rs", "MAX_NAME"),
         ("nearest.rs", "MAX_KNOWN"),
+        ("nearest.rs", "MAX_HINTS"),
         ("template/fields.rs", "MAX_NAME"),
     ];
     fn below(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -171,6 +173,28 @@ fn annotations_of_a_namespace_are_counted() {
     let request = PodRequest::create(&pod, "default").unwrap();
     let Outcome::Inject(plan) = inject(&request, &snapshot) else { panic!("the pod's own is right") };
     assert_eq!(plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [format!("left out: {told}")]);
+}
+
+/// However many names of a pod nobody knows, and however many it has that they could be meant for.
+#[test]
+fn what_was_meant_is_said_of_the_first_mistakes_alone() {
+    let name = |index: usize| format!("{index:04}-{}", "x".repeat(57));
+    let containers: Vec<_> = (0..1000).map(|index| json!({"name": name(index), "image": "a"})).collect();
+    let unknown: Vec<_> = (0..64).map(|index| format!("{}y", name(index))).collect();
+    let mut annotations = json!({});
+    for graft in 0..64 {
+        let key = format!("i{graft}.inject/big");
+        annotations[key.clone()] = json!("true");
+        annotations[format!("{key}.containers")] = json!(unknown.join(","));
+    }
+    let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}}).to_string();
+    let request = PodRequest::create(&pod, "default").unwrap();
+    let snapshot = snapshot(&json!({"initContainers": [{"name": "a", "image": "a"}]}));
+    let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { panic!("nobody knows the names") };
+    assert_eq!(reasons.len(), 64 * 64);
+    let meant = |reason: &&Reason| reason.to_string().contains("did you mean");
+    assert_eq!(reasons.iter().take_while(meant).count(), 8);
+    assert_eq!(reasons.iter().filter(meant).count(), 8);
 }
 
 #[test]
