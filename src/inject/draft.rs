@@ -14,6 +14,10 @@ pub const MAX_ADDITIONS: usize = 4096;
 /// of an object, so that no pod with more could be stored.
 pub const MAX_ADDED: usize = 2 * 1024 * 1024;
 
+/// The most comparisons that the grafts of one pod may take: of each entry for target containers with what each of these
+/// has. A pod with as many additions as are allowed takes a quarter of it.
+pub const MAX_COMPARED: usize = 16 * 1024;
+
 /// Index of a graft among those that are asked for.
 pub type GraftIndex = usize;
 
@@ -203,6 +207,8 @@ pub struct Draft<'p, 'a> {
     pub variables: Vec<NewVariable<'a>>,
     /// Additions to the pod.
     pub fields: Vec<NewField>,
+    /// How many entries were compared with targets, also for grafts that were rolled back: that took its time.
+    pub compared: usize,
 }
 
 /// How much had been planned at some moment.

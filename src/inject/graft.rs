@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::bindings::{Bindings, Shared};
-use super::draft::{Draft, GraftIndex, MAX_ADDED, MAX_ADDITIONS};
+use super::draft::{Draft, GraftIndex, MAX_ADDED, MAX_ADDITIONS, MAX_COMPARED};
 use super::hardening::Declare;
 use super::pod::{Container, Pod};
 use super::reason::{Reason, Warning, said};
@@ -24,6 +24,9 @@ use crate::snapshot::Policy;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::Entry;
 use crate::template::{Action, Enforced, Line, Template};
+
+/// The most warnings that the grafts of a pod may give: many times what an answer shows.
+const MAX_WARNINGS: usize = 256;
 
 /// Why a graft can't be made, and which earlier graft has a part in it.
 #[derive(Debug)]
@@ -128,7 +131,7 @@ pub fn plan<'p, 'a>(
         // What else is wrong would follow from it.
         return Err(grafting.clashes);
     }
-    let planned = grafting.draft.len();
+    let (planned, compared) = (grafting.draft.len(), grafting.draft.compared);
     grafting.operating_system();
     grafting.volumes();
     grafting.target_additions();
@@ -141,16 +144,21 @@ pub fn plan<'p, 'a>(
         grafting.warnings.retain(|warning| !matches!(warning, Warning::Validation { .. }));
     }
     let bytes = grafting.draft.bytes();
-    for (what, found, most) in
-        [("additions to the pod", found, MAX_ADDITIONS), ("bytes of additions to the pod", bytes, MAX_ADDED)]
-    {
+    // Whoever has nothing to compare does not suffer from those before it.
+    let compared = if grafting.draft.compared > compared { grafting.draft.compared } else { 0 };
+    for (what, found, most) in [
+        ("additions to the pod", found, MAX_ADDITIONS),
+        ("bytes of additions to the pod", bytes, MAX_ADDED),
+        ("comparisons with what target containers have", compared, MAX_COMPARED),
+    ] {
         if found > most {
             let graft = grafting.name();
             grafting.refuse(Reason::TooMuch { graft, what, found, most });
         }
     }
     if grafting.clashes.is_empty() {
-        warnings.append(&mut grafting.warnings);
+        let room = MAX_WARNINGS.saturating_sub(warnings.len());
+        warnings.extend(grafting.warnings.into_iter().take(room));
         Ok(Some(grafting.record))
     } else {
         Err(grafting.clashes)
@@ -177,6 +185,18 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     fn clash(&mut self, reason: Reason, with: Option<GraftIndex>) {
         self.clashes.push(Clash { reason, with: with.filter(|with| *with != self.index) });
+    }
+
+    fn warn(&mut self, warning: Warning) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Whether it would take too much to compare one more entry with each target; it is refused in the end then.
+    fn compares_too_much(&mut self) -> bool {
+        self.draft.compared += self.targets.len();
+        self.draft.compared > MAX_COMPARED
     }
 
     /// Where in the template something stands, for messages.
@@ -231,7 +251,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         let (graft, message) = (self.name(), said(failed.message.trim()));
         match failed.action {
             Action::Deny => self.refuse(Reason::Validation { graft, message }),
-            Action::Warn => self.warnings.push(Warning::Validation { graft, message }),
+            Action::Warn => self.warn(Warning::Validation { graft, message }),
         }
     }
 

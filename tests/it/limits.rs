@@ -155,6 +155,31 @@ fn what_grafts_add_together_is_bounded() {
     }
 }
 
+/// However many variables a pod's containers set that its grafts would set, too.
+#[test]
+fn what_is_there_already_takes_no_more_than_a_bound() {
+    let list = |name: &str| json!({"name": name, "forEach": "lists.range(64)", "value": "a"});
+    let snapshot = snapshot(&json!({"targets": "all", "target": {"env": [list("V{{ index }}")]}}));
+    let answer = |containers: usize, grafts: usize| {
+        let env: Vec<_> = (0..64).map(|index| json!({"name": format!("V{index}"), "value": "b"})).collect();
+        let name = |index: usize| format!("c{index}");
+        let containers: Vec<_> = (0..containers).map(|it| json!({"name": name(it), "image": "a", "env": env})).collect();
+        let annotations: Value = (0..grafts).map(|index| (format!("i{index:02}.inject/big"), json!("true"))).collect();
+        json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}}).to_string()
+    };
+    let (few, many) = (answer(64, 4), answer(64, 5));
+    let request = PodRequest::create(&few, "default").unwrap();
+    let Outcome::Skip(_, warnings) = inject(&request, &snapshot) else { panic!("all of it is there") };
+    assert_eq!(warnings.len(), 256);
+    let request = PodRequest::create(&many, "default").unwrap();
+    let Outcome::Reject(reasons, warnings) = inject(&request, &snapshot) else { panic!("it is too much") };
+    assert_eq!(
+        reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["i04.big: 16448 comparisons with what target containers have; at most 16384 are allowed"]
+    );
+    assert_eq!(warnings.len(), 256);
+}
+
 #[test]
 fn annotations_of_a_namespace_are_counted() {
     let mut snapshot = snapshot(&json!({"initContainers": [{"name": "a", "image": "a"}]}));

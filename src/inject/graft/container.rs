@@ -227,7 +227,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 let (equal, stays) = hardening::guaranteed(of_template.unwrap_or("{}"))
                     .map_err(|error| EvaluationError::unreadable(&error).within("resources"))?;
                 if !stays {
-                    self.warnings.push(Warning::QosLost { graft: self.name(), container: name.to_owned() });
+                    self.warn(Warning::QosLost { graft: self.name(), container: name.to_owned() });
                 }
                 Ok(Some(Cow::Owned(equal)))
             }

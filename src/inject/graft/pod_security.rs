@@ -56,7 +56,7 @@ impl Grafting<'_, '_, '_> {
     fn breaks(&mut self, what: String, rule: String) {
         let graft = self.name();
         match self.context.policy.psa_errors {
-            OnError::Warn => self.warnings.push(Warning::PodSecurity { graft, what, rule }),
+            OnError::Warn => self.warn(Warning::PodSecurity { graft, what, rule }),
             OnError::Deny => self.refuse(Reason::PodSecurity { graft, what, rule }),
         }
     }

@@ -55,7 +55,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         let add_all = |this: &mut Self, all: &[R]| {
             for item in all {
                 // One too many is enough to be refused.
-                if this.draft.is_too_much() {
+                if this.draft.is_too_much() || this.compares_too_much() {
                     break;
                 }
                 add(this, item, *line)?;
@@ -89,7 +89,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             if recorded.is_some_and(|ours| ours.iter().any(|ours| **ours == **name)) {
                 self.record.variable(target.name(), name.clone().into());
             } else if !same_value(own, &read(json, "env")?) {
-                self.warnings.push(Warning::VariableKept {
+                self.warn(Warning::VariableKept {
                     graft: self.name(),
                     variable: name.clone(),
                     container: target.name().to_owned(),
