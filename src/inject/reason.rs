@@ -266,6 +266,28 @@ pub enum Reason {
         /// The volume.
         volume: String,
     },
+    /// A volume of the name that is kept for the one over the service account's token.
+    #[error(
+        "{graft}: the pod has a volume {volume:?} that is no emptyDir, and podgraft keeps this name for what it mounts over the service account token of injected containers; rename the pod's"
+    )]
+    KeptVolume {
+        /// The graft.
+        graft: Name,
+        /// The volume.
+        volume: String,
+    },
+    /// Two grafts with volumes of one name and different contents.
+    #[error(
+        "{graft} and {other} both make a volume {volume:?}, with different contents; graft one of them as a named instance, or rename a template or its volume"
+    )]
+    VolumeTwice {
+        /// The graft.
+        graft: Name,
+        /// The earlier one.
+        other: Name,
+        /// The volume.
+        volume: String,
+    },
     /// A port that another container which runs at the same time has.
     #[error("{graft}: container {container:?} wants {port}, which {by} has")]
     Port {
@@ -408,7 +430,7 @@ impl Reason {
             Self::Validation { .. } => "validation",
             Self::WrongOs { .. } | Self::HostNetwork { .. } | Self::ClassicSidecar { .. } => "impossible",
             Self::ContainerName { .. } => "container_name",
-            Self::VolumeName { .. } => "volume_name",
+            Self::VolumeName { .. } | Self::KeptVolume { .. } | Self::VolumeTwice { .. } => "volume_name",
             Self::Port { .. } => "port",
             Self::MountPath { .. } => "mount_path",
             Self::Variable { .. } | Self::PodField { .. } => "different_values",

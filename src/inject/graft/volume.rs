@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::{Grafting, Site};
 use crate::inject::draft::{NewMount, NewVolume};
-use crate::inject::json::{MapWriter, Raw, says_all};
+use crate::inject::hardening::NO_TOKEN_VOLUME;
+use crate::inject::json::{MapWriter, Raw, same, says_all};
 use crate::inject::paths;
 use crate::inject::pod;
 use crate::inject::reason::Reason;
@@ -219,7 +220,12 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             Cow::Borrowed(Volume { name, read_only, json }) => (name.into(), *read_only, json.into()),
             Cow::Owned(Volume { name, read_only, json }) => (Cow::Owned(name), read_only, Cow::Owned(json)),
         };
-        self.add_volume(name.clone(), read_only, &json, line)?;
+        if name == NO_TOKEN_VOLUME {
+            let problem = format!("the name {name} in the pod is kept for the empty volume over the service account token");
+            self.rendered("volumes", line, problem + "; rename the template or its volume");
+        } else {
+            self.add_volume(name.clone(), read_only, &json, line)?;
+        }
         self.record.volumes.push(name.clone());
         Ok(name)
     }
@@ -239,9 +245,25 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 there.source.get(kind).is_some_and(|theirs| says_all(theirs.get(), source.get()))
             };
             if !self.claims(&name) && !ours.iter().all(says) {
-                self.refuse(Reason::VolumeName { graft: self.name(), volume: name.into_owned() });
+                let (graft, volume) = (self.name(), name.into_owned());
+                self.refuse(if volume == NO_TOKEN_VOLUME {
+                    Reason::KeptVolume { graft, volume }
+                } else {
+                    Reason::VolumeName { graft, volume }
+                });
             }
-        } else if self.draft.volumes.iter().all(|volume| volume.name != name) {
+        } else if let Some(planned) = self.draft.volumes.iter().find(|volume| volume.name == name) {
+            let with = planned.graft;
+            if same(&planned.json, json) {
+                return Ok(());
+            }
+            if with == self.index {
+                self.rendered("volumes", line, format!("volume {name} is made twice, with different contents"));
+            } else {
+                let (graft, other, volume) = (self.name(), self.graft_name(with), name.into_owned());
+                self.clash(Reason::VolumeTwice { graft, other, volume }, Some(with));
+            }
+        } else {
             let json = json.to_owned();
             self.draft.volumes.push(NewVolume { graft: self.index, line, name, read_only, json });
         }
