@@ -67,7 +67,7 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
             break (draft, records, order);
         }
     };
-    let Planner { states, reasons, warnings, .. } = planner;
+    let Planner { states, reasons, mut warnings, .. } = planner;
     if !reasons.is_empty() {
         return Outcome::Reject(reasons, warnings);
     }
@@ -120,6 +120,10 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     kept.extend(status.others(&kept));
     let annotation = status::write(&kept, &skipped);
     if let Err(reason) = annotations_fit(&request.pod, &draft, annotation.len) {
+        if asked.iter().all(|asked| asked.of_namespace) {
+            warnings.push(Warning::LeftOut(Box::new(reason)));
+            return Outcome::Skip(SkipReason::NothingLeft, warnings);
+        }
         return Outcome::Reject(vec![reason], warnings);
     }
     let changes = patch::changes(&request.pod, draft, &order, &index_of, annotation.json);

@@ -159,9 +159,9 @@ pub enum Reason {
         most: usize,
     },
     /// More grafts than one pod may have.
-    #[error("the pod asks for {found} grafts; at most {most} are allowed")]
+    #[error("the pod would get {found} grafts; at most {most} are allowed")]
     TooManyGrafts {
-        /// How many it asks for.
+        /// How many it would get.
         found: usize,
         /// How many are allowed.
         most: usize,

@@ -26,13 +26,15 @@ pub struct Asked<'a> {
     pub rendering: Arc<Rendering>,
     /// `.containers`: the key that says it, and the names.
     pub containers: Option<(Key, Vec<String>)>,
+    /// The pod says nothing of it: its namespace alone asks for it, and must not deny pods.
+    pub of_namespace: bool,
 }
 
 impl Asked<'_> {
     /// Whether the pod goes in without it when it can't be had.
     #[must_use]
     pub fn may_be_left_out(&self) -> bool {
-        self.template.failure_policy == FailurePolicy::Ignore
+        self.of_namespace || self.template.failure_policy == FailurePolicy::Ignore
     }
 }
 
@@ -63,6 +65,11 @@ impl<'a> Said<'a> {
     /// Key and value of a parameter. Of keys that stand twice in the pod's JSON, Go takes the last.
     fn parameter(&self, name: &str) -> Option<(&'a str, &'a str)> {
         self.parameters.iter().rev().find(|(it, ..)| *it == name).map(|(_, key, value)| (*key, *value))
+    }
+
+    /// A key that names the template, if anything is said of it: the main one rather than a parameter's.
+    fn key(&self) -> Option<&'a str> {
+        self.main.map(|(key, _)| key).or_else(|| self.parameters.first().map(|(_, key, _)| *key))
     }
 }
 
@@ -118,9 +125,16 @@ pub fn resolve<'a>(
         graft.resolve(renderings, &mut words, &mut resolved);
     });
     resolved.hints = hints;
-    if resolved.asked.len() > MAX_GRAFTS {
-        resolved.reasons.push(Reason::TooManyGrafts { found: resolved.asked.len(), most: MAX_GRAFTS });
-        resolved.asked.clear();
+    let found = resolved.asked.len();
+    if found > MAX_GRAFTS {
+        let reason = Reason::TooManyGrafts { found, most: MAX_GRAFTS };
+        resolved.asked.retain(|asked| !asked.of_namespace);
+        if resolved.asked.len() > MAX_GRAFTS {
+            resolved.reasons.push(reason);
+            resolved.asked.clear();
+        } else {
+            resolved.warnings.push(Warning::LeftOut(Box::new(reason)));
+        }
     }
     resolved
 }
@@ -171,24 +185,15 @@ struct Graft<'g, 'a> {
 
 impl<'a> Graft<'_, 'a> {
     fn resolve(&self, renderings: Option<&Renderings>, words: &mut renderings::Key, resolved: &mut Resolved<'a>) {
-        let asked_by = match self.group.main() {
-            Some((level, _, Main::No)) => {
-                // A pod that declines what nobody asks for has asked for nothing.
-                let namespace = self.group.namespace.main.is_some_and(|(_, main)| main != Main::No);
-                if level == Level::Pod && namespace {
-                    resolved.not_applied.push(NotApplied { name: self.name, why: Why::Declined });
-                }
-                return;
-            }
-            Some((level, key, _)) => Some((level, key)),
-            None => None,
-        };
-        // A parameter alone asks for nothing, but a name that nobody knows is a typing error worth telling: the pod's own.
-        let Some((level, key)) = asked_by.or_else(|| Some((Level::Pod, self.group.pod.parameters.first()?.1))) else {
-            return;
-        };
+        let asked_by = self.group.main().filter(|(.., main)| *main != Main::No);
+        // Otherwise nothing is asked for. But a name that nobody knows is a typing error worth telling, if it is the pod's own:
+        // whoever writes "false" there would get what they believe declined.
+        let named_by = || Some((Level::Pod, self.group.pod.key()?));
+        let Some((level, key)) = asked_by.map(|(level, key, _)| (level, key)).or_else(named_by) else { return };
         let template = match self.template(level, key) {
             Ok(template) => template,
+            // What is not asked for need not load.
+            Err(Reason::BrokenTemplate { .. }) if asked_by.is_none() => return self.declined(resolved),
             Err(reason) => {
                 let ignored = matches!(reason, Reason::UnknownTemplate { .. }) && self.warns_of_unknown();
                 return self.fail(vec![(level, reason)], ignored, resolved);
@@ -205,8 +210,18 @@ impl<'a> Graft<'_, 'a> {
             return;
         }
         let unknown = self.unknown(template, false, resolved);
-        if !unknown.is_empty() {
+        if unknown.is_empty() {
+            self.declined(resolved);
+        } else {
             self.fail(unknown, false, resolved);
+        }
+    }
+
+    /// Notes what the pod declines. If nobody asks for it, there is nothing to note.
+    fn declined(&self, resolved: &mut Resolved<'a>) {
+        let declines = matches!(self.group.pod.main, Some((_, Main::No)));
+        if declines && self.group.namespace.main.is_some_and(|(_, main)| main != Main::No) {
+            resolved.not_applied.push(NotApplied { name: self.name, why: Why::Declined });
         }
     }
 
@@ -246,7 +261,8 @@ impl<'a> Graft<'_, 'a> {
     ) {
         let containers = self.containers(&mut mistakes);
         if mistakes.is_empty() {
-            resolved.asked.push(Asked { name: self.name, template, rendering, containers });
+            let of_namespace = self.group.pod.key().is_none();
+            resolved.asked.push(Asked { name: self.name, template, rendering, containers, of_namespace });
         } else {
             self.refuse(template, mistakes, resolved);
         }
@@ -274,8 +290,7 @@ impl<'a> Graft<'_, 'a> {
     /// All that is wrong with it, whoever asks for it.
     fn check(&self) -> Vec<Reason> {
         let said = &self.group.pod;
-        let key = said.main.map(|(key, _)| key).or_else(|| said.parameters.first().map(|(_, key, _)| *key));
-        let template = match self.template(Level::Pod, key.unwrap_or_default()) {
+        let template = match self.template(Level::Pod, said.key().unwrap_or_default()) {
             Ok(template) => template,
             Err(reason) => return vec![reason],
         };

@@ -282,7 +282,7 @@ fn annotations_without_measure() {
     };
 
     let many: Value = (0..1_000).map(|n| (format!("a{n}.inject/set-env"), json!("A=1"))).collect();
-    let wanted = "403 Forbidden: the pod asks for 1000 grafts; at most 64 are allowed";
+    let wanted = "403 Forbidden: the pod would get 1000 grafts; at most 64 are allowed";
     assert_eq!(answer(&pod(many), &snapshot), wanted);
 
     let more: Value = (0..100_000).map(|n| (format!("inject/set-env.n{n}"), json!("1"))).collect();
