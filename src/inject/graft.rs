@@ -68,7 +68,16 @@ struct Site<'p> {
     /// Where targets have it; none: private.
     path: Option<Cow<'p, str>>,
     /// Why it can't be written, if it can't.
-    read_only: Option<String>,
+    read_only: Option<ReadOnly>,
+}
+
+/// Why a volume can't be written.
+#[derive(Debug, Clone)]
+struct ReadOnly {
+    /// In words.
+    by: String,
+    /// The graft that makes it so.
+    with: Option<GraftIndex>,
 }
 
 /// A graft in the making.

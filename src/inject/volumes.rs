@@ -51,106 +51,89 @@ pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_, '_>) -> impl Iter
 pub enum Site {
     /// A target mounts it already.
     Existing {
-        /// The target that decided, for messages.
-        by: String,
-        /// The volume and what of it is at the path.
+        /// The volume.
         volume: String,
-        /// The sub path in the volume.
+        /// What of the volume is at the path.
         sub_path: String,
-        /// A target's mount of it can't be written.
-        read_only: bool,
+        /// A target's mount of it that can't be written: the target, and the graft that planned it.
+        read_only: Option<(String, Option<GraftIndex>)>,
     },
     /// Nobody does: the template's own volume.
     New,
 }
 
-/// What a target mounts at exactly this path.
-fn at<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_, '_>) -> Option<Mounted<'m>> {
-    mounts(target, draft).find(|mount| mount.path == path)
+/// By which mount a target sees something at `path`: one at exactly it, else the nearest above. What the graft `own`
+/// planned above does not count.
+fn nearest<'m>(
+    path: &'m str,
+    target: &'m Target<'_>,
+    draft: &'m Draft<'_, '_>,
+    own: Option<GraftIndex>,
+) -> Option<Mounted<'m>> {
+    let counts = |mount: &Mounted<'_>| {
+        mount.path == path || (below(path, &mount.path).is_some() && (mount.graft.is_none() || mount.graft != own))
+    };
+    mounts(target, draft).filter(counts).max_by_key(|mount| mount.path.len())
 }
 
-/// What a target sees at the path by mounting a directory above: the nearest one, other than what `own` planned.
-fn above<'m>(path: &str, target: &'m Target<'_>, draft: &'m Draft<'_, '_>, own: GraftIndex) -> Option<Mounted<'m>> {
-    let others = mounts(target, draft).filter(|mount| mount.graft != Some(own));
-    others.filter(|mount| below(path, &mount.path).is_some()).max_by_key(|mount| mount.path.len())
+/// What of the volume a mount shows at `path`.
+fn part<'m>(mount: &Mounted<'m>, path: &'m str) -> Cow<'m, str> {
+    join(mount.sub_path.clone(), below(path, &mount.path).unwrap_or_default())
 }
 
-/// Finds what is at `path`: the first target that mounts exactly it, else the first that mounts a directory above, other
-/// than what the graft `own` itself has planned there.
+/// Finds what is at `path`: the first target that mounts exactly it decides, else the first that mounts a directory above,
+/// other than what the graft `own` itself has planned there.
 ///
 /// # Errors
 ///
-/// The targets disagree, or the kubelet computes the sub path.
+/// The targets disagree, or the kubelet computes the sub path; and the graft that has a part in it.
 pub fn locate(
     graft: &GraftName<'_>,
     own: GraftIndex,
     path: &str,
     targets: &[Target<'_>],
     draft: &Draft<'_, '_>,
-) -> Result<Site, Reason> {
-    let computed = |target: &Target<'_>, path: &str| Reason::SharedSubPathExpr {
-        graft: graft.to_string(),
-        container: target.name().to_owned(),
-        path: path.to_owned(),
-    };
-    if let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, at(path, target, draft)?))) {
-        if mount.computed {
-            return Err(computed(decider, path));
-        }
-        for target in targets {
-            let Some(other) = at(path, target, draft) else { continue };
-            if other.computed {
-                return Err(computed(target, path));
-            }
-            if (&other.volume, &other.sub_path) != (&mount.volume, &mount.sub_path) {
-                let shown = |mount: &Mounted<'_>| {
-                    if mount.sub_path.is_empty() {
-                        mount.volume.to_string()
-                    } else {
-                        format!("{}, subPath {}", mount.volume, mount.sub_path)
-                    }
-                };
-                return Err(Reason::SharedVolumes {
-                    graft: graft.to_string(),
-                    path: path.to_owned(),
-                    first: decider.name().to_owned(),
-                    first_volume: shown(&mount),
-                    second: target.name().to_owned(),
-                    second_volume: shown(&other),
-                });
-            }
-        }
-        let read_only = targets.iter().filter_map(|target| at(path, target, draft)).any(|mount| mount.read_only);
-        let by = decider.name().to_owned();
-        return Ok(Site::Existing {
-            by,
-            volume: mount.volume.into_owned(),
-            sub_path: mount.sub_path.into_owned(),
-            read_only,
-        });
-    }
-    let Some((decider, mount)) = targets.iter().find_map(|target| Some((target, above(path, target, draft, own)?)))
-    else {
+) -> Result<Site, (Reason, Option<GraftIndex>)> {
+    let all = || targets.iter().filter_map(|target| Some((target, nearest(path, target, draft, Some(own))?)));
+    let Some((decider, mount)) = all().find(|(_, mount)| mount.path == path).or_else(|| all().next()) else {
         return Ok(Site::New);
     };
-    if mount.computed {
-        return Err(computed(decider, &mount.path));
+    let sub_path = part(&mount, path);
+    let mut read_only = None;
+    for (target, other) in all() {
+        if other.computed {
+            let reason = Reason::SharedSubPathExpr {
+                graft: graft.to_string(),
+                container: target.name().to_owned(),
+                path: other.path.into_owned(),
+            };
+            return Err((reason, None));
+        }
+        let of_other = part(&other, path);
+        if (&other.volume, &of_other) != (&mount.volume, &sub_path) {
+            let shown = |volume: &str, sub_path: &str| {
+                if sub_path.is_empty() { volume.to_owned() } else { format!("{volume}, subPath {sub_path}") }
+            };
+            let reason = Reason::SharedVolumes {
+                graft: graft.to_string(),
+                path: path.to_owned(),
+                first: decider.name().to_owned(),
+                first_volume: shown(&mount.volume, &sub_path),
+                second: target.name().to_owned(),
+                second_volume: shown(&other.volume, &of_other),
+            };
+            return Err((reason, mount.graft.max(other.graft)));
+        }
+        if other.read_only && read_only.is_none() {
+            read_only = Some((target.name().to_owned(), other.graft));
+        }
     }
-    Ok(Site::Existing {
-        by: decider.name().to_owned(),
-        sub_path: join(mount.sub_path, below(path, &mount.path).unwrap_or_default()).into_owned(),
-        volume: mount.volume.into_owned(),
-        read_only: mount.read_only,
-    })
+    Ok(Site::Existing { volume: mount.volume.into_owned(), sub_path: sub_path.into_owned(), read_only })
 }
 
 /// Whether the target sees this part of the volume at `path` without another mount.
 #[must_use]
 pub fn sees(target: &Target<'_>, draft: &Draft<'_, '_>, path: &str, volume: &str, sub_path: &str) -> bool {
-    let nearest = mounts(target, draft)
-        .filter(|mount| mount.path == path || below(path, &mount.path).is_some())
-        .max_by_key(|mount| mount.path.len());
-    nearest.is_some_and(|mount| {
-        mount.volume == volume && join(mount.sub_path, below(path, &mount.path).unwrap_or_default()) == sub_path
-    })
+    let nearest = nearest(path, target, draft, None);
+    nearest.is_some_and(|mount| mount.volume == volume && part(&mount, path) == sub_path)
 }

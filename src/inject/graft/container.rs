@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::mem::replace;
 
-use super::Grafting;
+use super::{Grafting, ReadOnly};
 use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
 use crate::inject::fragment::Fragment;
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
@@ -193,10 +193,11 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             // By its name in the template: two sites may be in one volume, mounted differently by the targets.
             let site = self.sites.iter().find(|site| *site.name == *mount.volume);
             if !mount.read_only
-                && let Some((path, by)) =
+                && let Some((path, ReadOnly { by, with })) =
                     site.and_then(|site| Some((site.path.clone()?.into_owned(), site.read_only.clone()?)))
             {
-                self.refuse(Reason::SharedReadOnly { graft: self.name(), container: name.to_owned(), path, by });
+                let reason = Reason::SharedReadOnly { graft: self.name(), container: name.to_owned(), path, by };
+                self.clash(reason, with);
             }
             paths.push(&mount.path);
             out.push(replace(&mut separator, ','));

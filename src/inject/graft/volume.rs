@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Grafting, Site};
-use crate::inject::draft::{NewMount, NewVolume};
+use super::{Grafting, ReadOnly, Site};
+use crate::inject::draft::{GraftIndex, NewMount, NewVolume};
 use crate::inject::hardening::NO_TOKEN_VOLUME;
 use crate::inject::json::{MapWriter, Raw, same, says_all};
 use crate::inject::paths;
@@ -98,22 +98,17 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     ) -> Result<(), EvaluationError> {
         let site = match volumes::locate(&self.asked.name, self.index, &path, self.targets, self.draft) {
             Ok(site) => site,
-            Err(reason) => {
-                let with = self.planned_mount(&path);
+            Err((reason, with)) => {
                 self.clash(reason, with);
                 return Ok(());
             }
         };
         let (volume, sub_path, read_only) = match site {
-            volumes::Site::Existing { by, volume, sub_path, read_only } => {
-                let because = if self.is_read_only(&volume) {
-                    Some(format!("volume {volume} is read-only"))
-                } else if read_only && !shared.read_only {
-                    Some(format!("container {by:?} mounts it read-only"))
-                } else {
-                    None
-                };
-                (volume.into(), sub_path.into(), because)
+            volumes::Site::Existing { volume, sub_path, read_only: mounted } => {
+                let mounted = mounted.filter(|_| !shared.read_only);
+                let mounted = || mounted.map(|(container, with)| self.mounts_read_only(&container, with));
+                let read_only = self.read_only(&volume).or_else(mounted);
+                (volume.into(), sub_path.into(), read_only)
             }
             volumes::Site::New => {
                 let Some(volume) = own(self)? else {
@@ -123,7 +118,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                     return Ok(());
                 };
                 let volume = self.make_volume(volume, line)?;
-                let read_only = self.is_read_only(&volume).then(|| format!("volume {volume} is read-only"));
+                let read_only = self.read_only(&volume);
                 (volume, Cow::Borrowed(""), read_only)
             }
         };
@@ -171,13 +166,12 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         let taken = device
             .map(|device| paths::clean(&device.device_path))
             .find(|path| *path == mount.path)
-            .map(|_| "a device".to_owned())
+            .map(|_| ("a device".to_owned(), None))
             .or_else(|| {
                 let there = volumes::mounts(&target, self.draft).find(|there| there.path == mount.path)?;
-                Some(format!("volume {}", there.volume))
+                Some((format!("volume {}", there.volume), there.graft))
             });
-        if let Some(by) = taken {
-            let with = self.planned_mount(&mount.path);
+        if let Some((by, with)) = taken {
             let reason = Reason::MountPath {
                 graft: self.name(),
                 container: target.name().to_owned(),
@@ -197,11 +191,6 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         volumes::mounts(target, self.draft).any(|there| {
             (&there.path, &there.volume, &there.sub_path) == (&wanted.path, &wanted.volume, &wanted.sub_path)
         })
-    }
-
-    /// The graft that planned a mount at the path.
-    fn planned_mount(&self, path: &str) -> Option<usize> {
-        self.draft.mounts.iter().rev().find(|mount| mount.path == path).map(|mount| mount.graft)
     }
 
     /// Whether this graft's volume is meant: by its name, or because a status says so.
@@ -270,10 +259,24 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         Ok(())
     }
 
-    fn is_read_only(&self, volume: &str) -> bool {
-        let of_pod = self.context.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        of_pod.filter(|it| it.name == *volume).any(|it| it.read_only)
-            || self.draft.volumes.iter().any(|it| it.name == volume && it.read_only)
+    /// Why a volume can't be written, if it can't.
+    fn read_only(&self, volume: &str) -> Option<ReadOnly> {
+        let mut of_pod = self.context.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        if of_pod.any(|it| it.name == *volume && it.read_only) {
+            return Some(ReadOnly { by: format!("volume {volume} is read-only"), with: None });
+        }
+        let planned = self.draft.volumes.iter().find(|it| it.name == volume && it.read_only)?;
+        let of = if planned.graft == self.index { String::new() } else { format!(" of {}", self.graft_name(planned.graft)) };
+        Some(ReadOnly { by: format!("volume {volume}{of} is read-only"), with: Some(planned.graft) })
+    }
+
+    /// That a container, or an earlier graft in it, mounts a volume read-only.
+    fn mounts_read_only(&self, container: &str, with: Option<GraftIndex>) -> ReadOnly {
+        let by = match with.filter(|with| *with != self.index) {
+            Some(with) => format!("{} mounts it read-only into container {container:?}", self.graft_name(with)),
+            None => format!("container {container:?} mounts it read-only"),
+        };
+        ReadOnly { by, with }
     }
 
     /// What the targets mount, in a sentence.
