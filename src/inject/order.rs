@@ -66,11 +66,12 @@ impl Ordering<'_, '_> {
     /// A cycle, or a container that would have to stand after one that starts later.
     pub fn sort(&self) -> Result<Vec<Slot>, Impossible> {
         let mut nodes = self.nodes();
-        if nodes.len() == self.old.len() {
+        let ordered = self.new.iter().any(|it| self.is_ordered(it));
+        if nodes.len() == self.old.len() && !ordered {
             return Ok(nodes);
         }
         let mesh = self.mesh_ends();
-        if !self.new.iter().any(|it| self.is_ordered(it)) {
+        if !ordered {
             // The ranks alone keep the pod's own in their order, and ours after a mesh.
             nodes.sort_by(|a, b| self.rank(*a, mesh).cmp(&self.rank(*b, mesh)));
             return Ok(nodes);
@@ -153,6 +154,22 @@ impl Ordering<'_, '_> {
         named
     }
 
+    /// What a name in `before` or `after` stands for among the ordinary containers: one of them, and whose it is, if it is
+    /// planned.
+    fn ordinary_named(&self) -> HashMap<&str, (&str, Option<GraftIndex>)> {
+        let mut named: HashMap<&str, _> = self.ordinary.iter().map(|it| (&*it.name, (&*it.name, None))).collect();
+        let there = |name: &&str| self.ordinary.iter().any(|it| *it.name == **name);
+        for (template, made) in self.done {
+            if let Some(name) = made.iter().map(|name| &**name).find(there) {
+                named.insert(template, (name, None));
+            }
+        }
+        for it in self.new.iter().filter(|it| it.kind == Kind::ClassicSidecar) {
+            named.insert(self.asked[it.graft].name.template, (&it.name, Some(it.graft)));
+        }
+        named
+    }
+
     /// Whether its template asks for a place.
     fn is_ordered(&self, container: &NewContainer<'_, '_>) -> bool {
         let order = &self.asked[container.graft].template.order;
@@ -160,31 +177,54 @@ impl Ordering<'_, '_> {
     }
 
     fn asked_for(&self, nodes: &[Slot], graph: &mut Graph) -> Result<(), Impossible> {
-        let named = self.named(nodes);
+        let (named, ordinary) = (self.named(nodes), self.ordinary_named());
         for (own, slot) in nodes.iter().enumerate().skip(self.old.len()) {
             let Some(graft) = self.graft(*slot) else { continue };
             let order = &self.asked[graft].template.order;
-            let others = |names: &[String]| -> Vec<usize> {
-                let found = names.iter().filter_map(|name| named.get(name.as_str())).flatten().copied();
-                found.filter(|other| self.graft(nodes[*other]) != Some(graft)).collect()
-            };
-            for other in others(&order.before) {
+            for other in self.others(&order.before, nodes, &named, graft) {
                 graph.add(own, other);
             }
-            for other in others(&order.after) {
+            for other in self.others(&order.after, nodes, &named, graft) {
                 graph.add(other, own);
             }
-            if let Some(late) = order.after.iter().find(|name| self.ordinary.iter().any(|it| *it.name == ***name)) {
+            let mut late = order.after.iter().filter_map(|name| ordinary.get(name.as_str()));
+            if let Some((late, whose)) = late.find(|(_, whose)| *whose != Some(graft)) {
                 return Err(Impossible {
                     chain: format!(
                         "{} after {late}, which is an ordinary container and starts when all init containers have",
                         self.name(*slot)
                     ),
-                    grafts: vec![graft],
+                    grafts: std::iter::once(graft).chain(*whose).collect(),
+                });
+            }
+        }
+        // What starts when all init containers have comes after them anyway, and before none.
+        for own in self.new.iter().filter(|it| it.kind == Kind::ClassicSidecar) {
+            let before = &self.asked[own.graft].template.order.before;
+            if let Some(other) = self.others(before, nodes, &named, own.graft).next() {
+                return Err(Impossible {
+                    chain: format!(
+                        "{} before {}, which is an init container, and the former an ordinary one",
+                        own.name,
+                        self.name(nodes[other])
+                    ),
+                    grafts: std::iter::once(own.graft).chain(self.graft(nodes[other])).collect(),
                 });
             }
         }
         Ok(())
+    }
+
+    /// The nodes that these names stand for, but the graft's own.
+    fn others<'o>(
+        &'o self,
+        names: &'o [String],
+        nodes: &'o [Slot],
+        named: &'o HashMap<&str, Vec<usize>>,
+        graft: GraftIndex,
+    ) -> impl Iterator<Item = usize> + 'o {
+        let found = names.iter().filter_map(|name| named.get(name.as_str())).flatten().copied();
+        found.filter(move |other| self.graft(nodes[*other]) != Some(graft))
     }
 
     /// Ours come after a mesh's native sidecar unless they are asked to come before.
