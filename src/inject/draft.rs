@@ -127,7 +127,7 @@ pub struct NewMount<'p, 'a> {
     pub json: String,
 }
 
-/// A variable, or a source of variables (`name` empty), to add to one of the pod's containers.
+/// A variable, or a source of variables, to add to one of the pod's containers.
 #[derive(Debug)]
 pub struct NewVariable<'a> {
     /// Whose.
@@ -136,8 +136,8 @@ pub struct NewVariable<'a> {
     pub line: Line,
     /// The container.
     pub target: Target<'a>,
-    /// The variable; empty for an entry of `envFrom`.
-    pub name: String,
+    /// The variable; `None` for an entry of `envFrom`.
+    pub name: Option<String>,
     /// The entry.
     pub json: String,
 }

@@ -72,8 +72,9 @@ fn variables<'j>(
     added: &[&'j NewVariable<'_>],
 ) -> Result<Vec<Cow<'j, str>>, serde_json::Error> {
     let mut all = Vec::new();
-    for it in added.iter().filter(|it| !it.name.is_empty()) {
-        all.push((Text(Cow::Borrowed(&it.name)), there(&it.json, target)));
+    for it in added {
+        let Some(name) = &it.name else { continue };
+        all.push((Text(Cow::Borrowed(name)), there(&it.json, target)));
     }
     let env = &target.container.env;
     for (variable, json) in env.get().iter().zip(env.items()) {
@@ -91,7 +92,7 @@ fn sources<'j>(
     added: &[&'j NewVariable<'_>],
 ) -> Result<Vec<Cow<'j, str>>, serde_json::Error> {
     let mut all = Vec::new();
-    for it in added.iter().filter(|it| it.name.is_empty()) {
+    for it in added.iter().filter(|it| it.name.is_none()) {
         all.push((Source::of(&it.json), Cow::Borrowed(&*it.json)));
     }
     let env_from = &target.container.env_from;

@@ -10,7 +10,7 @@ use super::draft::{Draft, Field, Kind, NewField, NewVariable};
 use super::fragment::Fragment;
 use super::order::Slot;
 use super::outcome::Change;
-use super::pod::{Metadata, Pod};
+use super::pod::{Pod, Spec};
 use super::status::STATUS;
 use super::targets::Target;
 use crate::template::Line;
@@ -63,11 +63,66 @@ fn member_of(map: &str, key: &str) -> String {
     path
 }
 
-const CONTAINERS: &str = "/spec/containers";
-const INIT_CONTAINERS: &str = "/spec/initContainers";
+/// A list that grafts add to.
+#[derive(Clone, Copy)]
+enum List<'t, 'a> {
+    Volumes,
+    InitContainers,
+    Containers,
+    ImagePullSecrets,
+    HostAliases,
+    Env(&'t Target<'a>),
+    EnvFrom(&'t Target<'a>),
+    VolumeMounts(&'t Target<'a>),
+}
 
-/// What stands at the end of a pointer to a list for the place behind its last item (RFC 6901, section 4).
-const END: &str = "/-";
+impl List<'_, '_> {
+    /// The ends of pointers: to the list, and to the place behind its last item (RFC 6901, section 4).
+    const fn pieces(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Volumes => ("/spec/volumes", "/spec/volumes/-"),
+            Self::InitContainers => ("/spec/initContainers", "/spec/initContainers/-"),
+            Self::Containers => ("/spec/containers", "/spec/containers/-"),
+            Self::ImagePullSecrets => ("/spec/imagePullSecrets", "/spec/imagePullSecrets/-"),
+            Self::HostAliases => ("/spec/hostAliases", "/spec/hostAliases/-"),
+            Self::Env(_) => ("/env", "/env/-"),
+            Self::EnvFrom(_) => ("/envFrom", "/envFrom/-"),
+            Self::VolumeMounts(_) => ("/volumeMounts", "/volumeMounts/-"),
+        }
+    }
+
+    fn pointer(self) -> Cow<'static, str> {
+        self.complete(self.pieces().0)
+    }
+
+    fn end(self) -> Cow<'static, str> {
+        self.complete(self.pieces().1)
+    }
+
+    fn complete(self, piece: &'static str) -> Cow<'static, str> {
+        match self {
+            Self::Env(target) | Self::EnvFrom(target) | Self::VolumeMounts(target) => {
+                let list = if target.init { Self::InitContainers } else { Self::Containers };
+                item_of(list.pieces().0, target.index, piece).into()
+            }
+            _ => piece.into(),
+        }
+    }
+
+    fn is_in(self, pod: &Pod<'_>) -> bool {
+        let has = |list: fn(&Spec<'_>) -> bool| pod.spec.as_ref().is_some_and(list);
+        match self {
+            Self::Volumes => has(|spec| spec.volumes.is_some()),
+            Self::InitContainers => has(|spec| spec.init_containers.is_some()),
+            Self::Containers => has(|spec| spec.containers.is_some()),
+            Self::ImagePullSecrets => has(|spec| spec.image_pull_secrets.is_some()),
+            Self::HostAliases => has(|spec| spec.host_aliases.is_some()),
+            Self::Env(target) => target.container.env.is_some(),
+            Self::EnvFrom(target) => target.container.env_from.is_some(),
+            Self::VolumeMounts(target) => target.container.volume_mounts.is_some(),
+        }
+    }
+}
 
 /// The JSON Pointer of an item of a list, or of a `part` of it.
 fn item_of(list: &str, index: usize, part: &str) -> String {
@@ -79,11 +134,6 @@ fn item_of(list: &str, index: usize, part: &str) -> String {
     path
 }
 
-/// The JSON Pointer of a part of a target.
-fn part_of(target: &Target<'_>, part: &str) -> String {
-    item_of(if target.init { INIT_CONTAINERS } else { CONTAINERS }, target.index, part)
-}
-
 /// The draft as operations. `index_of` tells a graft's place in the plan, `status` is the annotation's value as JSON.
 pub fn changes(
     pod: &Pod<'_>,
@@ -93,76 +143,69 @@ pub fn changes(
     status: String,
 ) -> Vec<Change> {
     // Each addition, and what is made around it.
-    let mut patch = Patch { changes: Vec::with_capacity(draft.len() + 8), created: Vec::new(), index_of };
-    let spec = pod.spec.as_ref();
+    let mut patch = Patch { pod, changes: Vec::with_capacity(draft.len() + 8), created: Vec::new(), index_of };
 
     for volume in draft.volumes {
-        let parent = spec.is_some_and(|spec| spec.volumes.is_some());
-        patch.append("/spec/volumes/-", parent, Some(volume.graft), volume.line, volume.json);
+        patch.append(List::Volumes, volume.graft, volume.line, volume.json);
     }
 
     // How many have been inserted before the target's own: by target and list.
-    let mut inserted: Vec<(String, usize)> = Vec::new();
+    let mut inserted: Vec<(Cow<'static, str>, usize)> = Vec::new();
     for variable in draft.variables {
         let NewVariable { graft, line, target, name, json } = variable;
-        let (list, there) = if name.is_empty() {
-            ("/envFrom", target.container.env_from.is_some())
-        } else {
-            ("/env", target.container.env.is_some())
-        };
-        let list = part_of(&target, list);
-        if !there {
-            patch.make(list.clone().into(), Some(graft), line, "[]");
-        }
-        let index = match inserted.iter_mut().find(|(known, _)| *known == list) {
+        let list = if name.is_some() { List::Env(&target) } else { List::EnvFrom(&target) };
+        let pointer = list.pointer();
+        let index = match inserted.iter_mut().find(|(known, _)| *known == pointer) {
             Some((_, index)) => {
                 *index += 1;
                 *index
             }
-            None => 0,
+            None => {
+                patch.ensure(list, graft, line);
+                inserted.push((pointer.clone(), 0));
+                0
+            }
         };
-        patch.add(Some(graft), line, item_of(&list, index, "").into(), json);
-        if index == 0 {
-            inserted.push((list, 0));
-        }
+        patch.add(Some(graft), line, item_of(&pointer, index, "").into(), json);
     }
     for mount in draft.mounts {
-        let there = mount.target.container.volume_mounts.is_some();
-        let item = part_of(&mount.target, "/volumeMounts/-");
-        patch.append(item, there, Some(mount.graft), mount.line, mount.json);
+        patch.append(List::VolumeMounts(&mount.target), mount.graft, mount.line, mount.json);
     }
 
     let mut containers: Vec<_> = draft.containers.into_iter().map(Some).collect();
     for container in &mut containers {
         if let Some(it) = container.take_if(|it| it.kind == Kind::ClassicSidecar) {
-            patch.append("/spec/containers/-", true, Some(it.graft), it.line, it.json);
+            patch.append(List::Containers, it.graft, it.line, it.json);
         }
     }
-    let init = spec.is_some_and(|spec| spec.init_containers.is_some());
     for (place, slot) in order.iter().enumerate() {
         let Slot::New(index) = *slot else { continue };
         let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
-        if !init {
-            patch.make(INIT_CONTAINERS.into(), Some(it.graft), it.line, "[]");
-        }
-        patch.add(Some(it.graft), it.line, item_of(INIT_CONTAINERS, place, "").into(), it.json);
+        patch.ensure(List::InitContainers, it.graft, it.line);
+        let path = item_of(&List::InitContainers.pointer(), place, "");
+        patch.add(Some(it.graft), it.line, path.into(), it.json);
     }
 
-    for field in draft.fields {
-        patch.field(pod, field);
+    for NewField { graft, line, field, key, json } in draft.fields {
+        match field {
+            Field::Label | Field::Annotation => patch.member(field, &key, Some(graft), line, json),
+            Field::ImagePullSecret => patch.append(List::ImagePullSecrets, graft, line, json),
+            Field::HostAlias => patch.append(List::HostAliases, graft, line, json),
+        }
     }
-    patch.member(pod, Field::Annotation, STATUS, None, 0, status);
+    patch.member(Field::Annotation, STATUS, None, 0, status);
     patch.changes
 }
 
-struct Patch<'p> {
+struct Patch<'p, 'a> {
+    pod: &'p Pod<'a>,
     changes: Vec<Change>,
     /// Parents that this patch has made.
     created: Vec<Cow<'static, str>>,
     index_of: &'p [Option<usize>],
 }
 
-impl Patch<'_> {
+impl Patch<'_, '_> {
     fn add(&mut self, graft: Option<usize>, line: Line, path: Cow<'static, str>, value: impl Into<Fragment>) {
         let graft = graft.and_then(|graft| self.index_of.get(graft).copied().flatten());
         self.changes.push(Change { graft, line, op: Op { path, value: value.into() } });
@@ -176,45 +219,22 @@ impl Patch<'_> {
         }
     }
 
-    /// Adds to a list: `item` points to its [`END`].
-    fn append(
-        &mut self,
-        item: impl Into<Cow<'static, str>>,
-        there: bool,
-        graft: Option<usize>,
-        line: Line,
-        value: impl Into<Fragment>,
-    ) {
-        let item = item.into();
-        if !there {
-            let list = match &item {
-                Cow::Borrowed(item) => Cow::Borrowed(item.strip_suffix(END).unwrap_or(item)),
-                Cow::Owned(item) => Cow::Owned(item.strip_suffix(END).unwrap_or(item).to_owned()),
-            };
-            self.make(list, graft, line, "[]");
-        }
-        self.add(graft, line, item, value);
-    }
-
-    fn field(&mut self, pod: &Pod<'_>, field: NewField) {
-        let NewField { graft, line, field, key, json } = field;
-        let spec = pod.spec.as_ref();
-        match field {
-            Field::Label | Field::Annotation => self.member(pod, field, &key, Some(graft), line, json),
-            Field::ImagePullSecret => {
-                let there = spec.is_some_and(|spec| spec.image_pull_secrets.is_some());
-                self.append("/spec/imagePullSecrets/-", there, Some(graft), line, json);
-            }
-            Field::HostAlias => {
-                let there = spec.is_some_and(|spec| spec.host_aliases.is_some());
-                self.append("/spec/hostAliases/-", there, Some(graft), line, json);
-            }
+    /// Makes the list unless the pod has it.
+    fn ensure(&mut self, list: List<'_, '_>, graft: usize, line: Line) {
+        if !list.is_in(self.pod) {
+            self.make(list.pointer(), Some(graft), line, "[]");
         }
     }
 
-    /// A label or annotation.
-    fn member(&mut self, pod: &Pod<'_>, field: Field, key: &str, graft: Option<usize>, line: Line, json: String) {
-        let metadata: Option<&Metadata<'_>> = pod.metadata.as_ref();
+    /// Adds to the end of a list.
+    fn append(&mut self, list: List<'_, '_>, graft: usize, line: Line, value: impl Into<Fragment>) {
+        self.ensure(list, graft, line);
+        self.add(Some(graft), line, list.end(), value);
+    }
+
+    /// Adds a label or annotation.
+    fn member(&mut self, field: Field, key: &str, graft: Option<usize>, line: Line, json: String) {
+        let metadata = self.pod.metadata.as_ref();
         let (map, there) = match field {
             Field::Label => ("/metadata/labels", metadata.is_some_and(|it| it.labels.is_some())),
             _ => ("/metadata/annotations", metadata.is_some_and(|it| it.annotations.is_some())),

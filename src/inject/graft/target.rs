@@ -97,7 +97,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             }
             return Ok(());
         }
-        let planned = |it: &&NewVariable<'_>| it.target.name() == target.name() && it.name == *name;
+        let planned = |it: &&NewVariable<'_>| it.target.name() == target.name() && it.name.as_ref() == Some(name);
         if let Some(earlier) = self.draft.variables.iter().find(planned) {
             let with = earlier.graft;
             let same = same_value(&read(&earlier.json, "env")?, &read(json, "env")?);
@@ -115,7 +115,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             return Ok(());
         }
         self.record.variable(target.name(), name.clone().into());
-        let (name, json) = (name.clone(), json.clone());
+        let (name, json) = (Some(name.clone()), json.clone());
         self.draft.variables.push(NewVariable { graft: self.index, line, target, name, json });
         Ok(())
     }
@@ -125,10 +125,10 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         for target in self.targets {
             let own = wanted.is_known() && target.container.env_from.get().contains(&wanted);
             let planned =
-                |it: &NewVariable<'_>| it.target.name() == target.name() && it.name.is_empty() && it.json == *json;
+                |it: &NewVariable<'_>| it.target.name() == target.name() && it.name.is_none() && it.json == *json;
             if !own && !self.draft.variables.iter().any(planned) {
-                let (name, json) = (String::new(), json.clone());
-                self.draft.variables.push(NewVariable { graft: self.index, line, target: *target, name, json });
+                let json = json.clone();
+                self.draft.variables.push(NewVariable { graft: self.index, line, target: *target, name: None, json });
             }
         }
         Ok(())
