@@ -116,7 +116,7 @@ impl Rendering {
             sidecars: values.each(&template.sidecars, container),
             init_containers: values.each(&template.init_containers, container),
             env: values.list(|problems| Env::render(view, template.target.env.as_ref(), problems)),
-            env_from: values.list(|_| EnvFrom::render(view, template.target.env_from.as_ref())),
+            env_from: values.list(|problems| EnvFrom::render(view, template.target.env_from.as_ref(), problems)),
             mounts: values.list(|problems| Mount::render(view, template.target.volume_mounts.as_ref(), problems)),
             fields: fields(&template.pod)
                 .map(|(field, part)| values.list(|problems| Member::render(view, field, part, problems))),

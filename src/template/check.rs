@@ -12,7 +12,7 @@ use super::names;
 use super::trial::{Basis, Content, Rendered};
 use super::yaml::Place;
 use value::{
-    address, amount, capability, field_path, id, item_path, medium, mode, mount_path, not_negative, one_of,
+    address, amount, capability, field_path, host_path, id, item_path, medium, mode, mount_path, not_negative, one_of,
     parse_amount, port, port_or_name, present, sub_path,
 };
 
@@ -73,6 +73,11 @@ const PROBE_VALUES: &[(&str, Rule)] = &[
 const VOLUME_VALUES: &[(&str, Rule)] = &[
     ("emptyDir.sizeLimit", amount),
     ("emptyDir.medium", medium),
+    ("hostPath.path", host_path),
+    ("hostPath.type", |kind| {
+        let kinds = ["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+        one_of(kind, &kinds).filter(|_| kind.text() != Some(""))
+    }),
     ("configMap.name", present),
     ("secret.secretName", present),
     ("persistentVolumeClaim.claimName", |name| names::subdomain(name.text()?)),

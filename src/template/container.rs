@@ -195,8 +195,9 @@ impl<'t> Compiler<'_, '_, 't> {
         let rendered = self.tried(tree, &nodes);
         decode::strictly::<v1::Container>(&rendered, &[], self.options, self.problems);
         check::container(&rendered, None, self.problems);
+        let verify = self.untyped || check::is_open(&rendered);
         self.parts.target = Some(rendered);
-        let mut part = |name| nodes.part(name, &fields, self.untyped);
+        let mut part = |name| nodes.part(name, &fields, verify);
         Some(TargetAdditions { env: part("env"), env_from: part("envFrom"), volume_mounts: part("volumeMounts") })
     }
 

@@ -40,7 +40,8 @@ pub(crate) fn leaves(sub_path: &str) -> bool {
     sub_path.starts_with('/') || climbs(sub_path)
 }
 
-fn climbs(path: &str) -> bool {
+/// Whether a path has a `..` in it.
+pub(crate) fn climbs(path: &str) -> bool {
     path.split('/').any(|element| element == "..")
 }
 

@@ -64,4 +64,18 @@ mod tests {
         );
         assert_eq!(volume("[]"), ["this must be a map (Volume), and it is a list"]);
     }
+
+    #[test]
+    fn a_path_of_the_node_is_held_to_the_rules_of_core_v1() {
+        let host_path = |source: &str| volume(&format!(r#"{{"name":"v","hostPath":{source}}}"#));
+        assert_eq!(host_path(r#"{"path":"/a/..b","type":"File"}"#), [""; 0]);
+        let none = "none of DirectoryOrCreate, Directory, FileOrCreate, File, Socket, CharDevice, BlockDevice";
+        assert_eq!(
+            host_path(r#"{"path":"/a/../b","type":"Dir"}"#),
+            [
+                "hostPath.path: `/a/../b` must be a path without `..`".to_owned(),
+                format!("hostPath.type: `Dir` is {none}")
+            ]
+        );
+    }
 }

@@ -103,7 +103,7 @@ fn what_core_v1_refuses_is_a_rejection_of_ours() {
         (
             "field",
             "spec.nope",
-            "dyn: sidecars (rules.yaml:35): env[].valueFrom.fieldRef.fieldPath: `spec.nope` is none of metadata.name, metadata.namespace, metadata.uid, spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs, metadata.labels['KEY'] and metadata.annotations['KEY']",
+            "2 problems:\n- dyn: target.env (rules.yaml:57): env[].valueFrom.fieldRef.fieldPath: `spec.nope` is none of metadata.name, metadata.namespace, metadata.uid, spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs, metadata.labels['KEY'] and metadata.annotations['KEY']\n- dyn: sidecars (rules.yaml:35): env[].valueFrom.fieldRef.fieldPath: `spec.nope` is none of metadata.name, metadata.namespace, metadata.uid, spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs, metadata.labels['KEY'] and metadata.annotations['KEY']",
         ),
         (
             "hostname",
@@ -111,11 +111,16 @@ fn what_core_v1_refuses_is_a_rejection_of_ours() {
             "dyn: hostAliases (rules.yaml:53): hostnames[]: `_x_` is no DNS name: lower-case letters, digits, `-` and `.`",
         ),
         ("source", "a.b", "injected"),
+        (
+            "source",
+            "/data",
+            "5 problems:\n- dyn: target.envFrom (rules.yaml:60): envFrom[].configMapRef.name: `/data` is no DNS name: lower-case letters, digits, `-` and `.`\n- dyn: sidecars (rules.yaml:35): env[].valueFrom.configMapKeyRef.name: `/data` is no DNS name: lower-case letters, digits, `-` and `.`\n- dyn: sidecars (rules.yaml:35): env[].valueFrom.secretKeyRef.name: `/data` is no DNS name: lower-case letters, digits, `-` and `.`\n- dyn: sidecars (rules.yaml:35): envFrom[].configMapRef.name: `/data` is no DNS name: lower-case letters, digits, `-` and `.`\n- dyn: sidecars (rules.yaml:35): envFrom[].secretRef.name: `/data` is no DNS name: lower-case letters, digits, `-` and `.`",
+        ),
         ("key", "a_B.c", "injected"),
         (
             "key",
             "$(A)",
-            "2 problems:\n- dyn: sidecars (rules.yaml:35): env[].valueFrom.configMapKeyRef.key: `$(A)` is no key of a ConfigMap or Secret: letters, digits, `-`, `_` and `.`\n- dyn: sidecars (rules.yaml:35): env[].valueFrom.secretKeyRef.key: `$(A)` is no key of a ConfigMap or Secret: letters, digits, `-`, `_` and `.`",
+            "3 problems:\n- dyn: target.env (rules.yaml:57): env[].valueFrom.secretKeyRef.key: `$(A)` is no key of a ConfigMap or Secret: letters, digits, `-`, `_` and `.`\n- dyn: sidecars (rules.yaml:35): env[].valueFrom.configMapKeyRef.key: `$(A)` is no key of a ConfigMap or Secret: letters, digits, `-`, `_` and `.`\n- dyn: sidecars (rules.yaml:35): env[].valueFrom.secretKeyRef.key: `$(A)` is no key of a ConfigMap or Secret: letters, digits, `-`, `_` and `.`",
         ),
         (
             "file",

@@ -27,14 +27,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     pub(super) fn target_additions(&mut self) {
         let (additions, rendering) = (&self.template().target, self.rendering());
         self.target_list("env", additions.env.as_ref(), rendering.env.as_deref(), Env::render, Self::variable);
-        let from = |view: View<'_>, part: Option<&Part>, _: &mut Problems| EnvFrom::render(view, part);
-        self.target_list(
-            "envFrom",
-            additions.env_from.as_ref(),
-            rendering.env_from.as_deref(),
-            from,
-            Self::variable_source,
-        );
+        let (from, ready) = (additions.env_from.as_ref(), rendering.env_from.as_deref());
+        self.target_list("envFrom", from, ready, EnvFrom::render, Self::variable_source);
         let (mounts, ready) = (additions.volume_mounts.as_ref(), rendering.mounts.as_deref());
         self.target_list("volumeMounts", mounts, ready, Mount::render, |this, mount, line| {
             this.target_mount(mount, line);

@@ -1,13 +1,11 @@
 //! Variables, and sources of variables, of the target containers.
 
-use k8s_openapi::api::core::v1 as core;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Problems, Size, View, items, read, render};
 use crate::inject::pod::{EnvSource, EnvVar};
 use crate::template::expression::EvaluationError;
-use crate::template::{Part, names};
+use crate::template::{Part, names, verify};
 
 /// An entry of `env`.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub struct Env {
 impl Env {
     /// Renders the list.
     pub fn render(view: View<'_>, part: Option<&Part>, problems: &mut Problems) -> Result<Vec<Self>, EvaluationError> {
-        list::<core::EnvVar, _>(view, "env", part, |item| {
+        list(view, "env", part, problems, |item, problems| {
             let EnvVar { name, .. } = read(item.get(), "env")?;
             if let Some(problem) = names::variable(&name) {
                 problems.push(problem);
@@ -41,31 +39,33 @@ pub struct EnvFrom {
 
 impl EnvFrom {
     /// Renders the list.
-    pub fn render(view: View<'_>, part: Option<&Part>) -> Result<Vec<Self>, EvaluationError> {
-        list::<core::EnvFromSource, _>(view, "envFrom", part, |item| {
+    pub fn render(view: View<'_>, part: Option<&Part>, problems: &mut Problems) -> Result<Vec<Self>, EvaluationError> {
+        list(view, "envFrom", part, problems, |item, _| {
             read::<EnvSource<'_>>(item.get(), "envFrom")?;
             Ok(Some(Self { json: item.get().to_owned() }))
         })
     }
 }
 
-/// A list of core/v1 `T`s, each read by `one`.
-pub(super) fn list<T: DeserializeOwned, R>(
+/// A list of a container, each entry read by `one`; empty if core/v1 has something against it, which is a problem then.
+pub(super) fn list<R>(
     view: View<'_>,
     field: &str,
     part: Option<&Part>,
-    mut one: impl FnMut(&RawValue) -> Result<Option<R>, EvaluationError>,
+    problems: &mut Problems,
+    one: impl Fn(&RawValue, &mut Problems) -> Result<Option<R>, EvaluationError>,
 ) -> Result<Vec<R>, EvaluationError> {
     let Some(Part { node, verify, .. }) = part else { return Ok(Vec::new()) };
     let json = render(Some(node), view, None, field)?;
-    let mut all = Vec::new();
-    for item in items(json.as_ref(), field)? {
-        if *verify {
-            read::<T>(item.get(), field)?;
+    if let Some(json) = json.as_deref().filter(|_| *verify) {
+        let broken = verify::container(&format!("{{\"{field}\":{json}}}"));
+        if !broken.is_empty() {
+            problems.extend(broken);
+            return Ok(Vec::new());
         }
-        all.extend(one(item)?);
     }
-    Ok(all)
+    let all = items(json.as_ref(), field)?.into_iter();
+    all.filter_map(|item| one(item, problems).transpose()).collect()
 }
 
 impl Size for Env {

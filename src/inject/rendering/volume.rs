@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::api::core::v1 as core;
 use serde_json::value::RawValue;
 
 use super::names::joined;
@@ -121,7 +120,7 @@ impl Mount {
     /// Renders what targets mount.
     pub fn render(view: View<'_>, part: Option<&Part>, problems: &mut Problems) -> Result<Vec<Self>, EvaluationError> {
         let field = "target.volumeMounts";
-        list::<core::VolumeMount, _>(view, "volumeMounts", part, |item| Self::read(item, field, problems))
+        list(view, "volumeMounts", part, problems, |item, problems| Self::read(item, field, problems))
     }
 
     /// All of a rendered list.
