@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use podgraft::admission::{self, DecodeError};
 use podgraft::inject::request::PodRequest;
-use podgraft::inject::{Outcome, inject};
+use podgraft::inject::{Outcome, Renderings, inject, inject_with};
 use podgraft::manifest;
 use podgraft::snapshot::{INJECT_LABEL, Namespace, Snapshot};
 use podgraft::template::parameter::Type;
@@ -46,6 +46,21 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     snapshot
 });
 
+/// What was made of templates for pods before, whatever they were.
+static RENDERINGS: LazyLock<Renderings> = LazyLock::new(Renderings::default);
+
+/// What a pod gets: the same whether a server has seen the like of it or not.
+fn decide<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot) -> Outcome<'a> {
+    let outcome = inject(request, snapshot);
+    let wanted = admission::encode("u", &outcome);
+    // The first keeps what the second finds.
+    for _ in 0..2 {
+        let found = admission::encode("u", &inject_with(request, snapshot, &RENDERINGS));
+        assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(&wanted));
+    }
+    outcome
+}
+
 /// The namespace `default` with these annotations.
 fn namespace(annotations: &Value) -> Namespace {
     let labels = json!({(INJECT_LABEL.0): INJECT_LABEL.1, "pod-security.kubernetes.io/enforce": "restricted"});
@@ -62,7 +77,7 @@ pub fn review(body: &[u8]) {
         Err(DecodeError::NotAReview(problem)) => assert!(!problem.is_empty(), "an error says something"),
         Err(DecodeError::BadObject { uid, message }) => answered(&admission::refuse(&uid, 400, &message), &uid),
         Ok(review) => {
-            answered(&admission::encode(&review.uid, &inject(&review.request, &SNAPSHOT)), &review.uid);
+            answered(&admission::encode(&review.uid, &decide(&review.request, &SNAPSHOT)), &review.uid);
             let Ok(mut tree) = serde_json::from_slice::<Value>(body) else { return };
             let pod = tree["request"]["object"].take();
             if review.request.creates_pod && pod.is_object() {
@@ -129,34 +144,44 @@ pub fn expression(source: &[u8]) {
 }
 
 /// A stream of manifests, as `podgraft inject` gets it: what is not touched keeps its bytes, what is says the same as the
-/// patched data.
+/// patched data, by itself and in the stream that is printed.
 pub fn manifest(stream: &[u8]) {
     let Ok(stream) = std::str::from_utf8(stream) else { return };
     let documents = match manifest::read(stream) {
         Ok(documents) => documents,
         Err(errors) => return assert!(errors.iter().all(|error| !error.message.is_empty()), "an error says something"),
     };
-    let mut whole = String::new();
+    let (mut whole, mut printed, mut wanted) = (String::new(), String::new(), Vec::new());
     for document in &documents {
         manifest::append(&mut whole, &document.yaml());
         let _ = (document.oddities("inject"), document.namespaces());
+        let mut patched = document.value().clone();
         for place in document.pods() {
             let before: Value = serde_json::from_str(&place.pod(document.value())).expect("JSON");
             let Some(after) = grafted(&before, "default", &SNAPSHOT) else { continue };
-            let mut patched = document.value().clone();
             let Some(in_place) = patched.pointer_mut(&place.pointer) else { panic!("{} is there", place.pointer) };
             for (key, value) in
                 after.as_object().into_iter().flatten().filter(|(key, _)| *key != "apiVersion" && *key != "kind")
             {
                 in_place[key] = value.clone();
             }
-            let rewritten = document.rewrite(&patched).text;
-            let read = manifest::read(&rewritten).unwrap_or_else(|errors| panic!("{errors:?}: {rewritten}"));
-            assert_eq!(values(&read), [whole_numbers(patched)], "{rewritten}");
         }
+        if patched == *document.value() {
+            printed.push_str(&document.yaml());
+        } else {
+            let rewritten = document.rewrite(&patched).text;
+            says(&rewritten, &[whole_numbers(patched.clone())]);
+            printed.push_str(&rewritten);
+        }
+        wanted.extend(Some(whole_numbers(patched)).filter(|patched| !patched.is_null()));
     }
-    let again = manifest::read(&whole).unwrap_or_else(|errors| panic!("{errors:?}: {whole}"));
-    assert_eq!(values(&again), values(&documents), "{whole}");
+    says(&whole, &values(&documents));
+    says(&printed, &wanted);
+}
+
+fn says(stream: &str, wanted: &[Value]) {
+    let read = manifest::read(stream).unwrap_or_else(|errors| panic!("{errors:?}: {stream}"));
+    assert_eq!(values(&read), wanted, "{stream}");
 }
 
 fn values(documents: &[manifest::Document<'_>]) -> Vec<Value> {
@@ -245,7 +270,7 @@ fn asked_for(template: Template) {
 fn grafted(before: &Value, namespace: &str, snapshot: &Snapshot) -> Option<Value> {
     let text = before.to_string();
     let request = PodRequest::create(&text, namespace).ok()?;
-    let outcome = inject(&request, snapshot);
+    let outcome = decide(&request, snapshot);
     answered(&admission::encode("u", &outcome), "u");
     let Outcome::Inject(plan) = outcome else { return None };
     let patch = plan.patch();
@@ -259,7 +284,7 @@ fn grafted(before: &Value, namespace: &str, snapshot: &Snapshot) -> Option<Value
     let after = promises::keep(&text, &patch);
     let again = after.to_string();
     let request = PodRequest::create(&again, namespace).expect("a patched pod is a pod");
-    match inject(&request, snapshot) {
+    match decide(&request, snapshot) {
         Outcome::Skip(reason, _) => assert_eq!(reason.label(), "already_done", "{again}"),
         Outcome::Inject(plan) => panic!("a second time adds {}: {again}", plan.patch()),
         Outcome::Reject(reasons, _) => panic!("a second time is rejected, {reasons:?}: {again}"),
