@@ -84,7 +84,7 @@ fn is_copy(field: &str, original: &str) -> bool {
     in_entry(field).is_some_and(|field| in_entry(original) == Some(field))
 }
 
-/// What core/v1 validation has against a pod, as far as a graft could cause it.
+/// What core/v1 validation, or DESIGN 4, has against a pod, as far as a graft could cause it.
 pub fn problems(pod: &Value) -> BTreeSet<String> {
     let mut problems = BTreeSet::new();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -115,7 +115,9 @@ pub fn problems(pod: &Value) -> BTreeSet<String> {
             if text(&mount["name"]).is_empty() || !volumes.iter().any(|volume| volume["name"] == mount["name"]) {
                 problems.insert(format!("{name} mounts {}, which is no volume", mount["name"]));
             }
-            if path.contains(':') || path.split('/').any(|part| part == "..") {
+            // core/v1 lets a pod cover its own system directories; no graft may.
+            let system = matches!(&*clean(&path), "" | "/proc" | "/sys" | "/dev");
+            if system || path.contains(':') || path.split('/').any(|part| part == "..") {
                 problems.insert(format!("{name} mounts at {path}"));
             }
         }
@@ -208,8 +210,10 @@ fn what_core_v1_refuses_is_seen() {
             "lifecycle": {},
         })
     };
+    let mounts = ["/", "/proc/.", "//sys/", "/dev", "/../b", "/a:b", "/dev/shm", "/data"];
+    let mounts = mounts.map(|path| json!({"name": "v", "mountPath": path}));
     let pod = json!({"spec": {
-        "initContainers": [container("i")],
+        "initContainers": [container("i"), {"name": "m", "image": "a", "volumeMounts": mounts}],
         "containers": [container("c"), container("c")],
         "volumes": [{"name": "v"}, {"name": "v"}],
     }});
@@ -219,6 +223,12 @@ fn what_core_v1_refuses_is_seen() {
         "host port 2/TCP on \"\" twice",
         "i mounts \"w\", which is no volume",
         "init container i has lifecycle",
+        "m mounts at /",
+        "m mounts at /../b",
+        "m mounts at //sys/",
+        "m mounts at /a:b",
+        "m mounts at /dev",
+        "m mounts at /proc/.",
         "mount path /a in c twice",
         "mount path /a in i twice",
         "port 1/TCP twice",

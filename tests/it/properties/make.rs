@@ -115,7 +115,7 @@ fn asked(templates: Vec<String>) -> impl Strategy<Value = Vec<(String, Value)>> 
     let one =
         (instance, select(templates), any::<Index>(), parameters()).prop_map(|(instance, template, index, said)| {
             let values: &[&str] = match &*template {
-                "log-shipper" | "pages" => &["true", "/data", "/data/logs", "/data/logs/", "/var/log/app"],
+                "log-shipper" | "pages" => &["true", "/data", "/data/logs", "/data/logs/", "/var/log/app", "/dev/."],
                 "set-env" => &["A=1", "A=1,B=2", "A=2,C=$(A)", "D="],
                 "wait-for-service" => &["myservice", "a:1,b:2"],
                 "content-sync" | "fetch-config" => &["http://web/a.tar.gz", "https://web:8443/b?c=d"],

@@ -26,7 +26,7 @@ pub const PARAMETERS: [(&str, &[&str]); 8] = [
             "a-very-long-name-that-no-container-or-label-can-have-0123456789-0123",
         ],
     ),
-    ("path", &["/data", "/data/logs", "/srv/a/../b", "/run/made/", "/var/log/app"]),
+    ("path", &["/data", "/data/logs", "/srv/a/../b", "/dev/.", "/run/made/", "/a:b", "/var/log/app"]),
     ("number", &["9000", "8081", "65535", "0", "65536"]),
     ("flag", &["true", "false"]),
     ("list", &["a,b", "[\"x\", \"y z\"]", "a", "one\ntwo\nthree"]),
