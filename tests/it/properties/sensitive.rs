@@ -7,6 +7,7 @@ use podgraft::inject::inject;
 use podgraft::inject::request::PodRequest;
 use podgraft::snapshot::{INJECT_LABEL, Namespace, OnError, Policy, Snapshot};
 use podgraft::template::{self, LoadOptions, Origin, Template};
+use podgraft::validate::validate;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -187,13 +188,33 @@ pub fn pod(name: &str, value: &str) -> Value {
     })
 }
 
+/// A review of a Deployment with this pod as its template.
+fn review_of_deployment(pod: &Value) -> String {
+    let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "u",
+            "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+            "operation": "CREATE",
+            "namespace": "default",
+            "name": "web",
+            "object": {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"template": template}},
+        },
+    })
+    .to_string()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 100, ..super::config() })]
 
     #[test]
     fn nobody_is_told(text in text("keeps"), (secret, value) in secret(), deny in any::<bool>(), twice in any::<bool>()) {
         let Some(template) = load(&text) else { return Ok(()) };
-        let mut snapshot = Snapshot { policy: Policy { psa_errors: if deny { OnError::Deny } else { OnError::Warn }, ..Policy::default() }, ..Snapshot::default() };
+        let errors = if deny { OnError::Deny } else { OnError::Warn };
+        let policy = Policy { psa_errors: errors, workload_errors: errors, ..Policy::default() };
+        let mut snapshot = Snapshot { policy, ..Snapshot::default() };
         snapshot.templates.insert(Arc::new(template));
         let labels = json!({(INJECT_LABEL.0): INJECT_LABEL.1, "pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": "default", "labels": labels});
@@ -202,6 +223,7 @@ proptest! {
         if !twice {
             pod["metadata"]["annotations"].as_object_mut().unwrap().remove("b.inject/keeps");
         }
+        let asked = pod.clone();
         pod["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "2", "controller": true}]);
         let body = review_of(&pod.to_string());
@@ -219,6 +241,14 @@ proptest! {
         }
         answer["response"]["patch"] = Value::Null;
         prop_assert!(!answer.to_string().contains(&secret), "{}", answer);
+
+        let body = review_of_deployment(&asked);
+        let (uid, request) = admission::decode_validation(body.as_bytes()).unwrap();
+        let verdict = validate(&request, &snapshot);
+        // Of which an answer may hold only the beginning.
+        prop_assert!(!verdict.warnings.concat().contains(&secret), "{:?}", verdict);
+        let answer = String::from_utf8(admission::encode_verdict(&uid, &verdict)).unwrap();
+        prop_assert!(!answer.contains(&secret), "{}", answer);
     }
 }
 
