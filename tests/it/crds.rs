@@ -1,16 +1,15 @@
 //! `deploy/crds.yaml`: made from the types, and in step with what the loader knows.
 
 use std::collections::BTreeSet;
-use std::{env, fs};
 
 use podgraft::cluster;
 use podgraft::template::{self, LoadOptions, Origin};
 use serde_json::Value;
 
-/// `PODGRAFT_UPDATE=1` writes the file anew.
+use crate::generated::up_to_date;
+
 #[test]
 fn the_definitions_are_up_to_date() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crds.yaml");
     let mut text =
         String::from("# Made from src/cluster/resource.rs: PODGRAFT_UPDATE=1 cargo test --test it up_to_date\n");
     for definition in cluster::definitions() {
@@ -20,11 +19,7 @@ fn the_definitions_are_up_to_date() {
         text += "---\n";
         text += &serde_saphyr::to_string_with_options(&definition, options).unwrap();
     }
-    if env::var_os("PODGRAFT_UPDATE").is_some() {
-        fs::write(path, &text).unwrap();
-    }
-    let found = fs::read_to_string(path).unwrap_or_default();
-    assert!(text == found, "{path} is stale: PODGRAFT_UPDATE=1 cargo test --test it up_to_date");
+    up_to_date("deploy/crds.yaml", &text);
 }
 
 /// The loader says what it knows when it finds a field that it doesn't.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use podgraft::template::{LoadOptions, Origin, load, render_warnings};
 
+use crate::generated::updates;
+
 /// The files of a directory with this extension, sorted.
 fn files(directory: &Path, extension: &str) -> BTreeSet<PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -19,7 +21,7 @@ fn files(directory: &Path, extension: &str) -> BTreeSet<PathBuf> {
 /// Holds what `describe` says about each YAML file against the text beside it; no text stands for nothing to say.
 fn golden(directory: &str, describe: impl Fn(Origin, &str) -> Result<String, String>) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/templates").join(directory);
-    let update = std::env::var_os("PODGRAFT_UPDATE").is_some();
+    let update = updates();
     let mut failures = Vec::new();
     let mut stale = files(&directory, "txt");
     let cases = files(&directory, "yaml");

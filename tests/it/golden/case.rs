@@ -73,10 +73,14 @@ pub struct Case {
     pub snapshot: Snapshot,
 }
 
+/// About as many cases as there are: a corpus that is not found, or half of it, is no test.
+const CASES: usize = 250;
+
 /// The folder of every case, sorted.
 pub fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/inject");
     let mut folders: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(folders.len() >= CASES, "there are only {} cases", folders.len());
     folders.sort();
     folders
 }
