@@ -89,6 +89,21 @@ async fn a_pod_that_nests_deeply_is_answered() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_long_is_431() {
+    let webhook = start().await;
+    let request = |bytes: usize| {
+        let mut request = mutate(review("u", "note", "x"));
+        *request.uri_mut() = "https://localhost/mutate".parse().unwrap();
+        request.headers_mut().insert("x-long", "x".repeat(bytes).try_into().unwrap());
+        request
+    };
+    for (bytes, status) in [(15 * 1024, StatusCode::OK), (16 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)] {
+        assert_eq!(send(&mut webhook.http1().await, request(bytes)).await.status, status);
+        assert_eq!(webhook.http2().await.send_request(request(bytes)).await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
 async fn other_paths_methods_and_types_are_told_what_is_allowed() {
     let webhook = start().await;
     let mut connection = webhook.http1().await;

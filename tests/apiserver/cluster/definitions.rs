@@ -80,6 +80,7 @@ async fn what_a_schema_can_say_it_says() {
         (with("metadata", json!({"name": "a.b"})), "at most 40"),
         (spec(json!({"a": {"type": "string"}}), "b"), "must be one of the parameters"),
         (spec(json!({}), "b"), "must be one of the parameters"),
+        (spec((0..201).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect(), "p0"), "at most 200 items"),
         (spec(json!({"a": {"type": "boolean"}}), "a"), "can't be a boolean"),
         (with("spec", json!({"targets": "some"})), "supported values"),
         (with("spec", json!({"sidecar": []})), "unknown field"),
