@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::control_plane::PLAIN;
@@ -64,12 +66,15 @@ async fn under_load<T>(installation: &Installation<'_>, during: impl Future<Outp
 async fn rotations_under_constant_creation_fail_no_request() {
     let Some(scene) = Scene::set(&PLAIN, "rotation").await else { return };
     // All at once: one makes the Secret, and the others take what it made.
-    let installation = Installation::start(&scene, 3, &SHORT).await;
+    let installation = Installation::start(&scene, 3, &[&SHORT[..], &["--log-level=trace"]].concat()).await;
 
+    let mut keys = BTreeSet::new();
     let rotations = async {
         let (mut authorities, mut leaves) = (BTreeSet::new(), BTreeSet::new());
         until("two rotations", async || {
             let secret = installation.secret().await.expect("a Secret");
+            let data = |key| secret["data"].get(key).and_then(Value::as_str);
+            keys.extend(["ca.key", "next-ca.key", "tls.key"].into_iter().filter_map(data).map(str::to_owned));
             authorities.insert(secret["data"]["ca.crt"].to_string());
             leaves.insert(secret["data"]["tls.crt"].to_string());
             authorities.len() >= 3
@@ -79,7 +84,15 @@ async fn rotations_under_constant_creation_fail_no_request() {
     };
     let (leaves, created) = under_load(&installation, rotations).await;
     assert!(leaves >= 5, "{leaves} leaves");
-    assert!(!installation.logs().contains("ERROR"), "{}", installation.logs());
+    let logs = installation.logs();
+    assert!(!logs.contains("ERROR") && logs.contains("TRACE"), "{logs}");
+    for key in keys {
+        let text = BASE64_STANDARD.decode(&key).expect("Base64");
+        let text = String::from_utf8(text).expect("text");
+        let lines = text.lines().filter(|line| !line.starts_with("-----"));
+        let told = lines.chain([&*key, "PRIVATE KEY"]).any(|secret| logs.contains(secret));
+        assert!(!told, "a key is in the log");
+    }
     assert!(created >= 100, "{created} pods");
     until("old authorities go", async || {
         let secret = installation.secret().await.expect("a Secret");

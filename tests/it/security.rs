@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use podgraft::tls::{DEVELOPMENT_LIFETIME, authority, directory};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -13,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::process::Process;
 use crate::properties::sensitive;
-use crate::webhook::{mutate, review_of, send, start};
+use crate::webhook::{LONG, mutate, review_of, send, start};
 
 /// A ClientHello of TLS 1.1 (RFC 4346, section 7.4.1.2): version, random, no session, two cipher suites, no compression;
 /// a group and a signature, so that nothing is wrong with it but its version.
@@ -83,7 +85,7 @@ async fn neither_log_nor_admin_port_tells_what_is_in_pods() {
             fs::write(dir.join("templates").join(format!("{name}.json")), text).unwrap();
         }
     };
-    let process = Process::start(prepare, &["--templates", "templates", "--log-level", "debug"]);
+    let process = Process::start(prepare, &["--templates", "templates", "--log-level", "trace,notify=info"]);
     let mut connection = process.connect().await;
     let (mut secrets, mut decisions) = (Vec::new(), BTreeSet::new());
     for name in &names {
@@ -107,6 +109,62 @@ async fn neither_log_nor_admin_port_tells_what_is_in_pods() {
     for secret in secrets {
         let tells = told.iter().find(|text| text.contains(&secret));
         assert!(tells.is_none(), "{secret}: {}", tells.unwrap());
+    }
+}
+
+/// A key that was made here, one that is put in its place, and files that are no key: whatever happens to them, and however
+/// much is logged, no line of theirs is.
+#[tokio::test]
+async fn the_log_tells_no_key() {
+    // The log lies beside what is watched: with a line for each event, each line would be an event.
+    let process = Process::start(|_| {}, &["--log-level", "trace,notify=info"]);
+    let certs = process.path("certs");
+    let key = certs.join("tls.key");
+    let mut written = vec![fs::read_to_string(&key).unwrap()];
+    let loads =
+        async |result: &str| process.metric(&format!("podgraft_certificate_loads_total{{result=\"{result}\"}}")).await;
+    let until = async |result: &str, more_than: f64| {
+        let counted = async {
+            while loads(result).await <= more_than {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LONG, counted).await.unwrap_or_else(|_| panic!("{result}: {}", process.log()));
+    };
+
+    let make = || authority::make(vec!["localhost".to_owned()], DEVELOPMENT_LIFETIME, SystemTime::now()).unwrap();
+    let [next, another] = [make(), make()].map(|files| (String::from_utf8(files.key.clone()).unwrap(), files));
+    let swaps = loads("ok").await;
+    directory::write(&certs, &next.1).unwrap();
+    until("ok", swaps).await;
+    assert_eq!(process.ask("note", "x").await["allowed"], true);
+
+    // Each is told in other words than the one before, as what is told again is not counted.
+    let (first, rest) = another.0.trim_end().split_at(100);
+    for bad in [
+        another.0.clone(),
+        another.0.replace('\n', " "),
+        format!("{first}!{rest}\n"),
+        another.0.replace("PRIVATE KEY", "NO KEY"),
+        first.to_owned(),
+        "PRIVATE KEY of nobody: a line that is no PEM".to_owned(),
+    ] {
+        let failures = loads("failed").await;
+        fs::write(&key, &bad).unwrap();
+        until("failed", failures).await;
+        written.push(bad);
+    }
+    let swaps = loads("ok").await;
+    directory::write(&certs, &another.1).unwrap();
+    until("ok", swaps).await;
+    assert_eq!(process.ask("note", "x").await["allowed"], true);
+
+    let log = process.log();
+    assert!(log.contains("another certificate is in force") && log.contains("TRACE"), "{log}");
+    written.push(next.0);
+    let lines = written.iter().flat_map(|text| text.lines()).filter(|line| !line.starts_with("-----"));
+    for secret in lines.chain(["PRIVATE KEY"]) {
+        assert!(!log.contains(secret), "{secret}: {log}");
     }
 }
 
