@@ -1,14 +1,19 @@
 //! TLS: certificates that change under live connections, handshakes that go wrong or take forever.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use podgraft::server::Patience;
-use podgraft::tls::{DEVELOPMENT_LIFETIME, Reload, authority, directory};
-use rustls::pki_types::CertificateDer;
+use podgraft::tls::{DEVELOPMENT_LIFETIME, Reload, authority, directory, provider};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::webhook::{LONG, Setup, Webhook, mutate, review, send, start, tls_to};
 
@@ -22,11 +27,11 @@ async fn presented(webhook: &Webhook) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
-/// Waits until a failed handshake is counted.
-async fn counted(webhook: &Webhook, reason: &str) {
+/// Waits until so many failed handshakes are counted.
+async fn counted(webhook: &Webhook, reason: &str, times: u32) {
     let metric = format!("podgraft_tls_handshake_failures_total{{reason=\"{reason}\"}}");
     let counted = async {
-        while webhook.metric(&metric).await < 0.5 {
+        while webhook.metric(&metric).await < f64::from(times) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -55,19 +60,68 @@ async fn a_bad_certificate_keeps_the_last_good_one() {
     assert_eq!(presented(&webhook).await, before);
 }
 
-#[tokio::test]
-async fn sessions_resume() {
-    use std::sync::Arc;
-    let webhook = start().await;
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = <CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_file(webhook.certs().join("ca.crt"));
-    roots.add(ca.unwrap()).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(podgraft::tls::provider()))
+/// A client's clock that shows one time.
+#[derive(Debug)]
+struct Shows(SystemTime);
+
+impl TimeProvider for Shows {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(self.0.duration_since(SystemTime::UNIX_EPOCH).ok()?))
+    }
+}
+
+/// What connects a client by whose clock it is `now`.
+fn connector(webhook: &Webhook, now: SystemTime) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(webhook.certs().join("ca.crt")).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_details(Arc::new(provider()), Arc::new(Shows(now)))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    TlsConnector::from(Arc::new(config))
+}
+
+/// The certificate expires for us and for clients whose clocks are as far ahead: those are refused by themselves, all
+/// others are answered, on the connection that was there and on new ones, and once the clock is set back everybody is.
+#[tokio::test]
+async fn clocks_that_jump_over_the_expiry_and_back_lose_no_request() {
+    const DAY: Duration = Duration::from_hours(24);
+    let mut webhook = start().await;
+    let now = SystemTime::now();
+    // Somebody's own: it is not made anew when it expires.
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = ((now - DAY).into(), (now + DAY).into());
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert: Vec<u8> = params.self_signed(&key).unwrap().pem().into();
+    let files = directory::Files { ca: cert.clone(), cert, key: key.serialize_pem().into() };
+    directory::write(&webhook.certs(), &files).unwrap();
+    assert!(matches!(webhook.keeper.reload(now), Reload::Swapped));
+
+    let served = presented(&webhook).await;
+    let mut live = webhook.http1().await;
+    let ahead = now + 2 * DAY;
+    for (clock, ready) in [(now, 200), (ahead, 503), (now, 200), (ahead, 503), (now, 200)] {
+        // What the server does whenever it looks at the files and the clock.
+        let _ = webhook.keeper.reload(clock);
+        webhook.state.distrusted(webhook.keeper.obstacle(clock));
+        assert_eq!(webhook.get("/readyz").await.status, ready);
+        assert_eq!(send(&mut live, mutate(review("u", "note", "x"))).await.status, StatusCode::OK);
+        assert_eq!(webhook.mutate(review("u", "note", "x")).await.status, StatusCode::OK);
+        assert_eq!(presented(&webhook).await, served);
+        let tcp = TcpStream::connect(webhook.address).await.unwrap();
+        let shaken = connector(&webhook, clock).connect("localhost".try_into().unwrap(), tcp).await;
+        assert_eq!(shaken.is_ok(), ready == 200, "{shaken:?}");
+    }
+    let skipped = r#"podgraft_admission_requests_total{operation="create",outcome="skipped"}"#;
+    assert!((webhook.metric(skipped).await - 10.0).abs() < 0.5, "every request is counted");
+    counted(&webhook, "certificate_expired", 2).await;
+}
+
+#[tokio::test]
+async fn sessions_resume() {
+    let webhook = start().await;
+    let connector = connector(&webhook, SystemTime::now());
     let mut kinds = Vec::new();
     for _ in 0..2 {
         let tcp = TcpStream::connect(webhook.address).await.unwrap();
@@ -87,12 +141,12 @@ async fn a_client_that_trusts_another_authority_is_counted() {
     let stranger = rcgen::generate_simple_self_signed(vec!["stranger.example".to_owned()]).unwrap();
     fs::write(&ca, stranger.cert.pem()).unwrap();
     tls_to(webhook.address, &ca, &["h2"]).await.expect_err("it must not trust us");
-    counted(&webhook, "unknown_ca").await;
+    counted(&webhook, "unknown_ca", 1).await;
 
     // The CA of an earlier development certificate: of the same name, with another key.
     fs::write(&ca, another(SystemTime::now()).ca).unwrap();
     tls_to(webhook.address, &ca, &["h2"]).await.expect_err("it must not trust us");
-    counted(&webhook, "bad_certificate").await;
+    counted(&webhook, "bad_certificate", 1).await;
 }
 
 #[tokio::test]
@@ -101,9 +155,9 @@ async fn plain_http_and_probes_of_the_port_are_counted() {
     let mut plain = TcpStream::connect(webhook.address).await.unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let _ = plain.read_to_end(&mut Vec::new()).await;
-    counted(&webhook, "not_tls").await;
+    counted(&webhook, "not_tls", 1).await;
     drop(TcpStream::connect(webhook.address).await.unwrap());
-    counted(&webhook, "closed").await;
+    counted(&webhook, "closed", 1).await;
 }
 
 #[tokio::test]
@@ -119,5 +173,5 @@ async fn a_slow_handshake_is_cut_off_and_blocks_nobody() {
         let closed = tokio::time::timeout(LONG, connection.read_to_end(&mut Vec::new())).await;
         assert!(closed.is_ok(), "it was cut off");
     }
-    counted(&webhook, "timeout").await;
+    counted(&webhook, "timeout", 1).await;
 }
