@@ -8,7 +8,8 @@ mod process;
 
 pub use label::{ByLabel, EventFate, Graft, HandshakeFailure, Label, Load, Operation, Verdict};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{
@@ -50,6 +51,8 @@ pub struct Metrics {
     /// From the body's last byte to the answer's first, without the network.
     pub duration: Histogram,
     injections: IntCounterVec,
+    /// The templates that have series in it.
+    counted: Mutex<HashSet<String>>,
     rejections: IntCounterVec,
     /// Readings of template files, compiled or refused.
     pub template_loads: ByLabel<Load>,
@@ -127,6 +130,7 @@ impl Metrics {
                 .collect(),
             duration,
             injections,
+            counted: Mutex::default(),
             rejections,
             template_loads: by_label(
                 &registry,
@@ -189,7 +193,8 @@ impl Metrics {
         self.rejections.with_label_values(&[reason]).inc();
     }
 
-    /// Notes a new set of templates, and resolves its counters.
+    /// Notes a new set of templates, and resolves its counters. Those of templates that are gone are no more: names come and
+    /// go, and each costs a scrape for as long as it stays.
     #[must_use]
     pub fn templates(&self, snapshot: &Snapshot) -> Injections {
         let mut known = HashMap::new();
@@ -201,6 +206,17 @@ impl Metrics {
             });
         }
         self.templates.set(count);
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.retain(|name| {
+            let stays = known.contains_key(name);
+            if !stays {
+                // An error says that there is no such series.
+                let gone = |graft: &Graft| self.injections.remove_label_values(&[name.as_str(), graft.word()]).is_ok();
+                Graft::ALL.iter().map(gone).for_each(drop);
+            }
+            stays
+        });
+        counted.extend(known.keys().cloned());
         Injections(known)
     }
 
@@ -258,7 +274,10 @@ fn seconds(time: SystemTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::template::{self, LoadOptions, Origin};
 
     #[test]
     fn every_metric_that_operators_build_on_is_there_from_the_start() {
@@ -308,5 +327,36 @@ mod tests {
         assert!(value("process_cpu_seconds_total") >= 0.0);
         let age = seconds(SystemTime::now()) - value("process_start_time_seconds");
         assert!((-2.0..24.0 * 3600.0).contains(&age), "{age}");
+    }
+
+    #[test]
+    fn templates_that_are_gone_have_no_series() {
+        let metrics = Metrics::new().unwrap();
+        let load = |name: &str| {
+            let text = format!(
+                "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+            );
+            template::load(Origin("a".into()), &text, &LoadOptions::default()).unwrap().templates.remove(0)
+        };
+        let set = |names: &[&str]| {
+            let mut snapshot = Snapshot::default();
+            names.iter().for_each(|name| snapshot.templates.insert(Arc::new(load(name))));
+            metrics.templates(&snapshot)
+        };
+        let series = || {
+            let text = metrics.text().unwrap();
+            let of_one =
+                |name: &str| text.lines().filter(|line| line.contains(&format!("template=\"{name}\""))).count();
+            (of_one("stays"), of_one("goes"))
+        };
+        let injections = set(&["stays", "goes"]);
+        injections.inc("stays", Graft::Injected);
+        assert_eq!(series(), (Graft::ALL.len(), Graft::ALL.len()));
+        let _ = set(&["stays"]);
+        // A request that still has the set of before.
+        injections.inc("goes", Graft::Injected);
+        assert_eq!(series(), (Graft::ALL.len(), 0));
+        let stays = r#"podgraft_injections_total{outcome="injected",template="stays"} 1"#;
+        assert!(metrics.text().unwrap().contains(stays), "its count goes on");
     }
 }
