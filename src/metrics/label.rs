@@ -65,6 +65,8 @@ labels! {
         BadObject = "bad_object",
         /// The request is no review: HTTP 400, 413, 415.
         BadRequest = "bad_request",
+        /// Templates are not loaded, or the namespace was not seen yet: HTTP 503, to come again.
+        NotReady = "not_ready",
         /// Our own failure: HTTP 500.
         Failed = "failed",
     }

@@ -122,8 +122,14 @@ fn shed(state: &State, why: &str) -> Response {
 }
 
 /// The answer while there is nothing to decide by.
-pub(super) fn not_loaded() -> Response {
-    come_again(StatusCode::SERVICE_UNAVAILABLE, "templates are not loaded yet; come again in a second")
+pub(super) fn not_loaded(state: &State) -> Response {
+    early(state, Operation::Unknown, None, "templates are not loaded yet; come again in a second")
+}
+
+/// The answer while something is missing that is about to come.
+fn early(state: &State, operation: Operation, namespace: Option<&str>, why: &'static str) -> Response {
+    record::early(state, operation, namespace, why);
+    come_again(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 /// The answer to a body that is no review.
@@ -138,7 +144,7 @@ async fn mutate(state: &State, body: Unread) -> Response {
         Err(answer) => return answer,
     };
     let live = state.live();
-    let Some(live) = live.as_deref() else { return not_loaded() };
+    let Some(live) = live.as_deref() else { return not_loaded(state) };
 
     let start = Instant::now();
     let review = match admission::decode(&body.bytes) {
@@ -150,10 +156,8 @@ async fn mutate(state: &State, body: Unread) -> Response {
         }
     };
     if review.request.creates_pod && live.snapshot.namespaces.awaits(&review.request.namespace) {
-        return come_again(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the namespace was not seen here yet; come again in a second",
-        );
+        let why = "the namespace was not seen here yet; come again in a second";
+        return early(state, Operation::Create, Some(&review.request.namespace), why);
     }
     let outcome = inject_with(&review.request, &live.snapshot, &live.renderings);
     let answer = admission::encode(&review.uid, &outcome);

@@ -11,6 +11,8 @@ use crate::inject::request::PodRequest;
 use crate::metrics::{Graft, Injections, Metrics, Operation, Verdict};
 use crate::validate::{self, Decision};
 
+use super::State;
+
 /// The longest word of a request in a line of the log, in bytes: names have 253 at most, and whoever can reach the port
 /// can send others.
 const MAX_WORD: usize = 1024;
@@ -109,6 +111,15 @@ fn pod_name<'a>(request: &'a PodRequest<'_>) -> Cow<'a, str> {
 pub(super) fn bad_object(metrics: &Metrics, uid: &str, problem: &str) {
     metrics.answered(Operation::Unknown, Verdict::BadObject);
     tracing::info!(uid = short(uid), problem = ?short(problem), "rejected: no pod");
+}
+
+/// Records a request that is asked to come again, because what it needs is not here yet. Whoever is never ready says so, and
+/// not at each request.
+pub(super) fn early(state: &State, operation: Operation, namespace: Option<&str>, why: &'static str) {
+    state.metrics.answered(operation, Verdict::NotReady);
+    if let Some(untold) = state.early.passes() {
+        tracing::warn!(namespace = namespace.map(short), untold, "asked to come again: {why}");
+    }
 }
 
 /// As much of a word as a line of the log holds.

@@ -14,6 +14,7 @@ use crate::snapshot::Snapshot;
 use super::Patience;
 use super::body::Budget;
 use super::places::{GRACE, Places};
+use super::seldom::Seldom;
 
 /// Objects that are looked at by `/validate` at a time: a template takes milliseconds to compile, and whatever is applied
 /// meanwhile, a processor is left for pods.
@@ -39,6 +40,8 @@ pub struct State {
     /// One for each object that is being looked at. Its owner is the work, which goes on when its client does not.
     pub(super) validations: Arc<Semaphore>,
     leaving: AtomicBool,
+    /// For the line about requests that come too early.
+    pub(super) early: Seldom,
     /// Why clients can't trust our certificate, if they can't.
     untrusted: ArcSwapOption<&'static str>,
     /// Who hears of rejections.
@@ -66,6 +69,7 @@ impl State {
             waiting: Semaphore::new((max_in_flight / PART_VALIDATED).clamp(1, Semaphore::MAX_PERMITS)),
             validations: Arc::new(Semaphore::new(VALIDATIONS)),
             leaving: AtomicBool::new(false),
+            early: Seldom::default(),
             untrusted: ArcSwapOption::empty(),
             rejections: None,
         }

@@ -25,7 +25,7 @@ pub(super) async fn validate(state: &Arc<State>, body: Unread) -> Response {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };
-    let Some(live) = state.live_shared() else { return not_loaded() };
+    let Some(live) = state.live_shared() else { return not_loaded(state) };
     let bytes = mem::take(&mut body.bytes);
     // Never closed, so there is always one to be had.
     let permit = Arc::clone(&state.validations).acquire_owned().await;

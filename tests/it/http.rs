@@ -236,6 +236,8 @@ async fn without_templates_requests_are_asked_to_come_again() {
     let webhook = Setup { snapshot: None, ..Setup::default() }.start().await;
     let answer = webhook.mutate(review("u", "note", "x")).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+    let early = r#"podgraft_admission_requests_total{operation="unknown",outcome="not_ready"}"#;
+    assert!((webhook.metric(early).await - 1.0).abs() < 0.5, "it is counted");
     let ready = webhook.get("/readyz").await;
     assert_eq!(said(&ready), (503, "templates are not loaded yet"));
     assert_eq!(webhook.get("/healthz").await.status, StatusCode::OK);
@@ -263,6 +265,8 @@ async fn a_pod_of_a_namespace_that_was_not_seen_yet_is_asked_to_come_again() {
     webhook.state.publish(Snapshot::default().under(&all));
     let answer = webhook.mutate(review("u", "note", "x")).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+    let early = r#"podgraft_admission_requests_total{operation="create",outcome="not_ready"}"#;
+    assert!((webhook.metric(early).await - 1.0).abs() < 0.5, "it is counted");
 
     let mut all = seen(&["other", "default"]);
     all.namespaces.set_complete();
