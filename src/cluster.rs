@@ -6,6 +6,8 @@
 pub mod certificate;
 pub mod client;
 pub mod events;
+#[cfg(test)]
+mod fake;
 mod kind;
 mod mirror;
 pub mod prefix;

@@ -1,5 +1,8 @@
 //! Rejections as Events on the object that people look at: the Deployment of a pod's ReplicaSet, the CronJob of its Job.
 //!
+//! A review is taken for what it says by whoever reaches our port; an Event is for what the API server knows. So none is
+//! written of a controller that is not there as the review has it, or that we can't look for.
+//!
 //! kube's `Recorder` is not used: it takes two notes about one object for the same and keeps the first one's text, and
 //! what it remembers is bounded by time alone.
 
@@ -8,8 +11,9 @@ mod limit;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ReplicationController;
 use k8s_openapi::api::events::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -36,6 +40,8 @@ pub enum Fate {
     Repeated,
     /// There are too many.
     Limited,
+    /// There is no such controller, or of a kind that is not looked for.
+    Unknown,
     /// The Event could not be written.
     Failed,
 }
@@ -46,25 +52,26 @@ pub async fn write(client: Client, instance: String, mut rejections: mpsc::Recei
     let mut told = None;
     while let Some(rejection) = rejections.recv().await {
         let key = hasher.hash_one((&rejection.owner.uid, &rejection.note));
-        let fate = match limits.take(key, Instant::now()) {
+        let fate = match limits.take(key, &rejection.namespace, Instant::now()) {
             Turn::Later => Fate::Repeated,
             Turn::Never => Fate::Limited,
             Turn::Now { count } => {
                 let report = Report { rejection: &rejection, instance: &instance, key, count };
                 match timeout(PATIENCE, report.publish(&client)).await {
-                    Ok(Ok(())) => {
+                    Ok(Ok(fate)) => {
                         told = None;
-                        Fate::Written
+                        fate
                     }
                     failed => {
-                        let problem = match failed {
-                            Ok(Err(kube::Error::Api(status))) => status.message,
-                            Ok(Err(error)) => error.to_string(),
-                            _ => format!("the API server did not answer within {} s", PATIENCE.as_secs()),
+                        let (kind, problem) = match failed {
+                            Ok(Err(kube::Error::Api(status))) => (status.code, status.message),
+                            Ok(Err(error)) => (0, error.to_string()),
+                            _ => (0, format!("the API server did not answer within {} s", PATIENCE.as_secs())),
                         };
-                        if told.as_ref() != Some(&problem) {
+                        // Messages name the object: one alone is told of what is wrong with all.
+                        if told != Some(kind) {
                             tracing::warn!(namespace = rejection.namespace, "an event can't be written: {problem}");
-                            told = Some(problem);
+                            told = Some(kind);
                         }
                         Fate::Failed
                     }
@@ -87,8 +94,8 @@ struct Report<'a> {
 
 impl Report<'_> {
     /// Makes the Event, or counts it up where it is there.
-    async fn publish(&self, client: &Client) -> Result<(), kube::Error> {
-        let owner = self.top(client).await;
+    async fn publish(&self, client: &Client) -> Result<Fate, kube::Error> {
+        let Some(owner) = self.top(client).await? else { return Ok(Fate::Unknown) };
         let kind = ApiResource::erase::<v1::Event>(&());
         let events = Api::<DynamicObject>::namespaced_with(client.clone(), &self.rejection.namespace, &kind);
         let (name, now) = (self.name(&owner), Timestamp::now());
@@ -101,30 +108,27 @@ impl Report<'_> {
             }
             made => made,
         };
-        made.map(drop)
+        made.map(|_| Fate::Written)
     }
 
-    /// The object that people made: the controller's own controller, or where there is none the controller.
-    async fn top(&self, client: &Client) -> Owner {
-        let owner = &self.rejection.owner;
-        let above = match (&*owner.api_version, &*owner.kind) {
-            ("apps/v1", "ReplicaSet") => self.above(client, ApiResource::erase::<ReplicaSet>(&())).await,
-            ("batch/v1", "Job") => self.above(client, ApiResource::erase::<Job>(&())).await,
-            _ => None,
-        };
-        above.unwrap_or_else(|| owner.clone())
-    }
-
-    /// The controller of the pod's controller, of which no more than its metadata is read.
-    async fn above(&self, client: &Client, kind: ApiResource) -> Option<Owner> {
+    /// The object that people made: the controller's own controller, or where there is none the controller. `None` if the
+    /// API server does not know the controller. No more than its metadata is read.
+    async fn top(&self, client: &Client) -> Result<Option<Owner>, kube::Error> {
         let Rejection { namespace, owner, .. } = self.rejection;
+        let Some(kind) = controller(&owner.api_version, &owner.kind) else { return Ok(None) };
         let controllers = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &kind);
-        let metadata = controllers.get_metadata(&owner.name).await.ok()?.metadata;
+        let metadata = match controllers.get_metadata(&owner.name).await {
+            Ok(object) => object.metadata,
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if metadata.uid.as_ref() != Some(&owner.uid) {
-            return None;
+            return Ok(None);
         }
-        let above = metadata.owner_references.into_iter().flatten().find(|owner| owner.controller == Some(true))?;
-        Some(Owner { api_version: above.api_version, kind: above.kind, name: above.name, uid: above.uid })
+        let above = metadata.owner_references.into_iter().flatten().find(|owner| owner.controller == Some(true));
+        // This one is believed: who writes the controller may say whose it is.
+        let above = above.map(|it| Owner { api_version: it.api_version, kind: it.kind, name: it.name, uid: it.uid });
+        Ok(Some(above.unwrap_or_else(|| owner.clone())))
     }
 
     fn name(&self, owner: &Owner) -> String {
@@ -153,6 +157,77 @@ impl Report<'_> {
     }
 }
 
+/// The controllers of Kubernetes that make pods, which we may look for.
+fn controller(api_version: &str, kind: &str) -> Option<ApiResource> {
+    Some(match (api_version, kind) {
+        ("apps/v1", "DaemonSet") => ApiResource::erase::<DaemonSet>(&()),
+        ("apps/v1", "ReplicaSet") => ApiResource::erase::<ReplicaSet>(&()),
+        ("apps/v1", "StatefulSet") => ApiResource::erase::<StatefulSet>(&()),
+        ("batch/v1", "Job") => ApiResource::erase::<Job>(&()),
+        ("v1", "ReplicationController") => ApiResource::erase::<ReplicationController>(&()),
+        _ => return None,
+    })
+}
+
 fn series(count: i32, last: Timestamp) -> Value {
     json!({"count": count, "lastObservedTime": MicroTime(last)})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fake;
+
+    /// What becomes of a rejection of a pod of this controller, where there is a DaemonSet `daemons` and a ReplicaSet `set`
+    /// of a Deployment; and whom the Event is about.
+    async fn written(api_version: &str, kind: &str, name: &str, uid: &str) -> (Fate, Option<String>) {
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let client = fake::client(move |request| {
+            let path = request.uri().path();
+            if path.ends_with("/daemonsets/daemons") {
+                return (200, json!({"metadata": {"name": "daemons", "uid": "1"}}));
+            }
+            if path.ends_with("/replicasets/set") {
+                let above = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "3", "controller": true}]);
+                return (200, json!({"metadata": {"name": "set", "uid": "2", "ownerReferences": above}}));
+            }
+            if path.ends_with("/events") {
+                let _ = told.send(());
+                return (201, json!({"metadata": {"name": "a"}}));
+            }
+            (404, Value::Null)
+        });
+        let owner = Owner {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+        };
+        let rejection = Rejection { namespace: "shop".to_owned(), owner, note: "no".to_owned() };
+        let report = Report { rejection: &rejection, instance: "a", key: 1, count: 1 };
+        let fate = report.publish(&client).await.expect("an answer");
+        let about = report.top(&client).await.expect("an answer").map(|owner| owner.name);
+        assert_eq!(heard.try_recv().is_ok(), fate == Fate::Written);
+        (fate, about)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_of_what_the_api_server_does_not_know() {
+        for (api_version, kind, name, uid) in [
+            ("apps/v1", "DaemonSet", "daemons", "2"),
+            ("apps/v1", "DaemonSet", "gone", "1"),
+            ("apps/v1", "StatefulSet", "daemons", "1"),
+            ("v1", "DaemonSet", "daemons", "1"),
+            ("v1", "Node", "daemons", "1"),
+            ("example.org/v1", "Rollout", "daemons", "1"),
+        ] {
+            assert_eq!(
+                written(api_version, kind, name, uid).await,
+                (Fate::Unknown, None),
+                "{api_version} {kind} {name}"
+            );
+        }
+        assert_eq!(written("apps/v1", "DaemonSet", "daemons", "1").await, (Fate::Written, Some("daemons".to_owned())));
+        assert_eq!(written("apps/v1", "ReplicaSet", "set", "2").await, (Fate::Written, Some("web".to_owned())));
+    }
 }

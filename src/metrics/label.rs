@@ -133,6 +133,8 @@ labels! {
         Limited = "limited",
         /// There were more than could be looked at.
         Dropped = "dropped",
+        /// The API server knows no such controller: none is written.
+        Unknown = "unknown",
         /// The API server did not take it.
         Failed = "failed",
     }

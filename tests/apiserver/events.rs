@@ -119,15 +119,41 @@ async fn a_cron_job_is_found_above_its_job_and_others_speak_for_themselves() {
     let mut daemons = workload("daemons", &json!({}));
     daemons["kind"] = "DaemonSet".into();
     let daemons = make(&scene, "apps", "daemonsets", daemons, None).await;
-    // Nothing of this name is there any more, or it is another one by now.
-    let mut gone = alone.clone();
-    gone["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000".into();
-
-    for (owner, speaker) in [(&tonight, &nightly), (&alone, &alone), (&daemons, &daemons), (&gone, &gone)] {
+    for (owner, speaker) in [(&tonight, &nightly), (&alone, &alone), (&daemons, &daemons)] {
         scene.create(&denied(Some(owner))).await.expect_err("a denial");
         let event = said_of(&scene, &podgraft, speaker).await;
         assert_eq!(event["regarding"]["name"], speaker["metadata"]["name"]);
     }
+}
+
+/// Whoever reaches the port can say that anything made a pod.
+#[tokio::test]
+async fn nothing_is_said_of_what_the_api_server_does_not_know() {
+    let Some((scene, podgraft)) = scene("events-of-nobody").await else { return };
+    let mut daemons = workload("daemons", &json!({}));
+    daemons["kind"] = "DaemonSet".into();
+    let daemons = make(&scene, "apps", "daemonsets", daemons, None).await;
+    let change = |field: &str, value: &str| {
+        let mut other = daemons.clone();
+        match field {
+            "name" | "uid" => other["metadata"][field] = value.into(),
+            _ => other[field] = value.into(),
+        }
+        other
+    };
+    let another = change("uid", "00000000-0000-0000-0000-000000000000");
+    let gone = change("name", "gone");
+    let unknown = change("kind", "Rollout");
+    for owner in [&another, &gone, &unknown] {
+        scene.create(&denied(Some(owner))).await.expect_err("a denial");
+    }
+    until_metric(&podgraft, r#"podgraft_rejection_events_total{result="unknown"}"#, 3.0).await;
+    scene.create(&denied(Some(&daemons))).await.expect_err("a denial");
+    said_of(&scene, &podgraft, &daemons).await;
+    let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", scene.namespace);
+    let events = scene.get(&path).await.expect("events");
+    let ours = |event: &&Value| event["reportingController"] == "podgraft";
+    assert_eq!(events["items"].as_array().expect("a list").iter().filter(ours).count(), 1, "{events:#}");
 }
 
 #[tokio::test]

@@ -84,11 +84,14 @@ fn the_permissions_are_those_that_are_used() {
     }
     let wanted = [
         " namespaces : get list watch",
+        " replicationcontrollers : get",
         " secrets : create",
         " secrets podgraft-tls: get list watch update",
         "admissionregistration.k8s.io mutatingwebhookconfigurations zz-podgraft: get list watch patch",
         "admissionregistration.k8s.io validatingwebhookconfigurations podgraft: get list watch patch",
+        "apps daemonsets : get",
         "apps replicasets : get",
+        "apps statefulsets : get",
         "batch jobs : get",
         "events.k8s.io events : create patch",
         "podgraft.dev clusterinjectiontemplates : get list watch",

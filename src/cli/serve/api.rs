@@ -46,6 +46,7 @@ pub(super) async fn tell_of(rejections: mpsc::Receiver<Rejection>, api: Client, 
             Fate::Written => EventFate::Written,
             Fate::Repeated => EventFate::Repeated,
             Fate::Limited => EventFate::Limited,
+            Fate::Unknown => EventFate::Unknown,
             Fate::Failed => EventFate::Failed,
         });
     })
