@@ -24,34 +24,45 @@ pub struct Mismatch {
 }
 
 /// Compares for as long as the process lives, and tells what does not agree whenever that has changed. A configuration
-/// that is not there agrees, and so does one that can't be read, which is said.
+/// that is not there agrees. Of one that can't be read, what was found before still holds.
 pub async fn compare(client: Client, mutating: &str, validating: &str, prefix: &str, tell: impl Fn(&[Mismatch])) {
     let configurations = [
         (ApiResource::erase::<MutatingWebhookConfiguration>(&()), mutating),
         (ApiResource::erase::<ValidatingWebhookConfiguration>(&()), validating),
     ];
-    let (mut known, mut refused) = (Vec::new(), false);
+    let (mut known, mut refused) = ([Vec::new(), Vec::new()], false);
     loop {
-        let mut found = Vec::new();
-        for (kind, name) in &configurations {
-            let api = Api::<DynamicObject>::all_with(client.clone(), kind);
-            match timeout(PACE, api.get_opt(name)).await {
-                Ok(Ok(Some(object))) => {
-                    found.extend(mismatches(&format!("{}/{name}", kind.plural), &object.data, prefix));
-                }
-                Ok(Err(kube::Error::Api(status))) if status.code == 403 && !refused => {
-                    tracing::warn!("the registration is not compared with --annotation-prefix: {}", status.message);
-                    refused = true;
-                }
-                // Whoever watches something there says that it does not answer.
-                Ok(_) | Err(_) => {}
-            }
+        let before = known.concat();
+        for ((kind, name), known) in configurations.iter().zip(&mut known) {
+            look(&client, kind, name, prefix, known, &mut refused).await;
         }
-        if found != known {
+        let found = known.concat();
+        if found != before {
             tell(&found);
-            known = found;
         }
         sleep(PACE).await;
+    }
+}
+
+/// Reads one configuration, if it can be read.
+async fn look(
+    client: &Client,
+    kind: &ApiResource,
+    name: &str,
+    prefix: &str,
+    known: &mut Vec<Mismatch>,
+    refused: &mut bool,
+) {
+    let api = Api::<DynamicObject>::all_with(client.clone(), kind);
+    match timeout(PACE, api.get_opt(name)).await {
+        Ok(Ok(Some(object))) => *known = mismatches(&format!("{}/{name}", kind.plural), &object.data, prefix),
+        Ok(Ok(None)) => known.clear(),
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 && !*refused => {
+            tracing::warn!("the registration is not compared with --annotation-prefix: {}", status.message);
+            *refused = true;
+        }
+        // Whoever watches something there says that it does not answer.
+        Ok(Err(_)) | Err(_) => {}
     }
 }
 
@@ -89,6 +100,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::fake;
 
     fn found(expressions: &[&str]) -> Vec<Mismatch> {
         let conditions: Vec<_> = expressions.iter().map(|expression| json!({"expression": expression})).collect();
@@ -120,6 +132,29 @@ mod tests {
         let odd = "object.metadata.annotations.exists(k, k.startsWith(variables.prefix) || k.startsWith('";
         for expressions in [&[][..], &[ours], &[ours, other], &[labels], &[odd], &["true"]] {
             assert_eq!(found(expressions), [], "{expressions:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_found_holds_until_something_else_is() {
+        let kind = ApiResource::erase::<MutatingWebhookConfiguration>(&());
+        let other = json!({"metadata": {"name": "a"}, "webhooks": [
+            {"name": "b", "matchConditions": [{"expression": "annotations.exists(k, k.startsWith('other/'))"}]},
+        ]});
+        let (mut known, mut refused) = (Vec::new(), false);
+        for (code, object, found) in [
+            (500, json!(null), 0),
+            (200, other.clone(), 1),
+            (500, json!(null), 1),
+            (403, json!(null), 1),
+            (403, json!(null), 1),
+            (404, json!(null), 0),
+            (200, other, 1),
+            (200, json!({"metadata": {"name": "a"}}), 0),
+        ] {
+            let client = fake::client(move |_| (code, object.clone()));
+            look(&client, &kind, "a", "inject", &mut known, &mut refused).await;
+            assert_eq!(known.len(), found, "{code}");
         }
     }
 }
