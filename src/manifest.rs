@@ -4,6 +4,8 @@
 //! boolean, `0644` octal), merge keys, a repeated key's last value. A text that begins like a JSON object and is a
 //! sequence of JSON values is JSON, as in kubectl.
 
+mod bounded;
+mod custom;
 mod emit;
 mod misplaced;
 mod pods;
@@ -16,6 +18,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::snapshot::Namespace;
+pub use bounded::{Most, NoTree};
+pub use custom::{Custom, SPEC};
 use emit::Style;
 pub use pods::Place;
 use tree::Node;

@@ -11,11 +11,12 @@ mod workload;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::inject::outcome::Reason;
-use crate::manifest;
+use crate::manifest::{self, Most, NoTree};
 use crate::snapshot::Snapshot;
 use crate::template::LoadError;
 
@@ -161,6 +162,11 @@ impl Request<'_> {
         matches!(&*self.operation, "CREATE" | "UPDATE")
     }
 
+    /// What is said of an object that is too large to be looked at. Nobody else says it, as nothing of it is wrong.
+    fn unseen(&self, problem: &NoTree) -> Verdict {
+        Verdict::warned(vec![format!("{}: podgraft has not looked at this: {problem}", self.subject_name())])
+    }
+
     /// Kind and name, for messages.
     fn subject_name(&self) -> String {
         format!("{}/{}", self.kind, self.name)
@@ -179,14 +185,93 @@ pub fn validate(request: &Request<'_>, snapshot: &Snapshot) -> Verdict {
     }
 }
 
-/// An object of a request as a tree.
-fn read(object: Option<&RawValue>) -> Option<Value> {
-    serde_json::from_str(object?.get()).ok().filter(Value::is_object)
+/// The longest object that is looked at, in bytes, the history of its fields and its status left aside: etcd keeps none
+/// beyond 1.5 MiB.
+const MAX_OBJECT: usize = 1024 * 1024;
+
+/// The most brackets, commas and colons of one.
+const MAX_MARKS: usize = 32_768;
+
+/// An object of a request, as far as it is looked at: neither the history of its fields nor its status.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Object<'a> {
+    #[serde(borrow)]
+    api_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+    /// Of a PodTemplate.
+    #[serde(borrow)]
+    template: Option<&'a RawValue>,
 }
 
-/// Whether the API server only waits for finalizers to let an object go.
-fn is_being_deleted(object: &Value) -> bool {
-    object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    generate_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    namespace: Option<&'a RawValue>,
+    #[serde(borrow)]
+    labels: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    owner_references: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deletion_timestamp: Option<&'a RawValue>,
+}
+
+impl<'a> Object<'a> {
+    /// Nothing, if it is no object at all.
+    fn read(object: Option<&'a RawValue>) -> Option<Self> {
+        let text = object?.get();
+        // serde takes lists for structs as well.
+        text.starts_with('{').then(|| serde_json::from_str(text).ok())?
+    }
+
+    /// Whether the API server only waits for finalizers to let it go.
+    fn is_being_deleted(&self) -> bool {
+        self.metadata.as_ref().is_some_and(|metadata| metadata.deletion_timestamp.is_some())
+    }
+
+    /// The parts as a tree.
+    fn tree(&self) -> Result<Value, NoTree> {
+        let top =
+            [("apiVersion", self.api_version), ("kind", self.kind), ("spec", self.spec), ("template", self.template)];
+        let metadata = self.metadata.as_ref().map(|of| {
+            [
+                ("name", of.name),
+                ("generateName", of.generate_name),
+                ("namespace", of.namespace),
+                ("labels", of.labels),
+                ("annotations", of.annotations),
+                ("ownerReferences", of.owner_references),
+            ]
+        });
+        let most = Most { bytes: MAX_OBJECT, marks: MAX_MARKS };
+        most.holds(metadata.iter().flatten().chain(&top).filter_map(|(_, part)| Some(part.as_deref()?.get())))?;
+        let map = |parts: &[(&str, Option<&RawValue>)]| {
+            let parts = parts.iter().filter_map(|(name, part)| Some((*name, (*part)?)));
+            parts.map(|(name, part)| Ok((name.to_owned(), most.tree(part.get())?))).collect::<Result<Map<_, _>, _>>()
+        };
+        let mut object = map(&top)?;
+        if let Some(metadata) = metadata {
+            object.insert("metadata".to_owned(), map(&metadata)?.into());
+        }
+        Ok(object.into())
+    }
+}
+
+/// A text that says no more than one word.
+fn word(text: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(text?.get()).ok()
 }
 
 #[cfg(test)]

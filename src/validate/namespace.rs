@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Request, Skip, Verdict, is_being_deleted, read};
+use super::{Object, Request, Skip, Verdict};
 use crate::inject::{self, annotations};
+use crate::manifest::NoTree;
 use crate::snapshot::{INJECT_LABEL, Snapshot};
 
 /// How many annotations one warning names.
@@ -30,16 +31,22 @@ impl<'o> Said<'o> {
 }
 
 pub(super) fn review(request: &Request<'_>, snapshot: &Snapshot) -> Verdict {
-    let Some(object) = read(request.object) else { return Verdict::skipped(Skip::Unreadable) };
+    let Some(parts) = Object::read(request.object) else { return Verdict::skipped(Skip::Unreadable) };
+    let object = match parts.tree() {
+        Ok(object) => object,
+        Err(NoTree::Unreadable(_)) => return Verdict::skipped(Skip::Unreadable),
+        Err(problem) => return request.unseen(&problem),
+    };
     let prefix = &*snapshot.policy.annotation_prefix;
     let said = Said::of(&object, prefix);
     if said.asked.is_empty() {
         return Verdict::skipped(Skip::NothingAsked);
     }
-    if is_being_deleted(&object) {
+    if parts.is_being_deleted() {
         return Verdict::skipped(Skip::Deleted);
     }
-    if &*request.operation == "UPDATE" && read(request.old_object).is_some_and(|old| Said::of(&old, prefix) == said) {
+    let old = if &*request.operation == "UPDATE" { Object::read(request.old_object) } else { None };
+    if old.and_then(|old| old.tree().ok()).is_some_and(|old| Said::of(&old, prefix) == said) {
         return Verdict::skipped(Skip::Unchanged);
     }
     let mistakes = inject::check_defaults(snapshot, &request.name, said.asked.iter().copied());

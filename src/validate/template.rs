@@ -1,11 +1,11 @@
 //! Templates: compiled as they would be when they are used, so that a bad one never gets there.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::same::same;
-use super::{Decision, Denial, Request, Skip, Verdict, is_being_deleted, read};
+use super::{Decision, Denial, Object, Request, Skip, Verdict, word};
 use crate::inject::annotations::{self, Level, Main, Setting};
-use crate::manifest;
+use crate::manifest::{Custom, NoTree, SPEC};
 use crate::snapshot::{Namespace, Snapshot};
 use crate::template::expression::with_deep_stack;
 use crate::template::{self, Loaded, Origin};
@@ -26,34 +26,47 @@ pub(super) fn review(request: &Request<'_>, snapshot: &Snapshot) -> Verdict {
 }
 
 fn compile(request: &Request<'_>, snapshot: &Snapshot) -> Verdict {
-    let Some(object) = read(request.object) else {
-        let problem =
-            format!("{} can't be read: it is no map, or nests deeper than 127 levels", request.subject_name());
-        return Verdict::denied(Denial::Unreadable(problem));
+    let unreadable = |problem: String| {
+        Verdict::denied(Denial::Unreadable(format!("{} can't be used: {problem}", request.subject_name())))
     };
-    if is_being_deleted(&object) {
-        return Verdict::skipped(Skip::Deleted);
+    let Some(object) = Object::read(request.object) else { return unreadable("it is no map".to_owned()) };
+    let old = if &*request.operation == "UPDATE" { Object::read(request.old_object) } else { None };
+    if old.is_some_and(|old| is_same(old.spec, object.spec)) {
+        // Labels, finalizers: even one that got in while nobody looked must stay mendable, and go away.
+        return Verdict::skipped(if object.is_being_deleted() { Skip::Deleted } else { Skip::Unchanged });
     }
-    let of_spec = |object: &Value| object.get("spec").cloned();
-    let old = if &*request.operation == "UPDATE" { read(request.old_object) } else { None };
-    if old.is_some_and(|old| same(of_spec(&old).as_ref(), of_spec(&object).as_ref())) {
-        // Labels, finalizers: even one that got in while nobody looked must stay mendable.
-        return Verdict::skipped(Skip::Unchanged);
-    }
+    let metadata = object.metadata.as_ref();
+    let (name, namespace) = (word(metadata.and_then(|it| it.name)), word(metadata.and_then(|it| it.namespace)));
+    let (api_version, kind) = (word(object.api_version), word(object.kind));
+    let custom = Custom {
+        api_version: api_version.as_deref().unwrap_or_default(),
+        kind: kind.as_deref().unwrap_or_default(),
+        name: name.as_deref(),
+        namespace: namespace.as_deref(),
+        spec: object.spec,
+    };
     let options = snapshot.policy.load_options();
     let loaded = with_deep_stack(|| {
-        let text = manifest::template_text(&object);
-        template::load(Origin(request.subject_name().into()), &text, &options)
+        let text = custom.text()?;
+        Ok(template::load(Origin(request.subject_name().into()), &text, &options))
     });
     match loaded {
-        Ok(Ok(Loaded { warnings, .. })) => {
+        Ok(Ok(Ok(Loaded { warnings, .. }))) => {
             let about = |warning: &template::Diagnostic| format!("{}: {}", request.subject_name(), warning.message);
             Verdict::warned(warnings.iter().map(about).collect())
         }
-        Ok(Err(error)) => Verdict::denied(Denial::Template(Box::new(error))),
+        Ok(Ok(Err(error))) => Verdict::denied(Denial::Template(Box::new(error))),
+        Ok(Err(problem)) => unreadable(NoTree::to_string(&problem)),
         // No thread is to be had: that is no mistake of the template's.
         Err(_) => Verdict::skipped(Skip::Unreadable),
     }
+}
+
+/// Whether two specs say the same. What is too large, or too deep, is the same if it is written in the same way.
+fn is_same(a: Option<&RawValue>, b: Option<&RawValue>) -> bool {
+    let (a, b) = (a.map(RawValue::get), b.map(RawValue::get));
+    let tree = |text: Option<&str>| text.map(|text| SPEC.tree(text)).transpose();
+    a == b || matches!((tree(a), tree(b)), (Ok(a), Ok(b)) if same(a.as_ref(), b.as_ref()))
 }
 
 /// Which namespaces' pods will miss a template that is deleted.

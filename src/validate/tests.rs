@@ -335,9 +335,14 @@ fn a_bad_template_that_is_there_stays_mendable() {
     labelled["metadata"]["labels"] = json!({"a": "b"});
     labelled["status"] = json!({"conditions": []});
     assert_eq!(skipped(&update(&old, &labelled)), Some(Skip::Unchanged));
-    let mut deleted = template(json!({"sidecars": 5}));
-    deleted["metadata"]["deletionTimestamp"] = "2026-11-20T12:00:00Z".into();
-    assert_eq!(skipped(&update(&old, &deleted)), Some(Skip::Deleted));
+    let deleted = |mut object: Value| {
+        object["metadata"]["deletionTimestamp"] = "2026-11-20T12:00:00Z".into();
+        object
+    };
+    assert_eq!(skipped(&update(&old, &deleted(old.clone()))), Some(Skip::Deleted));
+    // What is being deleted may be there for years, and is compiled as well.
+    let other = deleted(template(json!({"sidecars": 5})));
+    assert!(matches!(update(&old, &other).decision, Decision::Denied(_)));
     assert!(matches!(update(&template(json!({"when": "true"})), &old).decision, Decision::Denied(_)));
 }
 
@@ -360,21 +365,102 @@ fn whoever_deletes_a_template_is_told_which_namespaces_ask_for_it() {
     }
 }
 
-#[test]
-fn a_template_that_nests_without_end_is_denied() {
-    let deep = format!("{}{}", r#"{"a":"#.repeat(500), "1".to_owned() + &"}".repeat(500));
-    let object = serde_json::value::RawValue::from_string(deep).unwrap();
+/// A review of an object of podgraft's or Kubernetes' own, as text.
+fn decide_text(kind: &str, operation: &str, object: &str, old: Option<&str>) -> Verdict {
+    let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
+    let (object, old) = (raw(object), old.map(raw));
+    let group = match kind {
+        "Deployment" => "apps",
+        "Namespace" => "",
+        _ => "podgraft.dev",
+    };
     let request = Request {
-        group: "podgraft.dev".into(),
-        kind: "ClusterInjectionTemplate".into(),
+        group: group.into(),
+        kind: kind.into(),
         sub_resource: "".into(),
-        operation: "CREATE".into(),
-        namespace: "".into(),
-        name: "deep".into(),
+        operation: operation.into(),
+        namespace: "default".into(),
+        name: "web".into(),
         dry_run: false,
         object: Some(&object),
-        old_object: None,
+        old_object: old.as_deref(),
     };
-    let verdict = validate(&request, &snapshot());
-    assert!(matches!(verdict.decision, Decision::Denied(Denial::Unreadable(_))), "{verdict:?}");
+    validate(&request, &snapshot())
+}
+
+/// A template with this spec.
+fn template_text(metadata: &str, spec: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"podgraft.dev/v1alpha1","kind":"InjectionTemplate","metadata":{{"name":"web"{metadata}}},"spec":{spec}}}"#
+    )
+}
+
+#[test]
+fn a_template_that_nests_without_end_is_denied_and_can_go_away() {
+    let deleted = r#","deletionTimestamp":"2026-11-20T12:00:00Z""#;
+    for levels in [124, 125, 126, 127, 128, 500, 100_000] {
+        let deep = format!(r#"{{"when":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        for metadata in ["", deleted] {
+            let object = template_text(metadata, &deep);
+            let denied = [
+                decide_text("InjectionTemplate", "CREATE", &object, None),
+                decide_text("InjectionTemplate", "UPDATE", &object, Some(&template_text("", "{}"))),
+            ];
+            for verdict in denied {
+                assert!(matches!(verdict.decision, Decision::Denied(_)), "{levels} {metadata}: {verdict:?}");
+            }
+            // It was stored while nobody looked, and its finalizers are taken away.
+            let skip = if metadata.is_empty() { Skip::Unchanged } else { Skip::Deleted };
+            let stored = template_text(r#","finalizers":["a.b/c"]"#, &deep);
+            let verdict = decide_text("InjectionTemplate", "UPDATE", &object, Some(&stored));
+            assert_eq!(skipped(&verdict), Some(skip), "{levels}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn a_template_that_is_too_large_is_denied_by_its_size() {
+    for (spec, said) in [
+        (
+            format!(r#"{{"description":"{}"}}"#, "x".repeat(300_000)),
+            "it has 300018 bytes of JSON; at most 262144 are read",
+        ),
+        (
+            format!(r#"{{"when":[0{}]}}"#, ",0".repeat(20_000)),
+            "it has 20003 brackets, commas and colons; at most 16384 are read",
+        ),
+    ] {
+        let verdict = decide_text("InjectionTemplate", "CREATE", &template_text("", &spec), None);
+        let Decision::Denied(Denial::Unreadable(problem)) = verdict.decision else { panic!("{said}") };
+        assert_eq!(problem, format!("InjectionTemplate/web can't be used: {said}"));
+    }
+}
+
+#[test]
+fn what_is_too_large_is_let_in_and_that_is_said() {
+    let annotated = r#""annotations":{"inject/log-shiper":"true"}"#;
+    let deployment = |more: &str, managed: &str| {
+        format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Deployment","metadata":{{"name":"web","managedFields":[{managed}]}},"status":[{managed}],
+            "spec":{{"template":{{"metadata":{{{annotated}}},"x":[0{more}],"spec":{{"containers":[{{"name":"web","image":"nginx"}}]}}}}}}}}"#
+        )
+    };
+    let many = ",0".repeat(50_000);
+    let verdict = decide_text("Deployment", "CREATE", &deployment(&many, ""), None);
+    assert!(matches!(verdict.decision, Decision::Allowed));
+    assert_eq!(
+        verdict.warnings,
+        [
+            "Deployment/web: podgraft has not looked at this: it has 50020 brackets, commas and colons; at most 32768 are read"
+        ]
+    );
+    let namespace = format!(r#"{{"metadata":{{{annotated},"labels":[0{many}]}}}}"#);
+    let verdict = decide_text("Namespace", "CREATE", &namespace, None);
+    assert!(
+        verdict.warnings[0].starts_with("Namespace/web: podgraft has not looked at this: it has 50003 "),
+        "{verdict:?}"
+    );
+    // What is not looked at does not count.
+    let verdict = decide_text("Deployment", "CREATE", &deployment("", &format!("0{many}")), None);
+    assert!(verdict.warnings[0].contains("there is no template"), "{verdict:?}");
 }

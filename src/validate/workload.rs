@@ -3,25 +3,31 @@
 use serde_json::Value;
 
 use super::same::same;
-use super::{Decision, Denial, Request, Skip, Verdict, is_being_deleted, read};
+use super::{Decision, Denial, Object, Request, Skip, Verdict};
 use crate::inject::outcome::{Outcome, SkipReason, Warning};
 use crate::inject::request::PodRequest;
 use crate::inject::{self};
-use crate::manifest;
+use crate::manifest::{self, NoTree};
 use crate::snapshot::{OnError, Snapshot};
 
 pub(super) fn review(request: &Request<'_>, snapshot: &Snapshot) -> Verdict {
-    let Some(object) = read(request.object) else { return Verdict::skipped(Skip::Unreadable) };
-    if is_being_deleted(&object) {
+    let Some(object) = Object::read(request.object) else { return Verdict::skipped(Skip::Unreadable) };
+    if object.is_being_deleted() {
         return Verdict::skipped(Skip::Deleted);
     }
+    let object = match object.tree() {
+        Ok(object) => object,
+        Err(NoTree::Unreadable(_)) => return Verdict::skipped(Skip::Unreadable),
+        Err(problem) => return request.unseen(&problem),
+    };
     if is_controlled(&object) {
         return Verdict::skipped(Skip::Controlled);
     }
     let Some(place) = manifest::pods(&object).pop() else { return Verdict::skipped(Skip::Unreadable) };
     let prefix = &*snapshot.policy.annotation_prefix;
     let mut misplaced = manifest::misplaced(&object, &place, prefix);
-    let old = if &*request.operation == "UPDATE" { read(request.old_object) } else { None };
+    let old = if &*request.operation == "UPDATE" { Object::read(request.old_object) } else { None };
+    let old = old.and_then(|old| old.tree().ok());
     let unchanged = old.filter(|old| same(old.pointer(&place.pointer), object.pointer(&place.pointer)));
     if let Some(old) = &unchanged {
         // Somebody may just have annotated the workload instead of its pods.

@@ -7,6 +7,7 @@ use hyper::{Request, StatusCode, header};
 use podgraft::snapshot::{Namespace, OnError, Policy, Snapshot};
 use serde_json::{Value, json};
 
+use crate::process::Process;
 use crate::webhook::{Answer, Setup, Webhook, mutate, send};
 
 /// The built-in templates, and a namespace that asks for one.
@@ -239,4 +240,71 @@ async fn more_than_a_part_of_what_may_be_in_flight_is_told_to_come_again() {
     assert_eq!((shed.status.as_u16(), shed.header("retry-after")), (429, "1"));
     let pod = webhook.mutate(crate::webhook::review("u", "note", "x")).await;
     assert_eq!(pod.status, StatusCode::OK, "pods have the rest");
+}
+
+/// The most memory that a process has had, in MiB.
+fn peak(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    line.unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// A tree of `[{"":0},…]` takes 150 times the memory of its text, and there are two in an update.
+#[tokio::test]
+async fn large_objects_take_little_memory() {
+    const BODY: usize = 8 * 1024 * 1024;
+    let review = |group: &str, kind: &str, object: &str, old: &str| {
+        format!(
+            r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","kind":{{"group":"{group}","version":"v1","kind":"{kind}"}},
+            "operation":"UPDATE","namespace":"default","name":"x","object":{object},"oldObject":{old}}}}}"#
+        )
+    };
+    let deployment = |item: &str, count: usize| {
+        let items = vec![item; count].join(",");
+        format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Deployment","metadata":{{"name":"x"}},"spec":{{"template":{{"metadata":{{"annotations":
+            {{"inject/log-shipper":"true"}}}},"x":[{items}],"spec":{{"containers":[{{"name":"a","image":"b"}}]}}}}}}}}"#
+        )
+    };
+    let template = |item: &str, count: usize| {
+        let items = vec![item; count].join(",");
+        format!(
+            r#"{{"apiVersion":"podgraft.dev/v1alpha1","kind":"InjectionTemplate","metadata":{{"name":"x","namespace":"default"}},"spec":{{"when":[{items}]}}}}"#
+        )
+    };
+    let process = Process::start(|_| {}, &[]);
+    assert_eq!(process.ask("inject/log-shipper", "true").await["allowed"], true);
+    let before = peak(&process);
+    let mut bodies = Vec::new();
+    for (item, marks) in [("0", 1), (r#"{"":0}"#, 3)] {
+        // As much as is read of a body, and as is looked at.
+        let whole = (BODY / 2 - 1024) / (item.len() + 1);
+        for count in [whole, 32_000 / marks] {
+            bodies.push(review("apps", "Deployment", &deployment(item, count), &deployment(item, count - 1)));
+        }
+        for count in [whole, 16_000 / marks] {
+            bodies.push(review(
+                "podgraft.dev",
+                "InjectionTemplate",
+                &template(item, count),
+                &template(item, count - 1),
+            ));
+        }
+    }
+    let mut answers = tokio::task::JoinSet::new();
+    for body in bodies {
+        let mut connection = process.connect().await;
+        let request = Request::post("/validate").header(header::HOST, "localhost");
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(Full::from(body)).unwrap();
+        answers.spawn(async move { send(&mut connection, request).await });
+    }
+    let mut denied = 0;
+    while let Some(answer) = answers.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+        denied += usize::from(answer.json()["response"]["allowed"] == false);
+    }
+    assert_eq!(denied, 4, "the templates");
+    let after = peak(&process);
+    assert!(after < before + 160, "{before} MiB before, {after} MiB at most");
 }
