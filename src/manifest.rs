@@ -15,7 +15,7 @@ mod tree;
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::snapshot::Namespace;
 pub use bounded::{Most, NoTree};
@@ -220,20 +220,6 @@ pub fn misplaced(object: &Value, place: &Place, prefix: &str) -> Vec<String> {
     let mut lines = misplaced::around(object, place, prefix);
     lines.extend(misplaced::unquoted(object, place, prefix));
     lines
-}
-
-/// A template that came as a custom resource, as YAML like its author's: without what the API server has added, and in
-/// the usual order.
-#[must_use]
-pub fn template_text(object: &Value) -> String {
-    let pick = |from: &Value, keys: &[&str]| -> Map<String, Value> {
-        keys.iter().filter_map(|key| Some(((*key).to_owned(), from.get(key)?.clone()))).collect()
-    };
-    let mut template = pick(object, &["apiVersion", "kind", "metadata", "spec"]);
-    if let Some(metadata) = template.get_mut("metadata").filter(|metadata| metadata.is_object()) {
-        *metadata = pick(metadata, &["name", "namespace"]).into();
-    }
-    emit::yaml(&template.into(), Style::default())
 }
 
 /// Appends the text of a stream to a stream, with a document separator between them where one is needed.

@@ -167,8 +167,8 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
     let server = server.await?;
     let greeting = greeting::text(&server, &certificate, clients.is_some(), &loaded.snapshot)?;
 
-    reload::tell(&loaded.report, &metrics);
     let assembly = Arc::new(Assembly::new(Arc::clone(&state), loaded.snapshot, api.is_some()));
+    reload::tell(&loaded.report, &metrics, &assembly);
     certificate.keep(&state).await?;
     if let Some(clients) = clients {
         tokio::spawn(reload::clients(clients, handshakes, Arc::clone(&metrics)));

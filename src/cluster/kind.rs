@@ -1,8 +1,10 @@
 //! The kinds of objects that are watched.
 
-use kube::api::{Api, DynamicObject};
+use kube::api::Api;
 use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
+
+use super::object::Object;
 
 /// The API group of the templates.
 pub(super) const GROUP: &str = "podgraft.dev";
@@ -11,7 +13,7 @@ pub(super) const GROUP: &str = "podgraft.dev";
 pub(super) const VERSION: &str = "v1alpha1";
 
 /// A kind of objects that is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `ClusterInjectionTemplate`.
     ClusterTemplate,
@@ -58,12 +60,12 @@ impl Kind {
     }
 
     /// All objects of the kind, in all namespaces.
-    pub(super) fn all(self, client: &Client) -> Api<DynamicObject> {
+    pub(super) fn all(self, client: &Client) -> Api<Object> {
         Api::all_with(client.clone(), &self.resource())
     }
 
     /// The objects beside `key`: those of its namespace, or of the cluster.
-    pub(super) fn beside(self, key: &Key, client: &Client) -> Api<DynamicObject> {
+    pub(super) fn beside(self, key: &Key, client: &Client) -> Api<Object> {
         match &key.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &self.resource()),
             None => self.all(client),
@@ -84,7 +86,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn of(object: &DynamicObject) -> Self {
+    pub(super) fn of(object: &Object) -> Self {
         Self { namespace: object.namespace(), name: object.name_any() }
     }
 }

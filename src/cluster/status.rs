@@ -4,18 +4,21 @@
 //! none needs a leader. Each replica writes once for a generation; so two versions of podgraft that judge a template
 //! differently, as in an update, don't answer each other without end.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use crate::template::LoadError;
 
 use super::kind::{Key, Kind, api_version};
+use super::object::Object;
 use super::templates;
 
 /// Our name among those that write to objects.
@@ -27,14 +30,12 @@ const LONGEST: usize = 1024;
 /// How long the API server may take for a status.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a status is tried; the client itself tries again where the API server asks for it.
-const ATTEMPTS: u32 = 3;
-
-/// How long to wait before the second attempt; then twice as long.
+/// How long to wait after a status that could not be written; then twice as long, up to the most.
 const PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// A status to be written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Verdict {
     kind: Kind,
     key: Key,
@@ -42,11 +43,18 @@ pub(super) struct Verdict {
     conditions: Vec<Value>,
 }
 
+/// The status of an object as it is.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Status {
+    conditions: Vec<Value>,
+}
+
 impl Verdict {
     /// What the status of an object should be; nothing where it is that already.
-    pub(super) fn of(kind: Kind, key: &Key, object: &DynamicObject, problem: Option<&LoadError>) -> Option<Self> {
-        let none = Vec::new();
-        let found = object.data.pointer("/status/conditions").and_then(Value::as_array).unwrap_or(&none);
+    pub(super) fn of(kind: Kind, key: &Key, object: &Object, problem: Option<&LoadError>) -> Option<Self> {
+        let found = object.status.text().and_then(|status| serde_json::from_str::<Status>(status.get()).ok());
+        let found = found.unwrap_or_default().conditions;
         let find = |name: &str| found.iter().find(|condition| condition["type"] == name);
         let now = Timestamp::from_second(Timestamp::now().as_second()).ok()?.to_string();
         let wanted: Vec<Value> = conditions(object.metadata.generation, problem)
@@ -121,41 +129,108 @@ fn message(error: &LoadError) -> String {
     text
 }
 
-/// Writes what it is sent, one after the other, until nobody sends any more.
-pub(super) async fn write(client: Client, mut verdicts: mpsc::UnboundedReceiver<Verdict>) {
-    let mut forbidden = false;
-    while let Some(verdict) = verdicts.recv().await {
-        match attempt(&client, &verdict).await {
-            Ok(()) => forbidden = false,
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                if !forbidden {
-                    tracing::warn!("the status of templates can't be written: {}", status.message);
-                }
-                forbidden = true;
-            }
-            // It is gone, or another one by now; then it comes by again.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-            Err(error) => {
-                let template = templates::origin(verdict.kind, &verdict.key).0;
-                tracing::warn!(%template, %error, "its status can't be written");
+/// What is yet to be written: of each object the latest, so that it is bounded by what there is, however long the API
+/// server takes nothing. Clones are of the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pending(Arc<(Mutex<Queue>, Notify)>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    verdicts: HashMap<(Kind, Key), Verdict>,
+    /// The keys of these, once each.
+    turns: VecDeque<(Kind, Key)>,
+}
+
+impl Queue {
+    fn put(&mut self, verdict: Verdict) {
+        let id = (verdict.kind, verdict.key.clone());
+        if self.verdicts.insert(id.clone(), verdict).is_none() {
+            self.turns.push_back(id);
+        }
+    }
+
+    fn next(&mut self) -> Option<Verdict> {
+        self.verdicts.remove(&self.turns.pop_front()?)
+    }
+
+    fn forget(&mut self, kind: Kind, key: &Key) {
+        let id = (kind, key.clone());
+        if self.verdicts.remove(&id).is_some() {
+            self.turns.retain(|other| *other != id);
+        }
+    }
+}
+
+impl Pending {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what is to be written, in the place of what was before.
+    pub(super) fn put(&self, verdict: Verdict) {
+        self.queue().put(verdict);
+        self.0.1.notify_one();
+    }
+
+    /// Nothing is to be written of an object any more: it is gone, or says it already.
+    pub(super) fn forget(&self, kind: Kind, key: &Key) {
+        self.queue().forget(kind, key);
+    }
+
+    async fn next(&self) -> Verdict {
+        loop {
+            // A notice that comes between the two is kept.
+            let next = self.queue().next();
+            match next {
+                Some(verdict) => return verdict,
+                None => self.0.1.notified().await,
             }
         }
+    }
+
+    /// Takes back what could not be written, unless there is something newer: behind the others, as that may be its own fault.
+    fn put_back(&self, verdict: Verdict) {
+        let mut queue = self.queue();
+        if !queue.verdicts.contains_key(&(verdict.kind, verdict.key.clone())) {
+            queue.put(verdict);
+        }
+    }
+}
+
+/// Writes what there is to write, one after the other, for as long as the process lives.
+pub(super) async fn write(client: Client, pending: Pending) {
+    let (mut pause, mut told) = (PAUSE, None);
+    loop {
+        let verdict = pending.next().await;
+        let (kind, problem) = match attempt(&client, &verdict).await {
+            Ok(()) => {
+                (pause, told) = (PAUSE, None);
+                continue;
+            }
+            // It is gone, or another one by now; then it comes by again.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => continue,
+            Err(kube::Error::Api(status)) => (status.code, status.message),
+            Err(error) => (0, error.to_string()),
+        };
+        // Messages name the object: one alone is told of what is wrong with all.
+        if told != Some(kind) {
+            let template = templates::origin(verdict.kind, &verdict.key).0;
+            tracing::warn!(%template, "the status of templates can't be written; it is tried again: {problem}");
+            told = Some(kind);
+        }
+        pending.put_back(verdict);
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 async fn attempt(client: &Client, verdict: &Verdict) -> Result<(), kube::Error> {
     let api = verdict.kind.beside(&verdict.key, client);
     let (patch, params) = (Patch::Apply(verdict.patch()), PatchParams::apply(MANAGER).force());
-    let mut pause = PAUSE;
-    for _ in 1..ATTEMPTS {
-        match timeout(PATIENCE, api.patch_status(&verdict.key.name, &params, &patch)).await {
-            Ok(Err(kube::Error::Api(status))) if status.code < 500 => return Err(kube::Error::Api(status)),
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(_)) | Err(_) => tokio::time::sleep(pause).await,
-        }
-        pause *= 2;
+    match timeout(PATIENCE, api.patch_status(&verdict.key.name, &params, &patch)).await {
+        Ok(answer) => answer.map(drop),
+        Err(_) => Err(kube::Error::Service(format!("no answer within {} s", PATIENCE.as_secs()).into())),
     }
-    api.patch_status(&verdict.key.name, &params, &patch).await.map(drop)
 }
 
 #[cfg(test)]
@@ -165,15 +240,15 @@ mod tests {
     use super::*;
     use crate::template::{Diagnostic, Origin};
 
-    fn object(conditions: &Value) -> DynamicObject {
-        serde_json::from_value(json!({
+    fn object(conditions: &Value) -> Object {
+        let object = json!({
             "apiVersion": api_version(),
             "kind": "InjectionTemplate",
             "metadata": {"name": "a", "namespace": "shop", "uid": "u", "generation": 3},
             "spec": {},
             "status": {"conditions": conditions},
-        }))
-        .unwrap()
+        });
+        serde_json::from_str(&object.to_string()).unwrap()
     }
 
     fn error(messages: usize) -> LoadError {
@@ -222,5 +297,74 @@ mod tests {
     fn many_mistakes_are_cut() {
         let text = message(&error(40));
         assert!(text.chars().count() <= LONGEST && text.ends_with('…'), "{text}");
+    }
+
+    /// A verdict about an object of this name, told apart by the number of its conditions.
+    fn of(name: &str, mark: usize) -> Verdict {
+        let key = Key { namespace: Some("shop".to_owned()), name: name.to_owned() };
+        Verdict { kind: Kind::Template, key, uid: None, conditions: vec![Value::Null; mark] }
+    }
+
+    #[tokio::test]
+    async fn the_latest_is_written_of_each_in_turn() {
+        let pending = Pending::default();
+        for verdict in [of("a", 1), of("b", 1), of("a", 2), of("c", 1)] {
+            pending.put(verdict);
+        }
+        pending.forget(Kind::Template, &of("b", 1).key);
+        let first = pending.next().await;
+        assert_eq!((&*first.key.name, first.conditions.len()), ("a", 2));
+        // It is refused: the others have their turns first.
+        pending.put_back(first.clone());
+        assert_eq!(pending.next().await.key.name, "c");
+        // What is newer counts.
+        pending.put(of("a", 3));
+        let again = pending.next().await;
+        pending.put(of("a", 4));
+        pending.put_back(again);
+        assert_eq!(pending.next().await.conditions.len(), 4);
+        let queue = pending.queue();
+        assert!(queue.verdicts.is_empty() && queue.turns.is_empty(), "{queue:?}");
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_what_there_is() {
+        let pending = Pending::default();
+        for round in 0..1000 {
+            pending.put(of("a", round % 3));
+            pending.put(of(&format!("gone-{round}"), 1));
+            pending.forget(Kind::Template, &of(&format!("gone-{round}"), 1).key);
+        }
+        let queue = pending.queue();
+        assert_eq!((queue.verdicts.len(), queue.turns.len()), (1, 1));
+    }
+
+    /// One is refused for ever, and the permission to write the other comes later.
+    #[tokio::test]
+    async fn what_was_refused_is_written_later() {
+        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let allowed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let granted = Arc::clone(&allowed);
+        let client = crate::cluster::fake::client(move |request| {
+            let name = request.uri().path().split('/').rev().nth(1).unwrap_or_default().to_owned();
+            let code = if !allowed.load(std::sync::atomic::Ordering::Relaxed) {
+                403
+            } else if name == "bad" {
+                422
+            } else {
+                200
+            };
+            let _ = told.send((name.clone(), code));
+            (code, json!({"metadata": {"name": name}}))
+        });
+        let pending = Pending::default();
+        pending.put(of("bad", 1));
+        pending.put(of("good", 1));
+        let writer = tokio::spawn(write(client, pending));
+        assert_eq!(hears.recv().await, Some(("bad".to_owned(), 403)));
+        granted.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(hears.recv().await, Some(("good".to_owned(), 200)));
+        assert_eq!(hears.recv().await, Some(("bad".to_owned(), 422)));
+        writer.abort();
     }
 }

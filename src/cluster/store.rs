@@ -3,22 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::DynamicObject;
 use kube::runtime::watcher;
-use serde_json::Value;
-use tokio::sync::mpsc::UnboundedSender;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::snapshot::{Layer, Namespace};
 use crate::template::{LoadOptions, Origin};
 
 use super::kind::{Key, Kind};
-use super::mirror::{Mirror, Step};
-use super::status::Verdict;
+use super::mirror::{Made, Mirror};
+use super::object::{Object, Part};
+use super::status::{Pending, Verdict};
 use super::templates::{self, Compiler, Event, Held};
 use super::trouble::{Health, Trouble};
 
-/// How long the API server may be silent before the first lists are in; then the rest is served without them.
+/// How long the first lists may take before it is said that nothing is served until they are in.
 const START: Duration = Duration::from_secs(10);
 
 /// Longer than any process lives.
@@ -33,6 +32,8 @@ pub struct Update {
     pub news: Vec<News>,
     /// No template is bad as it is now.
     pub sound: bool,
+    /// Templates were read: all of them that may be, all of a kind, or one.
+    pub read: bool,
 }
 
 /// Something that happened.
@@ -64,7 +65,7 @@ pub enum News {
         /// The kind.
         kind: Kind,
     },
-    /// The first lists take too long: these kinds are not waited for any longer.
+    /// The first lists take long: nothing is served before these kinds are known.
     Late {
         /// At least one.
         kinds: Vec<Kind>,
@@ -84,11 +85,21 @@ struct Source<T> {
 #[derive(Debug)]
 pub(super) struct Store {
     compiler: Compiler,
-    verdicts: UnboundedSender<Verdict>,
+    pending: Pending,
     templates: [Source<Held>; 2],
     namespaces: Source<Arc<Namespace>>,
-    /// When the first set is told at the latest; `None` once it was.
-    start: Option<Instant>,
+    start: Start,
+}
+
+/// Whether there is a first set already.
+#[derive(Debug, PartialEq, Eq)]
+enum Start {
+    /// No, and that is to be said at this time.
+    Early(Instant),
+    /// No, and that was said.
+    Late,
+    /// Yes.
+    Over,
 }
 
 impl<T> Source<T> {
@@ -96,7 +107,8 @@ impl<T> Source<T> {
         Self { kind, mirror: Mirror::default(), listed: false, health: Health::default() }
     }
 
-    /// It is known what there is of this kind, or that it can't be known for now.
+    /// It is known what there is of this kind, or that nobody here may know. An API server that fails, or does not answer,
+    /// says neither: what it holds may be a namespace's own template, that would stand before another one of its name.
     fn settled(&self) -> bool {
         self.listed || matches!(self.health.trouble(), Some(Trouble::Absent | Trouble::Forbidden(_)))
     }
@@ -104,10 +116,10 @@ impl<T> Source<T> {
     /// Takes an event in. `true` when another set is to be told.
     fn take(
         &mut self,
-        event: watcher::Result<watcher::Event<DynamicObject>>,
+        event: watcher::Result<watcher::Event<Object>>,
         now: Instant,
         news: &mut Vec<News>,
-        make: impl FnMut(&Key, Option<&T>, DynamicObject) -> Option<T>,
+        make: impl FnMut(&Key, Option<&T>, Object) -> Option<Made<T>>,
     ) -> (bool, Vec<Key>) {
         let kind = self.kind;
         let event = match event {
@@ -130,12 +142,9 @@ impl<T> Source<T> {
         } else if over.is_some() {
             news.push(News::Resumed { kind });
         }
+        let first = lists && !self.listed;
         self.listed |= lists;
-        match step {
-            Step::Waiting => (over.is_some(), Vec::new()),
-            Step::Changed => (true, Vec::new()),
-            Step::Gone(keys) => (true, keys),
-        }
+        (step.changed || first || over.is_some(), step.gone)
     }
 
     fn forget(&mut self) -> Vec<Key> {
@@ -159,26 +168,27 @@ impl<T> Source<T> {
 
 impl Store {
     /// Nothing is known yet.
-    pub(super) fn new(load: LoadOptions, verdicts: UnboundedSender<Verdict>, now: Instant) -> Self {
+    pub(super) fn new(load: LoadOptions, pending: Pending, now: Instant) -> Self {
         Self {
             compiler: Compiler::new(load),
-            verdicts,
+            pending,
             templates: [Source::new(Kind::ClusterTemplate), Source::new(Kind::Template)],
             namespaces: Source::new(Kind::Namespace),
-            start: Some(now + START),
+            start: Start::Early(now + START),
         }
     }
 
     /// When to come back though nothing has happened.
     pub(super) fn deadline(&self) -> Instant {
         let health = self.templates.iter().map(Source::deadline).chain([self.namespaces.deadline()]).flatten();
-        self.start.into_iter().chain(health).min().unwrap_or_else(|| Instant::now() + NEVER)
+        let start = if let Start::Early(late) = self.start { Some(late) } else { None };
+        start.into_iter().chain(health).min().unwrap_or_else(|| Instant::now() + NEVER)
     }
 
     /// Takes events in.
     pub(super) fn take(
         &mut self,
-        events: Vec<(Kind, watcher::Result<watcher::Event<DynamicObject>>)>,
+        events: Vec<(Kind, watcher::Result<watcher::Event<Object>>)>,
         now: Instant,
     ) -> Update {
         let mut news = Vec::new();
@@ -188,29 +198,38 @@ impl Store {
             changed |= match kind {
                 Kind::ClusterTemplate => self.template(0, event, now, &mut news),
                 Kind::Template => self.template(1, event, now, &mut news),
-                Kind::Namespace => self.namespaces.take(event, now, &mut news, |_, _, object| namespace(object)).0,
+                Kind::Namespace => self.namespaces.take(event, now, &mut news, namespace).0,
             };
         }
         for source in &mut self.templates {
             changed |= source.rest(now, &mut news);
         }
         changed |= self.namespaces.rest(now, &mut news);
-        if let Some(start) = self.start {
-            // Long lists are waited for.
-            let start = if listing { now + START } else { start };
+        let mut read = news.iter().any(|one| match one {
+            News::Template { .. } => true,
+            News::Listed { kind, .. } => *kind != Kind::Namespace,
+            _ => false,
+        });
+        if self.start != Start::Over {
             let kinds = self.waiting();
-            if !kinds.is_empty() && now < start {
-                self.start = Some(start);
-                return Update { layer: None, news, sound: false };
+            if kinds.is_empty() {
+                (self.start, changed, read) = (Start::Over, true, true);
+            } else {
+                if let Start::Early(late) = self.start {
+                    if now >= late {
+                        news.push(News::Late { kinds });
+                        self.start = Start::Late;
+                    } else if listing {
+                        // Long lists take their time.
+                        self.start = Start::Early(now + START);
+                    }
+                }
+                return Update { layer: None, news, sound: false, read };
             }
-            if !kinds.is_empty() {
-                news.push(News::Late { kinds });
-            }
-            (self.start, changed) = (None, true);
         }
         let mut held = self.templates.iter().flat_map(|source| source.mirror.iter());
         let sound = held.all(|(_, held)| held.problem.is_none());
-        Update { layer: changed.then(|| self.layer()), news, sound }
+        Update { layer: changed.then(|| self.layer()), news, sound, read }
     }
 
     /// The kinds of which nothing is known yet, not even that nothing can be known for now.
@@ -222,33 +241,33 @@ impl Store {
     fn template(
         &mut self,
         index: usize,
-        event: watcher::Result<watcher::Event<DynamicObject>>,
+        event: watcher::Result<watcher::Event<Object>>,
         now: Instant,
         news: &mut Vec<News>,
     ) -> bool {
-        let Self { compiler, verdicts, templates, .. } = self;
+        let Self { compiler, pending, templates, .. } = self;
         let source = &mut templates[index];
         let kind = source.kind;
-        let applied = matches!(event, Ok(watcher::Event::Apply(_)));
-        let (mut happened, before) = (Vec::new(), news.len());
-        let (mut changed, gone) = source.take(event, now, news, |key, before, object| {
+        let mut happened = Vec::new();
+        let (changed, gone) = source.take(event, now, news, |key, before, object| {
             let (held, event) = compiler.hold(kind, key, before, &object);
-            let new = before.is_none_or(|before| before.generation != held.generation) || event.is_some();
-            if new && let Some(verdict) = Verdict::of(kind, key, &object, held.problem.as_deref()) {
-                // Without its reader the process is about to end.
-                let _ = verdicts.send(verdict);
+            match Verdict::of(kind, key, &object, held.problem.as_deref()) {
+                // Once for a generation: what another podgraft says of it then is left.
+                Some(verdict) if event.is_some() || before.is_none_or(|it| it.generation != held.generation) => {
+                    pending.put(verdict);
+                }
+                Some(_) => {}
+                None => pending.forget(kind, key),
             }
-            happened.extend(event.map(|event| News::Template { origin: templates::origin(kind, key), event }));
-            Some(held)
+            let Some(event) = event else { return Some(Made::Same(held)) };
+            happened.push(News::Template { origin: templates::origin(kind, key), event });
+            Some(Made::New(held))
         });
-        if applied && happened.is_empty() && news.len() == before {
-            // Its status is another, written by ourselves perhaps: that changes nothing.
-            changed = false;
-        }
         news.append(&mut happened);
-        news.extend(
-            gone.iter().map(|key| News::Template { origin: templates::origin(kind, key), event: Event::Removed }),
-        );
+        for key in &gone {
+            pending.forget(kind, key);
+            news.push(News::Template { origin: templates::origin(kind, key), event: Event::Removed });
+        }
         changed
     }
 
@@ -267,13 +286,161 @@ impl Store {
     }
 }
 
-/// A namespace, without the history of its fields, which is the larger part of it.
-fn namespace(mut object: DynamicObject) -> Option<Arc<Namespace>> {
-    object.metadata.managed_fields = None;
-    let mut object = serde_json::to_value(object).ok()?;
-    // The items of a list have neither.
-    let map = object.as_object_mut()?;
-    map.entry("apiVersion").or_insert_with(|| Value::from("v1"));
-    map.entry("kind").or_insert_with(|| Value::from("Namespace"));
-    Namespace::from_object(object).map(Arc::new)
+/// A namespace. What changes with each of its changes is left out: one of which nobody here sees anything is none.
+fn namespace(_: &Key, before: Option<&Arc<Namespace>>, object: Object) -> Option<Made<Arc<Namespace>>> {
+    let Object { mut metadata, spec, status } = object;
+    metadata.resource_version = None;
+    let tree = |part: &Part| part.text().and_then(|text| serde_json::from_str(text.get()).ok()).unwrap_or_default();
+    let members: [(&str, Value); 5] = [
+        ("apiVersion", "v1".into()),
+        ("kind", "Namespace".into()),
+        ("metadata", serde_json::to_value(metadata).ok()?),
+        ("spec", tree(&spec)),
+        ("status", tree(&status)),
+    ];
+    let object: Map<_, _> =
+        members.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_owned(), value)).collect();
+    match before {
+        Some(before) if before.object.as_object() == Some(&object) => Some(Made::Same(Arc::clone(before))),
+        _ => Namespace::from_object(object.into()).map(|namespace| Made::New(Arc::new(namespace))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use watcher::{Error, Event as Seen};
+
+    use super::*;
+    use crate::snapshot::Lookup;
+
+    fn object(text: &str) -> Object {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn template(name: &str, generation: i64, spec: &str) -> Object {
+        object(&format!(
+            r#"{{"metadata":{{"name":"{name}","namespace":"shop","uid":"{name}","generation":{generation}}},"spec":{spec}}}"#
+        ))
+    }
+
+    const GOOD: &str = r#"{"target":{"env":[{"name":"A","value":"b"}]}}"#;
+
+    fn failed(code: u16) -> Result<Seen<Object>, Error> {
+        let status = Status::failure("no", "").with_code(code).boxed();
+        Err(Error::InitialListFailed(kube::Error::Api(status)))
+    }
+
+    fn listed(objects: Vec<Object>) -> Vec<Result<Seen<Object>, Error>> {
+        let objects = objects.into_iter().map(Seen::InitApply);
+        [Seen::Init].into_iter().chain(objects).chain([Seen::InitDone]).map(Ok).collect()
+    }
+
+    /// A store, and its time.
+    fn store() -> (Store, Instant) {
+        let now = Instant::now();
+        (Store::new(LoadOptions::default(), Pending::default(), now), now)
+    }
+
+    impl Store {
+        fn hears(&mut self, now: Instant, kind: Kind, events: Vec<Result<Seen<Object>, Error>>) -> Update {
+            self.take(events.into_iter().map(|event| (kind, event)).collect(), now)
+        }
+
+        /// A store that knows these templates and one namespace.
+        fn filled(templates: Vec<Object>) -> (Self, Layer, Instant) {
+            let (mut store, now) = store();
+            store.hears(now, Kind::ClusterTemplate, listed(Vec::new()));
+            store.hears(
+                now,
+                Kind::Namespace,
+                listed(vec![object(r#"{"metadata":{"name":"shop","resourceVersion":"1"}}"#)]),
+            );
+            let layer = store.hears(now, Kind::Template, listed(templates)).layer.expect("all is known");
+            (store, layer, now)
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_before_all_is_known() {
+        let (mut store, now) = store();
+        assert!(store.hears(now, Kind::ClusterTemplate, listed(Vec::new())).layer.is_none());
+        assert!(store.hears(now, Kind::Namespace, listed(Vec::new())).layer.is_none());
+        let update = store.hears(now, Kind::Template, vec![failed(500)]);
+        assert!(update.layer.is_none());
+        assert!(matches!(update.news[..], [News::Trouble { trouble: Trouble::Failed(_), .. }]), "{:?}", update.news);
+
+        // However long it takes; it is said once.
+        let late = store.take(Vec::new(), now + START);
+        assert!(late.layer.is_none());
+        assert!(matches!(&late.news[..], [News::Late { kinds }] if *kinds == [Kind::Template]), "{:?}", late.news);
+        let hours = now + START * 1000;
+        let update = store.hears(hours, Kind::Template, vec![failed(500)]);
+        assert!(update.layer.is_none() && update.news.is_empty(), "{:?}", update.news);
+
+        let update = store.hears(hours, Kind::Template, listed(vec![template("a", 1, GOOD)]));
+        let layer = update.layer.expect("all is known");
+        assert!(matches!(layer.templates.find("shop", "a"), Lookup::Found(_)) && update.sound && update.read);
+    }
+
+    #[test]
+    fn what_nobody_may_know_is_not_waited_for() {
+        for code in [403, 404] {
+            let (mut store, now) = store();
+            store.hears(now, Kind::ClusterTemplate, vec![failed(code)]);
+            store.hears(now, Kind::Template, vec![failed(code)]);
+            let update = store.hears(now, Kind::Namespace, vec![failed(403)]);
+            let layer = update.layer.expect("no more is to be known");
+            assert!(!layer.namespaces.awaits("shop") && update.sound && update.read, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_bad_object_harms_itself_alone() {
+        let nested = |levels: usize| format!(r#"{{"when":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let bad = [
+            ("deep", nested(125)),
+            ("deeper", nested(126)),
+            ("deepest", nested(10_000)),
+            ("long", format!(r#"{{"description":"{}"}}"#, "x".repeat(300_000))),
+            ("many", format!(r#"{{"when":[0{}]}}"#, ",0".repeat(20_000))),
+        ];
+        let mut objects: Vec<_> = bad.iter().map(|(name, spec)| template(name, 1, spec)).collect();
+        objects.push(template("good", 1, GOOD));
+        let (store, layer, _) = Store::filled(objects);
+        assert!(matches!(layer.templates.find("shop", "good"), Lookup::Found(_)));
+        for (name, _) in bad {
+            let Lookup::Broken(broken) = layer.templates.find("shop", name) else { panic!("{name}") };
+            assert!(broken.error.text.len() < 10_000, "{name}: what is refused for its size is not kept");
+            let said = broken.error.to_string();
+            assert!(said.contains("InjectionTemplate/shop/"), "{said}");
+        }
+        let told = store.templates[1].mirror.iter().filter(|(_, held)| held.problem.is_some()).count();
+        assert_eq!(told, 5);
+    }
+
+    #[test]
+    fn what_says_the_same_changes_nothing() {
+        let (mut store, _, now) = Store::filled(vec![template("a", 1, GOOD)]);
+        let apply = |object: Object| vec![Ok(Seen::Apply(object))];
+        let namespace = |rest: &str| object(&format!(r#"{{"metadata":{{"name":"shop",{rest}}}}}"#));
+        for (kind, event) in [
+            (Kind::Template, apply(template("a", 1, GOOD))),
+            // Another generation of the same text.
+            (Kind::Template, apply(template("a", 2, GOOD))),
+            (Kind::Template, listed(vec![template("a", 2, GOOD)])),
+            (Kind::Namespace, apply(namespace(r#""resourceVersion":"2","managedFields":[{"manager":"a"}]"#))),
+            (Kind::Namespace, listed(vec![namespace(r#""resourceVersion":"3""#)])),
+        ] {
+            let update = store.hears(now, kind, event);
+            assert!(update.layer.is_none() && update.news.is_empty() && !update.read, "{kind:?} {:?}", update.news);
+        }
+        let update = store.hears(now, Kind::Namespace, apply(namespace(r#""annotations":{"a":"b"}"#)));
+        assert!(update.layer.is_some() && !update.read);
+        let update = store.hears(now, Kind::Template, apply(template("a", 3, "{}")));
+        assert!(update.layer.is_some() && update.read);
+        let update = store.hears(now, Kind::Template, listed(Vec::new()));
+        assert!(matches!(update.news[..], [News::Template { event: Event::Removed, .. }]), "{:?}", update.news);
+        assert!(update.layer.is_some());
+    }
 }

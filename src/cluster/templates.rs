@@ -1,16 +1,16 @@
 //! A custom resource into a compiled template. The object is the unit: a bad one leaves its last good version in force.
 
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use kube::api::DynamicObject;
-use serde_json::{Map, Value, json};
-
-use crate::manifest;
+use crate::manifest::{Custom, NoTree, SPEC};
 use crate::snapshot::{Broken, Templates};
-use crate::template::{self, Diagnostic, LoadError, LoadOptions, Origin, Scope, Template};
+use crate::template::expression::with_deep_stack;
+use crate::template::{self, Diagnostic, LoadError, LoadOptions, Loaded, Origin, Scope, Template};
 
 use super::kind::{Key, Kind, api_version};
+use super::object::{Object, Part};
 
 /// What is known of a template object.
 #[derive(Debug, Clone)]
@@ -51,15 +51,12 @@ impl Compiler {
     }
 
     /// What is to be known of an object, and what happened to it: nothing where its text is the one from before.
-    pub(super) fn hold(
-        &self,
-        kind: Kind,
-        key: &Key,
-        before: Option<&Held>,
-        object: &DynamicObject,
-    ) -> (Held, Option<Event>) {
-        let spec = object.data.get("spec").unwrap_or(&Value::Null);
-        let digest = self.hasher.hash_one(spec.to_string());
+    pub(super) fn hold(&self, kind: Kind, key: &Key, before: Option<&Held>, object: &Object) -> (Held, Option<Event>) {
+        // The API server writes what is the same in the same way.
+        let digest = match &object.spec {
+            Part::TooLong(length) => self.hasher.hash_one(length),
+            spec => self.hasher.hash_one(spec.text().map(|text| text.get())),
+        };
         let (uid, generation) = (object.metadata.uid.clone(), object.metadata.generation);
         // An object that was deleted and made again is another one.
         let before = before.filter(|before| before.uid == uid);
@@ -67,7 +64,7 @@ impl Compiler {
             return (Held { generation, ..same.clone() }, None);
         }
         let held = Held { uid, generation, digest, good: None, problem: None };
-        match template::load(origin(kind, key), &text(kind, key, spec), &self.options) {
+        match self.compile(kind, key, &object.spec) {
             Ok(loaded) => {
                 let good = loaded.templates.into_iter().next().map(Arc::new);
                 (Held { good, ..held }, Some(Event::Good(loaded.warnings)))
@@ -77,6 +74,27 @@ impl Compiler {
                 let event = if good.is_some() { Event::Kept } else { Event::Failed };
                 (Held { good, problem: Some(Arc::clone(&error)), ..held }, Some(event(error)))
             }
+        }
+    }
+
+    fn compile(&self, kind: Kind, key: &Key, spec: &Part) -> Result<Loaded, LoadError> {
+        let refused = |message: String| {
+            let diagnostics = vec![Diagnostic { line: 1, column: 1, range: 0..0, message, help: None }];
+            LoadError { origin: origin(kind, key), text: Arc::from(""), declares: Vec::new(), diagnostics }
+        };
+        let too_large = |problem: NoTree| refused(format!("the spec is of no use: {problem}"));
+        if let Part::TooLong(found) = *spec {
+            return Err(too_large(NoTree::Long { found, most: SPEC.bytes }));
+        }
+        let api_version = api_version();
+        let (name, namespace) = (Some(&*key.name), key.namespace.as_deref());
+        let object = Custom { api_version: &api_version, kind: kind.name(), name, namespace, spec: spec.text() };
+        let compiled = || template::load(origin(kind, key), &object.text().map_err(too_large)?, &self.options);
+        // A mistake of ours in compiling one must not keep the others from being seen. The panic hook says where.
+        match catch_unwind(AssertUnwindSafe(|| with_deep_stack(compiled))) {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(error)) => Err(refused(format!("it can't be read now: no thread is to be had: {error}"))),
+            Err(_) => Err(refused("podgraft failed inside when it compiled this; its log says more".to_owned())),
         }
     }
 }
@@ -101,12 +119,4 @@ pub(super) fn origin(kind: Kind, key: &Key) -> Origin {
         None => format!("{kind}/{}", key.name),
     };
     Origin(name.into())
-}
-
-/// The object as `kubectl get --output yaml` shows it, without what the API server adds.
-fn text(kind: Kind, key: &Key, spec: &Value) -> String {
-    let mut metadata = Map::from_iter([("name".to_owned(), Value::from(key.name.clone()))]);
-    metadata.extend(key.namespace.clone().map(|namespace| ("namespace".to_owned(), namespace.into())));
-    let object = json!({"apiVersion": api_version(), "kind": kind.name(), "metadata": metadata, "spec": spec});
-    manifest::template_text(&object)
 }

@@ -22,6 +22,8 @@ pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<
     let File { templates, declares, problems, .. } = file;
     match problems.finish() {
         Ok(warnings) => Ok(Loaded { templates, warnings }),
+        // Of what is too large, nothing is kept.
+        Err(diagnostics) if text.len() > MAX_FILE => Err(LoadError { origin, text: "".into(), declares, diagnostics }),
         Err(diagnostics) => Err(LoadError { origin, text: text.into(), declares, diagnostics }),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use kube::Client;
 use tokio::sync::mpsc;
@@ -14,16 +13,16 @@ use crate::cluster::{Event, Kind, News, Trouble, Update};
 use crate::metrics::{EventFate, Load, Metrics};
 use crate::template::Origin;
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, Source};
 
 /// Takes an update in.
 pub(super) fn take(update: Update, assembly: &Assembly, metrics: &Metrics) {
-    let Update { layer, news, sound } = update;
+    let Update { layer, news, sound, read } = update;
     if let Some(layer) = layer {
         assembly.api(layer);
     }
-    if sound {
-        metrics.templates_read(SystemTime::now());
+    if read {
+        assembly.read(Source::Api, sound);
     }
     for one in news {
         tell(one, metrics);
@@ -113,7 +112,11 @@ fn tell(news: News, metrics: &Metrics) {
         News::Late { kinds } => {
             let kinds: Vec<_> = kinds.into_iter().map(Kind::plural).collect();
             let kinds = kinds.join(", ");
-            tracing::warn!(%kinds, "the Kubernetes API does not answer; what files and the program hold is served without");
+            tracing::error!(
+                %kinds,
+                "the Kubernetes API does not say what these are, and nothing is served before it does: without them, pods would \
+                 silently get something else; --kubernetes never serves files and built-in templates alone"
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::server::State;
 use crate::tls::{Clients, ClientsReload, Handshakes, Keeper, Reload, directory};
 use crate::watch::Watch;
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, Source};
 
 /// Reads templates and namespaces whenever their files may have changed, and puts them in force if they have.
 pub(super) async fn templates(
@@ -41,7 +41,7 @@ pub(super) async fn templates(
         library = same;
         let changed = loaded.report.changed();
         if changed {
-            tell(&loaded.report, &metrics);
+            tell(&loaded.report, &metrics, &assembly);
             assembly.files(loaded.snapshot);
             tracing::info!("templates and namespaces were read again");
         }
@@ -114,7 +114,7 @@ pub(super) async fn clients(mut clients: Clients, handshakes: Arc<Handshakes>, m
 }
 
 /// Logs and counts what a reading of the library did: each change once.
-pub(super) fn tell(report: &Report, metrics: &Metrics) {
+pub(super) fn tell(report: &Report, metrics: &Metrics, assembly: &Assembly) {
     for file in report.files.iter().filter(|file| file.changed) {
         let (path, in_force) = (file.path.display(), file.in_force);
         match &file.event {
@@ -139,7 +139,5 @@ pub(super) fn tell(report: &Report, metrics: &Metrics) {
     for warning in &report.warnings {
         tracing::warn!("{warning}");
     }
-    if report.problems().next().is_none() {
-        metrics.templates_read(SystemTime::now());
-    }
+    assembly.read(Source::Files, report.problems().next().is_none());
 }

@@ -37,16 +37,27 @@ async fn definitions_that_come_later_are_picked_up() {
 }
 
 #[tokio::test]
-async fn without_an_api_server_the_rest_is_served() {
+async fn nothing_is_served_before_the_api_server_says_what_there_is() {
     let Some(scene) = scene("unreachable").await else { return };
-    let server = |text: &str| with_server(text, "127.0.0.1:1".parse().expect("an address"));
-    let kubeconfig = kubeconfig(&scene, "nowhere", server).display().to_string();
+    let proxy = Proxy::start(&scene.api.kubeconfig).await;
+    proxy.open.send_replace(false);
+    let kubeconfig = kubeconfig(&scene, "nowhere", |text| with_server(text, proxy.address)).display().to_string();
+    let here = templates(Some(&scene.namespace));
+    // A pod that asks must not get the built-in one of this name.
+    scene.post(&here, &template("InjectionTemplate", "log-shipper", "own")).await.expect("a template");
     let podgraft = Podgraft::serve(&scene, &["--kubeconfig", &kubeconfig]).await;
-    podgraft.ready().await;
-    assert!(podgraft.log().contains("the Kubernetes API does not answer"), "{}", podgraft.log());
     scene.register(&podgraft, &[]).await;
-    let created = scene.try_out(&pod("app", &json!({"inject/log-shipper": "true"}))).await.expect("a pod");
-    named(&created["spec"]["initContainers"], "log-shipper");
+    eventually("it is said", async || podgraft.log().contains("does not say what these are")).await;
+    assert!(!podgraft.is_ready().await);
+    let said = from(&scene, "log-shipper").await.expect_err("no answer");
+    assert!(said.contains("come again in a second"), "{said}");
+    let counted = r#"podgraft_admission_requests_total{operation="unknown",outcome="not_ready"}"#;
+    assert!(podgraft.metric(counted).await > 0.5);
+    assert!(podgraft.log().contains("asked to come again"), "{}", podgraft.log());
+
+    proxy.open.send_replace(true);
+    eventually("it is ready", async || podgraft.is_ready().await).await;
+    assert_eq!(from(&scene, "log-shipper").await.as_deref(), Ok("own"));
 }
 
 #[tokio::test]

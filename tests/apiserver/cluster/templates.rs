@@ -75,3 +75,35 @@ async fn pods_that_ask_for_what_never_compiled_get_its_error() {
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(version().await, before);
 }
+
+/// Stored while no podgraft was asked: nesting that serde_json reads no tree of, and nearly all that an API server takes.
+#[tokio::test]
+async fn what_nobody_can_read_harms_only_those_who_ask_for_it() {
+    let Some(scene) = scene("unreadable").await else { return };
+    let here = templates(Some(&scene.namespace));
+    let deep = (0..150).fold(json!(0), |inside, _| json!([inside]));
+    let long = json!(vec![json!({"": 0}); 190_000]);
+    for (name, when) in [("deep", &deep), ("long", &long)] {
+        let mut object = template("InjectionTemplate", name, "");
+        object["spec"]["when"] = when.clone();
+        scene.post(&here, &object).await.expect("an object");
+    }
+    scene.post(&here, &template("InjectionTemplate", "before", "before")).await.expect("a template");
+    let podgraft = serve(&scene, &[]).await;
+    scene.register(&podgraft, &[]).await;
+    assert_eq!(from(&scene, "before").await.as_deref(), Ok("before"));
+    for (name, why) in [("deep", "recursion limit"), ("long", "bytes of JSON; at most")] {
+        let said = from(&scene, name).await.expect_err("a denial");
+        assert!(said.contains(why), "{said}");
+    }
+    scene.post(&here, &template("InjectionTemplate", "later", "later")).await.expect("a template");
+    eventually("what comes later", async || from(&scene, "later").await.as_deref() == Ok("later")).await;
+    eventually("their status", async || {
+        let conditions = [condition(&scene, &format!("{here}/long"), "Accepted").await];
+        conditions.iter().all(|(status, why)| status == "False" && why.contains("bytes of JSON"))
+    })
+    .await;
+    for name in ["deep", "long"] {
+        scene.delete(&format!("{here}/{name}")).await.expect("a deletion");
+    }
+}
