@@ -95,3 +95,26 @@ async fn once(client: &Client, mut store: Store, tell: &(impl Fn(Update) + Clone
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Nobody may know what there is, which is told; and there, something fails inside.
+    #[tokio::test]
+    async fn a_failure_inside_ends_one_round_and_not_the_process() {
+        static TOLD: AtomicU32 = AtomicU32::new(0);
+        let client = fake::client(|_| (404, serde_json::Value::Null));
+        let tell = |_: Update| {
+            TOLD.fetch_add(1, Ordering::Relaxed);
+            panic!("a mistake of ours");
+        };
+        for round in 1..3 {
+            let store = Store::new(LoadOptions::default(), Pending::default(), Instant::now());
+            once(&client, store, &tell).await;
+            assert_eq!(TOLD.load(Ordering::Relaxed), round);
+        }
+    }
+}
