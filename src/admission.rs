@@ -188,6 +188,7 @@ mod tests {
     fn what_is_no_review_is_told_apart() {
         let pod = r#"{"apiVersion":"v1","kind":"Pod"}"#;
         let no_uid = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{}}"#;
+        let long_uid = no_uid.replace("{}", &format!(r#"{{"uid":"{}"}}"#, "u".repeat(129)));
         let no_request = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#;
         for (body, said) in [
             (&b"\xff"[..], "not UTF-8"),
@@ -197,6 +198,7 @@ mod tests {
             (pod.as_bytes(), "\"Pod\" of \"v1\""),
             (no_request.as_bytes(), "no request"),
             (no_uid.as_bytes(), "no request.uid"),
+            (long_uid.as_bytes(), "request.uid of the AdmissionReview has 129 bytes; at most 128 are allowed"),
         ] {
             match decode(body) {
                 Err(DecodeError::NotAReview(message)) => assert!(message.contains(said), "{message}"),

@@ -14,6 +14,10 @@ use super::answer::{LONGEST_MESSAGE, cut};
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const KIND: &str = "AdmissionReview";
 
+/// The longest `request.uid` in bytes: API servers send 36 (RFC 9562). The answer carries it, and answers that nobody
+/// takes are memory that no budget counts.
+const MAX_UID: usize = 128;
+
 /// A review with objects of type `P`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"), expecting = "an AdmissionReview")]
@@ -92,6 +96,12 @@ pub(super) fn checked<P>(wire: Wire<'_, P>) -> Result<WireRequest<'_, P>, Decode
     let Some(request) = wire.request else { return refuse(format!("the {KIND} has no request")) };
     if request.uid.is_empty() {
         return refuse(format!("the {KIND} has no request.uid, which the answer must carry"));
+    }
+    if request.uid.len() > MAX_UID {
+        let bytes = request.uid.len();
+        return refuse(format!(
+            "request.uid of the {KIND} has {bytes} bytes; at most {MAX_UID} are allowed, send a UUID"
+        ));
     }
     Ok(request)
 }
