@@ -10,8 +10,9 @@
 //!
 //! - **Connections** and **requests in flight** have places (`places`). Who keeps us waiting for longer than a second or some
 //!   (for a handshake, a head, a body, the taking of an answer, or idly) keeps its place until a newcomer finds none; then
-//!   who has waited longest goes, connections that never asked for anything first. So neither thousands of connections nor slow bodies keep pods out. A
-//!   request that finds no place, because all are at work, is asked to come again.
+//!   who has waited longest goes, connections that never asked for a review first, whatever else they ask or say. So neither
+//!   thousands of connections nor slow bodies keep pods out. A request that finds no place, because all are at work, is
+//!   asked to come again.
 //! - **Memory of bodies** has a budget (`body`): a part that each request in flight has for itself, enough for a usual pod,
 //!   and one that large bodies share as they arrive. Nobody waits for it: what does not fit is asked to come again.
 //! - **Time** has limits at each stage of a connection (`patience`).
@@ -143,6 +144,7 @@ impl Server {
             tcp: webhook,
             tls: Some(tls),
             router: routes,
+            is_review: mutate::is_review,
             patience: state.patience,
             max_connections: options.max_connections,
             metrics: Some(Arc::clone(&state.metrics)),
@@ -151,6 +153,8 @@ impl Server {
             tcp: admin,
             tls: None,
             router: any_service(admin::admin(Arc::clone(&state))),
+            // Whoever has been here for a second makes room for a probe.
+            is_review: |_| false,
             patience: state.patience,
             max_connections: ADMIN_CONNECTIONS,
             metrics: None,

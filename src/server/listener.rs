@@ -55,6 +55,8 @@ pub(super) struct Listener {
     /// None: plain HTTP.
     pub(super) tls: Option<Arc<Handshakes>>,
     pub(super) router: MethodRouter,
+    /// Whether a request of this path is what we are here for: see `patience`.
+    pub(super) is_review: fn(&str) -> bool,
     pub(super) patience: Patience,
     pub(super) max_connections: usize,
     /// Counts connections and failed handshakes; none for the admin port.
@@ -65,6 +67,7 @@ pub(super) struct Listener {
 struct Shared {
     tls: Option<Arc<Handshakes>>,
     router: MethodRouter,
+    is_review: fn(&str) -> bool,
     patience: Patience,
     metrics: Option<Arc<Metrics>>,
     stop: CancellationToken,
@@ -82,6 +85,7 @@ impl Listener {
         let shared = Arc::new(Shared {
             tls: self.tls,
             router: self.router,
+            is_review: self.is_review,
             patience: self.patience,
             metrics: self.metrics,
             stop: stop.clone(),
@@ -193,9 +197,15 @@ where
     let places = Arc::clone(&shared.places);
     let stream = TokioIo::new(Timed::new(stream, shared.patience, places, Arc::clone(&pace), http2));
     let service = service_fn({
-        let (router, pace) = (shared.router.clone(), Arc::clone(&pace));
+        let (router, pace, is_review) = (shared.router.clone(), Arc::clone(&pace), shared.is_review);
         move |request: Request<Incoming>| {
-            let (answer, busy) = (router.clone().call(request), pace.begin());
+            let busy = if is_review(request.uri().path()) {
+                Some(pace.begin_review())
+            } else {
+                pace.begin_other();
+                None
+            };
+            let answer = router.clone().call(request);
             async move {
                 let answer = answer.await;
                 drop(busy);

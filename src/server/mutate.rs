@@ -31,6 +31,11 @@ pub fn router(state: Arc<State>) -> MethodRouter {
     }))
 }
 
+/// Whether requests of a path are what we are here for.
+pub(super) fn is_review(path: &str) -> bool {
+    matches!(path, "/mutate" | "/validate")
+}
+
 /// What a request wants.
 enum Asked {
     Mutate,

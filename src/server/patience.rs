@@ -2,7 +2,8 @@
 //!
 //! hyper's own header timeout starts when it begins to wait for a request, and would close the idle connections that
 //! API servers keep for 90 s. Ours starts with a request's first byte; a connection without a request may idle. Where all
-//! places are taken, whoever keeps us waiting may lose its place before: see `places`.
+//! places are taken, whoever keeps us waiting may lose its place before: see `places`. Only reviews, which are what we are
+//! here for, win a connection more time there: anybody can send frames that ask for nothing, or ask for what is not here.
 
 use std::io;
 use std::pin::Pin;
@@ -53,44 +54,60 @@ impl Default for Patience {
 /// What a connection's service knows and its stream must know: the requests that began and ended.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    began: AtomicU32,
-    ended: AtomicU32,
+    /// Reviews, and those of them that are answered.
+    reviews: AtomicU32,
+    answered: AtomicU32,
+    /// Requests for anything else.
+    others: AtomicU32,
     stopping: AtomicBool,
 }
 
-/// A request that is being answered, until it is dropped.
+/// A review that is being answered, until it is dropped.
 pub(super) struct Busy(Arc<Pace>);
 
 impl Pace {
-    pub(super) fn begin(self: &Arc<Self>) -> Busy {
-        self.began.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn begin_review(self: &Arc<Self>) -> Busy {
+        self.reviews.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    /// A request that nobody should be kept out for.
+    pub(super) fn begin_other(&self) {
+        self.others.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Requests that began: reviews, and others.
+    fn began(&self) -> (u32, u32) {
+        (self.reviews.load(Ordering::Relaxed), self.others.load(Ordering::Relaxed))
+    }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.0.answered.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// What a stream waits for.
+/// What a connection has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// The first request's first byte.
-    First,
-    /// A further request's first byte.
-    Next,
-    /// One of these two, and the server stops.
-    Last,
-    /// The rest of a head.
+enum Stage {
+    /// It has asked for no review yet, and whatever else it says does not change that.
+    Stranger,
+    /// Between two requests.
+    Idle,
+    /// In a request's head. Over HTTP/2 there is no such stage: heads are frames like others, which mean nothing before
+    /// they are a request.
     Head,
-    /// Nothing: the handler is at work, and has its own patience with the body.
-    Nothing,
+    /// Reviews are at work, and have their own patience with their bodies.
+    Busy,
 }
 
 /// A wait for the peer. It ends when the time is up, or when it has lasted a while and somebody needs the place.
@@ -102,17 +119,27 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin(places: &Places, guest: Guest, limit: Duration) -> Self {
+    /// `born` is when the connection began: a stranger's grace runs from then on, whatever it has said meanwhile.
+    fn begin(places: &Places, guest: Guest, born: Instant, limit: Duration) -> Self {
         let since = Instant::now();
-        let timer = Box::pin(sleep_until(since + limit.min(places.grace(guest))));
+        let timer = Box::pin(sleep_until(Self::first(places, guest, born, since, limit)));
         Self { guest, since, timer, lingering: None }
     }
 
     /// The same anew, without another timer.
-    fn again(&mut self, places: &Places, guest: Guest, limit: Duration) {
+    fn again(&mut self, places: &Places, guest: Guest, born: Instant, limit: Duration) {
         (self.guest, self.since) = (guest, Instant::now());
-        self.timer.as_mut().reset(self.since + limit.min(places.grace(guest)));
+        self.timer.as_mut().reset(Self::first(places, guest, born, self.since, limit));
         self.lingering = None;
+    }
+
+    /// When we begin to linger, or the time is up.
+    fn first(places: &Places, guest: Guest, born: Instant, since: Instant, limit: Duration) -> Instant {
+        let from = match guest {
+            Guest::Stranger => born,
+            Guest::Regular => since,
+        };
+        (since + limit).min(from + places.grace(guest))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, places: &Arc<Places>, limit: Duration) -> Poll<()> {
@@ -134,82 +161,95 @@ pub(super) struct Timed<S> {
     patience: Patience,
     places: Arc<Places>,
     pace: Arc<Pace>,
-    /// HTTP/2: what comes between requests is no head of one, but frames of the connection.
     multiplexed: bool,
-    wait: Wait,
+    born: Instant,
+    stage: Stage,
     /// Requests that had begun when we last looked.
-    seen: u32,
-    reading: Option<(Wait, Waiting)>,
+    seen: (u32, u32),
+    /// What is waited for, and whether it is the last; none: the next wait begins anew.
+    running: Option<(Stage, bool)>,
+    reading: Option<Waiting>,
     writing: Option<Waiting>,
 }
 
 impl<S> Timed<S> {
     pub(super) fn new(stream: S, patience: Patience, places: Arc<Places>, pace: Arc<Pace>, multiplexed: bool) -> Self {
-        Self { stream, patience, places, pace, multiplexed, wait: Wait::First, seen: 0, reading: None, writing: None }
+        Self {
+            stream,
+            patience,
+            places,
+            pace,
+            multiplexed,
+            born: Instant::now(),
+            stage: Stage::Stranger,
+            seen: (0, 0),
+            running: None,
+            reading: None,
+            writing: None,
+        }
     }
 
-    /// What the stream waits for now that there is nothing to read.
-    fn waits_for(&mut self) -> Wait {
-        let (began, ended) = (self.pace.began.load(Ordering::Relaxed), self.pace.ended.load(Ordering::Relaxed));
-        if began != self.seen {
-            // The head that we were waiting for is complete.
+    /// Looks at what the service has done meanwhile: requests that began and ended are all that moves us on, but for a
+    /// head's first byte.
+    fn look(&mut self) -> Stage {
+        let began = self.pace.began();
+        if began != self.seen || self.stage == Stage::Busy {
             self.seen = began;
-            self.wait = Wait::Next;
+            self.stage = if began.0 != self.pace.answered.load(Ordering::Relaxed) {
+                Stage::Busy
+            } else if began.0 > 0 {
+                Stage::Idle
+            } else {
+                Stage::Stranger
+            };
+            // The wait for what came has ended.
+            self.rest();
         }
-        match self.wait {
-            _ if began != ended => Wait::Nothing,
-            Wait::First | Wait::Next if self.pace.stopping.load(Ordering::Relaxed) => Wait::Last,
-            wait => wait,
-        }
+        self.stage
     }
 
-    /// Whether the peer has used up the time that it has.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Wait> {
-        let wait = self.waits_for();
-        let limit = match wait {
-            Wait::First => self.patience.first,
-            Wait::Next => self.patience.idle,
-            Wait::Last => self.patience.when_stopping,
-            Wait::Head => self.patience.head,
-            Wait::Nothing => {
-                self.restart();
-                return Poll::Pending;
-            }
+    fn guest(&self) -> Guest {
+        if self.seen.0 == 0 { Guest::Stranger } else { Guest::Regular }
+    }
+
+    /// Whether the peer has used up the time that it has; and then, whether it may leave as if it had hung up.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let stage = self.look();
+        let last = stage != Stage::Head && self.pace.is_stopping();
+        let limit = match stage {
+            Stage::Busy => return Poll::Pending,
+            Stage::Head => self.patience.head,
+            _ if last => self.patience.when_stopping,
+            _ if self.seen == (0, 0) => self.patience.first,
+            _ => self.patience.idle,
         };
-        let guest = if self.seen == 0 { Guest::Stranger } else { Guest::Regular };
+        let (guest, born) = (self.guest(), self.born);
         let waiting = match &mut self.reading {
-            Some((running, waiting)) if *running == wait => waiting,
-            Some((running, waiting)) => {
-                *running = wait;
-                waiting.again(&self.places, guest, limit);
+            Some(waiting) => {
+                if self.running != Some((stage, last)) {
+                    waiting.again(&self.places, guest, born, limit);
+                }
                 waiting
             }
-            none => &mut none.insert((wait, Waiting::begin(&self.places, guest, limit))).1,
+            none => none.insert(Waiting::begin(&self.places, guest, born, limit)),
         };
-        waiting.poll(cx, &self.places, limit).map(|()| wait)
+        self.running = Some((stage, last));
+        let quiet = last || self.seen != (0, 0) && stage != Stage::Head;
+        waiting.poll(cx, &self.places, limit).map(|()| quiet)
     }
 
-    /// Notes that something was read.
+    /// Notes that something was read. A head's further bytes do not win it more time, and over HTTP/2 no bytes do.
     fn heard(&mut self) {
-        match self.waits_for() {
-            Wait::Nothing => {}
-            _ if self.multiplexed => {
-                self.wait = Wait::Next;
-                self.restart();
-            }
-            // The head's further bytes do not win it more time.
-            _ if self.wait == Wait::Head => {}
-            _ => {
-                self.wait = Wait::Head;
-                self.restart();
-            }
+        if !self.multiplexed && matches!(self.look(), Stage::Stranger | Stage::Idle) {
+            self.stage = Stage::Head;
+            self.rest();
         }
     }
 
     /// Lets the next wait begin anew, whatever it is for.
-    fn restart(&mut self) {
-        if let Some((running, waiting)) = &mut self.reading {
-            *running = Wait::Nothing;
+    fn rest(&mut self) {
+        self.running = None;
+        if let Some(waiting) = &mut self.reading {
             waiting.lingering = None;
         }
     }
@@ -220,8 +260,8 @@ impl<S> Timed<S> {
             self.writing = None;
             return progress;
         }
-        let limit = self.patience.write;
-        let waiting = self.writing.get_or_insert_with(|| Waiting::begin(&self.places, Guest::Regular, limit));
+        let (guest, limit) = (self.guest(), self.patience.write);
+        let waiting = self.writing.get_or_insert_with(|| Waiting::begin(&self.places, guest, self.born, limit));
         ready!(waiting.poll(cx, &self.places, limit));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -236,10 +276,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
             }
             return Poll::Ready(read);
         }
-        match ready!(self.poll_patience(cx)) {
-            // As if the peer had hung up: hyper says goodbye and closes.
-            Wait::Next | Wait::Last => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        if ready!(self.poll_patience(cx)) {
+            // hyper says goodbye and closes.
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
         }
     }
 }
@@ -293,10 +334,64 @@ mod tests {
             client.write_all(b"x").await.unwrap();
             stream.read_exact(&mut byte).await.unwrap();
             // It came whole, and is answered before anything else is read.
-            drop(pace.begin());
+            drop(pace.begin_review());
             let next = timeout(patience.idle / 3, stream.read(&mut byte)).await;
             assert!(next.is_err(), "closed after {request}: {next:?}");
         }
         assert_eq!(stream.read(&mut byte).await.unwrap(), 0, "closed as if the client had hung up");
+    }
+
+    /// Talks more often than anybody's grace is long, and finds out for how long its place is its own once it is needed.
+    async fn kept(multiplexed: bool, talk: impl Fn(&Arc<Pace>)) -> bool {
+        let grace = Duration::from_millis(20);
+        let places = Places::new(1, grace);
+        let _held = places.free().unwrap();
+        let (mut client, server) = duplex(64);
+        let pace = Arc::new(Pace::default());
+        let patience = Patience::default();
+        let mut stream = Timed::new(server, patience, Arc::clone(&places), Arc::clone(&pace), multiplexed);
+        let (start, mut byte) = (Instant::now(), [0]);
+        while start.elapsed() < 20 * grace {
+            client.write_all(b"x").await.unwrap();
+            stream.read_exact(&mut byte).await.unwrap();
+            talk(&pace);
+            if let Ok(read) = timeout(grace / 4, stream.read(&mut byte)).await {
+                assert!(!matches!(read, Ok(1..)), "nothing was sent");
+                return false;
+            }
+            places.need();
+        }
+        true
+    }
+
+    #[tokio::test]
+    async fn whatever_a_connection_says_only_reviews_keep_its_place() {
+        assert!(kept(false, |pace| drop(pace.begin_review())).await);
+        assert!(kept(true, |pace| drop(pace.begin_review())).await);
+        for multiplexed in [false, true] {
+            assert!(!kept(multiplexed, |pace| pace.begin_other()).await, "requests for nothing that is here");
+            assert!(!kept(multiplexed, |_| ()).await, "bytes that are no request");
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_that_are_no_request_do_not_put_the_end_off() {
+        let patience = Patience { when_stopping: Duration::from_millis(200), ..Patience::default() };
+        let (mut client, server) = duplex(64);
+        let pace = Arc::new(Pace::default());
+        let mut stream = Timed::new(server, patience, Places::new(1, GRACE), Arc::clone(&pace), true);
+        pace.stop();
+        let talking = async {
+            loop {
+                client.write_all(b"ping").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let mut heard = Vec::new();
+        let reading = timeout(Duration::from_secs(10), stream.read_to_end(&mut heard));
+        tokio::select! {
+            () = talking => {}
+            ended = reading => assert!(ended.expect("it ends").is_ok()),
+        }
     }
 }

@@ -388,6 +388,32 @@ async fn at_the_most_connections_an_idle_one_makes_room_and_a_busy_one_does_not(
     assert_eq!(second.await.status, StatusCode::OK);
 }
 
+/// Whoever talks but never asks for a review has no more right to its place than whoever is silent.
+#[tokio::test]
+async fn at_the_most_connections_whoever_asks_for_nothing_makes_room() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0podgraft";
+    const NOT_HERE: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (protocol, first, again) in [("h2", PREFACE, PING), ("http/1.1", NOT_HERE, NOT_HERE)] {
+        let options = podgraft::server::Options { max_connections: 1, ..Default::default() };
+        let webhook = Setup { options, ..Setup::default() }.start().await;
+        let mut stranger = webhook.tls(&[protocol]).await.unwrap();
+        stranger.write_all(first).await.unwrap();
+        let talking = async {
+            while stranger.write_all(again).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = talking => {}
+            answer = tokio::time::timeout(LONG, webhook.mutate(review("u", "note", "x"))) => {
+                assert_eq!(answer.expect("a place").status, StatusCode::OK);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn many_large_bodies_are_answered_in_turn() {
     let webhook = std::sync::Arc::new(start().await);
@@ -427,6 +453,21 @@ async fn many_large_bodies_of_one_http2_connection_are_answered() {
         assert_eq!(status, StatusCode::OK, "{}", answer.body);
         assert_eq!(answer.json()["response"]["uid"], format!("u-{index}"));
     }
+}
+
+#[tokio::test]
+async fn those_who_stay_on_the_admin_port_keep_no_probe_out() {
+    let webhook = start().await;
+    let mut stay = Vec::new();
+    for _ in 0..32 {
+        let mut stream = tokio::net::TcpStream::connect(webhook.admin).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 15]).await.unwrap();
+        stay.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let probed = tokio::time::timeout(Duration::from_secs(3), webhook.get("/healthz")).await;
+    assert_eq!(probed.expect("within a probe's patience").status, StatusCode::OK);
 }
 
 #[tokio::test]
