@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use futures::FutureExt as _;
+use futures::future::OptionFuture;
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -69,9 +70,28 @@ impl<'b> Share<'b> {
     }
 }
 
-/// Why a body is not read, or not to its end. `Display` is the answer's text.
-#[derive(Debug, thiserror::Error)]
+/// Why a body is not read, or not to its end.
+#[derive(Debug)]
 pub(super) enum Refusal {
+    Bad(Bad),
+    Shed(Shed),
+}
+
+impl From<Bad> for Refusal {
+    fn from(bad: Bad) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl From<Shed> for Refusal {
+    fn from(shed: Shed) -> Self {
+        Self::Shed(shed)
+    }
+}
+
+/// What is wrong with a body, however often it comes. `Display` is the answer's text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Bad {
     #[error("there is no Content-Type; send an AdmissionReview as application/json")]
     NoType,
     #[error("Content-Type is {0}; send an AdmissionReview as application/json")]
@@ -80,26 +100,32 @@ pub(super) enum Refusal {
     Encoded(String),
     #[error("the body has more than {MAX_BODY} bytes, the most that is read")]
     TooLarge,
-    #[error("bodies in flight take all the memory that they may; come again in a second")]
-    NoRoom,
     #[error("the body broke off: {0}")]
     BrokeOff(axum::Error),
     #[error("the body did not arrive within {} s", .0.as_secs_f64())]
     TooSlow(Duration),
-    #[error("the body did not arrive within {} s, and others need its place; come again in a second", .0.as_secs_f64())]
-    Outstayed(Duration),
 }
 
-impl Refusal {
+impl Bad {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NoType | Self::WrongType(_) | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoRoom | Self::Outstayed(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BrokeOff(_) => StatusCode::BAD_REQUEST,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
         }
     }
+}
+
+/// Why a request is to come again. `Display` is the answer's text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Shed {
+    #[error("too many requests are in flight; come again in a second")]
+    NoPlace,
+    #[error("bodies in flight take all the memory that they may; come again in a second")]
+    NoRoom,
+    #[error("the body did not arrive within {} s, and others need its place; come again in a second", .0.as_secs_f64())]
+    Outstayed(Duration),
 }
 
 /// A body, and what it has of the budget.
@@ -114,39 +140,40 @@ pub(super) struct Unread {
     body: Body,
     /// The client asks before it sends.
     asks_first: bool,
-    /// Why it is no review, whatever it holds.
-    unfit: Option<Refusal>,
 }
 
 impl From<Request> for Unread {
     fn from(request: Request) -> Self {
-        let headers = request.headers();
-        let (asks_first, unfit) = (headers.contains_key(header::EXPECT), check_type(headers).err());
-        Self { body: request.into_body(), asks_first, unfit }
+        let asks_first = request.headers().contains_key(header::EXPECT);
+        Self { body: request.into_body(), asks_first }
     }
 }
 
-/// Reads a body to its end, unless its place is needed before.
+/// Reads a body to its end, unless its place is needed before, or one of those `beside` it.
 pub(super) async fn read<'b>(
-    mut unread: Unread,
+    unread: Unread,
     patience: Duration,
     places: &Arc<Places>,
+    beside: Option<&Arc<Places>>,
     budget: &'b Budget,
 ) -> Result<Read<'b>, Refusal> {
-    if let Some(refusal) = unread.unfit.take() {
-        pass_over(unread, patience).await;
-        return Err(refusal);
-    }
     let mut arrives = pin!(collect(unread, budget));
     // A body that is there needs no timers, nor the memory for them.
     if let Some(read) = arrives.as_mut().now_or_never() {
         return read;
     }
+    let needed = async {
+        let also = OptionFuture::from(beside.map(|places| places.outstayed(Guest::Stranger)));
+        tokio::select! {
+            () = places.outstayed(Guest::Stranger) => {}
+            Some(()) = also => {}
+        }
+    };
     let arrives = async {
         tokio::select! {
             biased;
-            read = timeout(patience, arrives) => read.unwrap_or(Err(Refusal::TooSlow(patience))),
-            () = places.outstayed(Guest::Stranger) => Err(Refusal::Outstayed(places.grace(Guest::Stranger))),
+            read = timeout(patience, arrives) => read.unwrap_or(Err(Bad::TooSlow(patience).into())),
+            () = needed => Err(Shed::Outstayed(places.grace(Guest::Stranger)).into()),
         }
     };
     Box::pin(arrives).await
@@ -170,33 +197,31 @@ async fn passed_over(body: &mut Body, mut size: u64) {
 }
 
 /// Reviews are JSON, and not compressed.
-fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Bad> {
     // It comes back in the answer: a line of it is enough.
     let line = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(100).collect();
-    let found = headers.get(header::CONTENT_TYPE).ok_or(Refusal::NoType)?;
+    let found = headers.get(header::CONTENT_TYPE).ok_or(Bad::NoType)?;
     let essence = found.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     if !essence.eq_ignore_ascii_case(b"application/json") {
-        return Err(Refusal::WrongType(line(found)));
+        return Err(Bad::WrongType(line(found)));
     }
     match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Refusal::Encoded(line(encoding)))
-        }
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Bad::Encoded(line(encoding))),
         _ => Ok(()),
     }
 }
 
 /// Collects a body. Of one that is refused nothing is kept, and its end is waited for.
 async fn collect(unread: Unread, budget: &Budget) -> Result<Read<'_>, Refusal> {
-    let Unread { mut body, asks_first, .. } = unread;
+    let Unread { mut body, asks_first } = unread;
     let told = body.size_hint().lower();
     let mut size = 0;
     let refusal = if told > MAX_BODY {
-        Refusal::TooLarge
+        Bad::TooLarge.into()
     } else {
         match kept(&mut body, &mut size, told, budget).await {
             Ok(read) => return Ok(read),
-            Err(Refusal::BrokeOff(error)) => return Err(Refusal::BrokeOff(error)),
+            Err(broke @ Refusal::Bad(Bad::BrokeOff(_))) => return Err(broke),
             Err(refusal) => refusal,
         }
     };
@@ -207,16 +232,16 @@ async fn collect(unread: Unread, budget: &Budget) -> Result<Read<'_>, Refusal> {
 }
 
 async fn kept<'b>(body: &mut Body, size: &mut u64, told: u64, budget: &'b Budget) -> Result<Read<'b>, Refusal> {
-    let mut share = Share::of(budget).ok_or(Refusal::NoRoom)?;
+    let mut share = Share::of(budget).ok_or(Shed::NoRoom)?;
     let (mut whole, mut bytes) = (Bytes::new(), Vec::new());
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Refusal::BrokeOff)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(Bad::BrokeOff)?.into_data() else { continue };
         *size += data.len() as u64;
         if *size > MAX_BODY {
-            return Err(Refusal::TooLarge);
+            return Err(Bad::TooLarge.into());
         }
         if !share.grow(*size as usize) {
-            return Err(Refusal::NoRoom);
+            return Err(Shed::NoRoom.into());
         }
         if data.len() as u64 == told {
             // It came in one piece, and stays where the connection has read it. Only its end is still to come.
@@ -244,9 +269,8 @@ mod tests {
 
     /// What becomes of a body of this many bytes.
     async fn read_one(budget: &Budget, bytes: usize) -> Result<Read<'_>, Refusal> {
-        let request = Request::post("/mutate").header(header::CONTENT_TYPE, "application/json");
-        let request = request.body(Body::from(vec![b' '; bytes])).unwrap();
-        read(request.into(), PATIENCE, &Places::new(1, GRACE), budget).await
+        let request = Request::post("/mutate").body(Body::from(vec![b' '; bytes])).unwrap();
+        read(request.into(), PATIENCE, &Places::new(1, GRACE), None, budget).await
     }
 
     #[tokio::test]
@@ -255,9 +279,9 @@ mod tests {
         let held = [read_one(&budget, 50).await.unwrap(), read_one(&budget, 60).await.unwrap()];
         assert_eq!(budget.rest.available_permits(), 10);
         assert_eq!(read_one(&budget, 20).await.unwrap().bytes.len(), 20);
-        assert!(matches!(read_one(&budget, 21).await, Err(Refusal::NoRoom)));
+        assert!(matches!(read_one(&budget, 21).await, Err(Refusal::Shed(Shed::NoRoom))));
         let _more = read_one(&budget, 20).await.unwrap();
-        assert!(matches!(read_one(&budget, 11).await, Err(Refusal::NoRoom)));
+        assert!(matches!(read_one(&budget, 11).await, Err(Refusal::Shed(Shed::NoRoom))));
         assert_eq!(read_one(&budget, 10).await.unwrap().bytes.len(), 10);
         drop(held);
         assert_eq!(budget.rest.available_permits(), 90, "what was refused holds nothing");

@@ -16,8 +16,8 @@ use crate::inject::inject_with;
 use crate::metrics::{Lasting, Operation, Verdict};
 
 use super::answer::{come_again, json, text, with};
-use super::body::{self, Read, Refusal, Unread};
-use super::places::Place;
+use super::body::{self, Read, Refusal, Shed, Unread};
+use super::places::{Place, Places};
 use super::validate::validate;
 use super::{State, record};
 
@@ -25,7 +25,7 @@ use super::{State, record};
 pub fn router(state: Arc<State>) -> MethodRouter {
     // No handler of axum: it moves the request about, with its head, and has a box for each step.
     any_service(service_fn(move |request: Request| {
-        let (state, version, asked) = (Arc::clone(&state), request.version(), Asked::by(&request));
+        let (state, version, asked) = (Arc::clone(&state), request.version(), Asked::by(&request, &state));
         let body = Unread::from(request);
         async move { Ok(guarded(&state, version, answered(&state, asked, body)).await) }
     }))
@@ -40,16 +40,20 @@ pub(super) fn is_review(path: &str) -> bool {
 enum Asked {
     Mutate,
     Validate,
-    /// Something else, and this is the answer.
+    /// Something else, or nothing that could be a review, and this is the answer. So it needs no place among those that
+    /// are in flight.
     Other(Box<Response>),
 }
 
 impl Asked {
-    fn by(request: &Request) -> Self {
+    fn by(request: &Request, state: &State) -> Self {
         let (method, path) = (request.method(), request.uri().path());
         let refusal = match path {
-            "/mutate" if method == Method::POST => return Self::Mutate,
-            "/validate" if method == Method::POST => return Self::Validate,
+            "/mutate" | "/validate" if method == Method::POST => match body::check_type(request.headers()) {
+                Ok(()) if path == "/mutate" => return Self::Mutate,
+                Ok(()) => return Self::Validate,
+                Err(bad) => refused(state, bad.into()),
+            },
             "/mutate" | "/validate" => {
                 let line = format!("{method} {path} is not allowed; use POST with an AdmissionReview");
                 with(text(StatusCode::METHOD_NOT_ALLOWED, line), header::ALLOW, "POST")
@@ -95,35 +99,43 @@ pub(super) struct InFlight {
     _counted: Lasting,
 }
 
-/// A request's body and its place among those in flight, or the answer that it gets instead.
-pub(super) async fn admit(state: &State, body: Unread) -> Result<(InFlight, Read<'_>), Response> {
+/// A request's body and its place among those in flight, or the answer that it gets instead. `beside` are other places of
+/// which it has one.
+pub(super) async fn admit<'s>(
+    state: &'s State,
+    beside: Option<&Arc<Places>>,
+    body: Unread,
+) -> Result<(InFlight, Read<'s>), Response> {
     let Some(place) = state.places.now().await else { return Err(too_many(state, body).await) };
     let in_flight = InFlight { _place: place, _counted: Lasting::count(&state.metrics.in_flight) };
-    match body::read(body, state.patience.body, &state.places, &state.budget).await {
+    match body::read(body, state.patience.body, &state.places, beside, &state.budget).await {
         Ok(body) => Ok((in_flight, body)),
-        Err(refusal) if refusal.status() == StatusCode::TOO_MANY_REQUESTS => {
-            if matches!(refusal, Refusal::NoRoom) {
-                // Whoever holds memory and does not come to an end makes room for when this one comes again.
-                state.places.need();
-            }
-            Err(shed(state, &refusal.to_string()))
-        }
-        Err(refusal) => {
-            state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
-            Err(text(refusal.status(), refusal.to_string()))
-        }
+        Err(refusal) => Err(refused(state, refusal)),
     }
 }
 
 /// The answer to a request more than may be in flight.
 pub(super) async fn too_many(state: &State, body: Unread) -> Response {
     body::pass_over(body, state.patience.body).await;
-    shed(state, "too many requests are in flight; come again in a second")
+    refused(state, Shed::NoPlace.into())
 }
 
-fn shed(state: &State, why: &str) -> Response {
-    state.metrics.shed.inc();
-    come_again(StatusCode::TOO_MANY_REQUESTS, why)
+/// The answer to a body that is not read.
+fn refused(state: &State, refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::Bad(bad) => {
+            state.metrics.answered(Operation::Unknown, Verdict::BadRequest);
+            text(bad.status(), bad.to_string())
+        }
+        Refusal::Shed(shed) => {
+            if matches!(shed, Shed::NoRoom) {
+                // Whoever holds memory and does not come to an end makes room for when this one comes again.
+                state.places.need();
+            }
+            state.metrics.shed.inc();
+            come_again(StatusCode::TOO_MANY_REQUESTS, &shed.to_string())
+        }
+    }
 }
 
 /// The answer while there is nothing to decide by.
@@ -144,7 +156,7 @@ pub(super) fn no_review(state: &State, problem: String) -> Response {
 }
 
 async fn mutate(state: &State, body: Unread) -> Response {
-    let (_in_flight, body) = match admit(state, body).await {
+    let (_in_flight, body) = match admit(state, None, body).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };

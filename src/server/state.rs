@@ -36,7 +36,7 @@ pub struct State {
     /// Of the memory for their bodies.
     pub(super) budget: Budget,
     /// One for each request in flight for `/validate`, beside its place.
-    pub(super) waiting: Semaphore,
+    pub(super) waiting: Arc<Places>,
     /// One for each object that is being looked at. Its owner is the work, which goes on when its client does not.
     pub(super) validations: Arc<Semaphore>,
     leaving: AtomicBool,
@@ -66,7 +66,7 @@ impl State {
             live: ArcSwapOption::empty(),
             places: Places::new(max_in_flight, GRACE),
             budget: Budget::new(max_in_flight),
-            waiting: Semaphore::new((max_in_flight / PART_VALIDATED).clamp(1, Semaphore::MAX_PERMITS)),
+            waiting: Places::new((max_in_flight / PART_VALIDATED).max(1), GRACE),
             validations: Arc::new(Semaphore::new(VALIDATIONS)),
             leaving: AtomicBool::new(false),
             early: Seldom::default(),

@@ -20,8 +20,8 @@ use super::state::Live;
 use super::{State, record};
 
 pub(super) async fn validate(state: &Arc<State>, body: Unread) -> Response {
-    let Ok(_waiting) = state.waiting.try_acquire() else { return too_many(state, body).await };
-    let (_in_flight, mut body) = match admit(state, body).await {
+    let Some(_waiting) = state.waiting.now().await else { return too_many(state, body).await };
+    let (_in_flight, mut body) = match admit(state, Some(&state.waiting), body).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };

@@ -414,6 +414,42 @@ async fn at_the_most_connections_whoever_asks_for_nothing_makes_room() {
     }
 }
 
+/// Sends the head of a review, of this type and path, and the beginning of its body.
+async fn begun(webhook: &crate::webhook::Webhook, path: &str, kind: &str) -> impl AsyncReadExt + Unpin + use<> {
+    let mut stream = webhook.tls(&["http/1.1"]).await.unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n{{");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn what_can_be_no_review_takes_no_place_in_flight() {
+    let webhook = Setup { max_in_flight: 1, ..Setup::default() }.start().await;
+    let _held = begun(&webhook, "/mutate", "text/plain").await;
+    let counted = r#"podgraft_admission_requests_total{operation="unknown",outcome="bad_request"}"#;
+    while webhook.metric(counted).await < 0.5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(webhook.mutate(review("u", "note", "x")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_slow_body_for_validate_makes_room_for_the_next() {
+    let webhook = Setup { max_in_flight: 8, ..Setup::default() }.start().await;
+    let _held = begun(&webhook, "/validate", "application/json").await;
+    while webhook.metric("podgraft_requests_in_flight").await < 0.5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let validate = async || {
+        let mut request = mutate(review("u", "note", "x"));
+        *request.uri_mut() = "/validate".parse().unwrap();
+        send(&mut webhook.http1().await, request).await.status
+    };
+    assert_eq!(validate().await, StatusCode::TOO_MANY_REQUESTS, "an eighth of eight is taken");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(validate().await, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn many_large_bodies_are_answered_in_turn() {
     let webhook = std::sync::Arc::new(start().await);
