@@ -97,21 +97,32 @@ impl Listener {
             let connection = connection(Arc::clone(&shared), socket, peer, place);
             connections.spawn(abort.clone().run_until_cancelled_owned(connection));
         };
+        // The connection that waits for a place: meanwhile, others wait in the kernel's queue.
+        let mut waits = None;
         let accepting = async {
             let told = Seldom::default();
             loop {
-                let accepted = accept(&self.tcp, &places, &told).await;
-                // Meanwhile, others wait in the kernel's queue.
-                start(accepted, places.soon().await);
+                waits = Some(accept(&self.tcp, &places, &told).await);
+                let place = places.soon().await;
+                if let Some(accepted) = waits.take() {
+                    start(accepted, place);
+                }
             }
         };
         stop.run_until_cancelled(accepting).await;
-        // Clients that the kernel has let in believe that they will be served.
-        while let Some(place) = places.free()
-            && let Some(Ok(accepted)) = accepted_already(&self.tcp).await
-        {
-            start(accepted, place);
-        }
+        // Clients that have been let in, by us or by the kernel, believe that they will be served. Within this time, who
+        // idles has gone and has left its place.
+        let rest = async {
+            loop {
+                let accepted = match waits.take() {
+                    Some(accepted) => Some(accepted),
+                    None => accepted_already(&self.tcp).await.and_then(Result::ok),
+                };
+                let Some(accepted) = accepted else { break };
+                start(accepted, places.soon().await);
+            }
+        };
+        let _ = timeout(2 * self.patience.when_stopping, abort.run_until_cancelled(rest)).await;
         drop(self.tcp);
         connections.close();
         connections.wait().await;

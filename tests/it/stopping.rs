@@ -72,6 +72,23 @@ async fn a_request_in_flight_is_finished() {
     ended(webhook).await;
 }
 
+/// Neither the one that waits for a place, nor the one behind it in the kernel's queue.
+#[tokio::test]
+async fn clients_that_wait_for_a_place_are_served_at_the_end() {
+    let options = Options { max_connections: 1, ..Options::default() };
+    let webhook = Setup { options, ..Setup::default() }.start().await;
+    let mut idle = webhook.http1().await;
+    send(&mut idle, mutate(review("u", "note", "x"))).await;
+    let ask = async || webhook.mutate(review("u", "note", "x")).await.status;
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        webhook.stop.cancel();
+    };
+    let (first, second, ()) = tokio::join!(ask(), ask(), stop);
+    assert_eq!((first, second), (StatusCode::OK, StatusCode::OK));
+    ended(webhook).await;
+}
+
 #[tokio::test]
 async fn a_request_that_never_ends_is_cut_off_at_the_drain_timeout() {
     let options = Options { drain_timeout: Duration::from_millis(200), ..Options::default() };
