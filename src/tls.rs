@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::ServerSessionMemoryCache;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 
 use bundle::Flaw;
 use directory::{Contents, DirectoryError};
@@ -73,8 +73,8 @@ pub fn provider() -> CryptoProvider {
     aws_lc_rs::default_provider()
 }
 
-/// How handshakes are made: HTTP/2 and HTTP/1.1 by ALPN, sessions that resume, the resolver's certificate, and whose
-/// clients are served.
+/// How handshakes are made: HTTP/2 and HTTP/1.1 by ALPN, sessions that resume where everybody is served, the resolver's
+/// certificate, and whose clients are served.
 #[derive(Debug)]
 pub struct Handshakes {
     resolver: Arc<Resolver>,
@@ -92,8 +92,7 @@ impl Handshakes {
         Ok(Self { resolver, config: ArcSwap::from_pointee(config) })
     }
 
-    /// From now on, other clients are served. Sessions with those before don't resume: what would be resumed is that
-    /// they were let in. Connections that are there stay.
+    /// From now on, other clients are served. Connections that are there stay.
     ///
     /// # Errors
     ///
@@ -118,10 +117,16 @@ fn server_config(resolver: Arc<Resolver>, clients: Option<&Clients>) -> Result<S
     };
     let mut config = config.with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Tickets for clients that take them; a small cache for TLS 1.2 clients that don't. A resumed handshake costs no
-    // signature, and API servers come back often.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
-    config.session_storage = ServerSessionMemoryCache::new(256);
+    if clients.is_some() {
+        // A resumed session shows no certificate: it would let in whose has expired meanwhile.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    } else {
+        // Tickets for clients that take them; a small cache for TLS 1.2 clients that don't. A resumed handshake costs no
+        // signature, and API servers come back often.
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        config.session_storage = ServerSessionMemoryCache::new(256);
+    }
     Ok(config)
 }
 

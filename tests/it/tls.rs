@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use podgraft::server::Patience;
-use podgraft::tls::{DEVELOPMENT_LIFETIME, Reload, authority, directory, provider};
+use podgraft::tls::{Clients, DEVELOPMENT_LIFETIME, Handshakes, Keeper, Reload, authority, directory, provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::webhook::{LONG, Setup, Webhook, mutate, review, send, start, tls_to};
 
@@ -130,7 +130,49 @@ async fn sessions_resume() {
         stream.read_to_end(&mut Vec::new()).await.unwrap();
         kinds.push(stream.get_ref().1.handshake_kind().unwrap());
     }
-    assert_eq!(kinds[1], rustls::HandshakeKind::Resumed);
+    assert_eq!(kinds[1], HandshakeKind::Resumed);
+}
+
+/// What would be resumed is that a client was let in, whose certificate may have expired since.
+#[tokio::test]
+async fn with_authorities_of_clients_no_session_resumes() {
+    let dir = tempfile::tempdir().unwrap();
+    let keeper = Keeper::open(dir.path(), true, SystemTime::now()).unwrap();
+    let client = rcgen::generate_simple_self_signed(vec!["client".to_owned()]).unwrap();
+    let authorities = dir.path().join("clients.crt");
+    fs::write(&authorities, client.cert.pem()).unwrap();
+    let clients = Clients::open(&authorities).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(dir.path().join("ca.crt")).unwrap()).unwrap();
+    for (clients, kind) in [(None, HandshakeKind::Resumed), (Some(&clients), HandshakeKind::Full)] {
+        let handshakes = Handshakes::new(keeper.resolver(), clients).unwrap();
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let key = client.signing_key.serialize_der().try_into().unwrap();
+            let config = rustls::ClientConfig::builder_with_provider(Arc::new(podgraft::tls::provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots.clone())
+                .with_client_auth_cert(vec![client.cert.der().clone()], key)
+                .unwrap();
+            let connector = TlsConnector::from(Arc::new(config));
+            let mut last = None;
+            for _ in 0..2 {
+                let (near, far) = tokio::io::duplex(64 * 1024);
+                let served = async {
+                    let mut stream = TlsAcceptor::from(handshakes.config()).accept(far).await.unwrap();
+                    stream.write_all(b"served").await.unwrap();
+                    stream.shutdown().await.unwrap();
+                };
+                let asked = async {
+                    let mut stream = connector.connect("localhost".try_into().unwrap(), near).await.unwrap();
+                    stream.read_exact(&mut [0; 6]).await.unwrap();
+                    stream.get_ref().1.handshake_kind()
+                };
+                last = tokio::join!(served, asked).1;
+            }
+            assert_eq!(last, Some(kind), "{version:?}");
+        }
+    }
 }
 
 #[tokio::test]
