@@ -137,6 +137,8 @@ pub struct Keeper {
     development: bool,
     resolver: Arc<Resolver>,
     bundle: Bundle,
+    /// Why those who trust ca.crt will refuse the certificate in force, as far as can be seen.
+    doubt: Option<String>,
     /// What was wrong at the last reading, so that it is told once.
     problem: Option<String>,
 }
@@ -166,16 +168,16 @@ impl Keeper {
             let names: Vec<String> = DEVELOPMENT_NAMES.map(str::to_owned).to_vec();
             directory::write(dir, &authority::make(names, DEVELOPMENT_LIFETIME, now)?)?;
         }
-        let bundle = read(dir, development, now)?;
+        let (bundle, doubt) = read(dir, development, now)?;
         let resolver = Arc::new(Resolver::new(Arc::clone(&bundle.key)));
-        Ok(Self { dir: dir.to_owned(), development, resolver, bundle, problem: None })
+        Ok(Self { dir: dir.to_owned(), development, resolver, bundle, doubt, problem: None })
     }
 
     /// Reads the directory again, and puts its certificate in force if it is another one, and good.
     pub fn reload(&mut self, now: SystemTime) -> Reload {
         match read(&self.dir, self.development, now) {
-            Ok(bundle) => {
-                self.problem = None;
+            Ok((bundle, doubt)) => {
+                (self.problem, self.doubt) = (None, doubt);
                 if bundle.key.cert == self.bundle.key.cert {
                     return Reload::Unchanged;
                 }
@@ -213,6 +215,13 @@ impl Keeper {
         (now > self.bundle.not_after).then_some("the certificate has expired")
     }
 
+    /// Why clients that trust ca.crt will refuse the certificate in force, as far as can be seen. It is served all the same:
+    /// what clients trust is for them to say.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+
     /// The file of the CA that clients must trust.
     #[must_use]
     pub fn ca_file(&self) -> PathBuf {
@@ -220,13 +229,17 @@ impl Keeper {
     }
 }
 
-/// A directory's certificate, checked. An expired development certificate is replaced, with the names it had.
-fn read(dir: &Path, development: bool, now: SystemTime) -> Result<Bundle, TlsError> {
+/// A directory's certificate, checked, and what ca.crt has against it. An expired development certificate is replaced, with
+/// the names it had.
+fn read(dir: &Path, development: bool, now: SystemTime) -> Result<(Bundle, Option<String>), TlsError> {
     let Contents::Complete(files) = directory::read(dir)? else {
         return Err(TlsError::Missing(dir.to_owned()));
     };
     match Bundle::parse(&files.cert, &files.key, now) {
-        Ok(bundle) => Ok(bundle),
+        Ok(bundle) => {
+            let doubt = bundle.doubt(&files.ca, now);
+            Ok((bundle, doubt))
+        }
         Err(flaws) => {
             if development
                 && matches!(flaws[..], [Flaw::Expired { .. }])
@@ -235,6 +248,7 @@ fn read(dir: &Path, development: bool, now: SystemTime) -> Result<Bundle, TlsErr
                 let files = authority::make(names, DEVELOPMENT_LIFETIME, now)?;
                 directory::write(dir, &files)?;
                 return Bundle::parse(&files.cert, &files.key, now)
+                    .map(|bundle| (bundle, None))
                     .map_err(|flaws| TlsError::Bad { dir: dir.to_owned(), flaws });
             }
             Err(TlsError::Bad { dir: dir.to_owned(), flaws })

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, Error, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
@@ -100,6 +103,24 @@ impl Bundle {
         match (leaf, key) {
             (Some(Leaf { not_after, names }), Some(key)) if flaws.is_empty() => Ok(Self { key, not_after, names }),
             _ => Err(flaws),
+        }
+    }
+
+    /// Why a client that trusts these authorities alone would refuse the certificate.
+    pub(super) fn doubt(&self, ca_pem: &[u8], now: SystemTime) -> Option<String> {
+        let (leaf, more) = self.key.cert.split_first()?;
+        let leaf = ParsedCertificate::try_from(leaf).ok()?;
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(ca_pem).filter_map(Result::ok));
+        if roots.is_empty() {
+            return Some("ca.crt holds no certificate".to_owned());
+        }
+        let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        let algorithms = provider().signature_verification_algorithms.all;
+        match verify_server_cert_signed_by_trust_anchor(&leaf, &roots, more, now, algorithms) {
+            // What clients don't agree about, such as an authority that is its own certificate.
+            Ok(()) | Err(Error::InvalidCertificate(CertificateError::Other(_))) => None,
+            Err(error) => Some(format!("tls.crt is no certificate of the authorities in ca.crt: {error}")),
         }
     }
 

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
 use super::bundle::{Bundle, Flaw};
 use super::{DEVELOPMENT_LIFETIME, DEVELOPMENT_NAMES, Keeper, Reload, TlsError, authority, directory};
@@ -142,6 +142,32 @@ fn a_bad_set_keeps_the_certificate_in_force_and_is_told_once() {
 
     fs::remove_file(dir.path().join("tls.key")).unwrap();
     assert!(matches!(keeper.reload(now), Reload::Kept(TlsError::Directory(_))), "it is not made anew while we run");
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_served_and_doubted() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let mut keeper = Keeper::open(dir.path(), true, now).unwrap();
+    assert_eq!(keeper.doubt(), None);
+    let mut replaced = |ca: &[u8]| {
+        fs::write(dir.path().join("ca.crt"), ca).unwrap();
+        assert!(matches!(keeper.reload(now), Reload::Unchanged));
+        keeper.doubt().map(str::to_owned)
+    };
+    let own = fs::read(dir.path().join("ca.crt")).unwrap();
+    let (stranger, _) = self_signed(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    // Of the same name, with another key; of another name; one of several; none.
+    for bad in [development(now).ca, stranger.clone()] {
+        let doubt = replaced(&bad).unwrap();
+        assert!(doubt.starts_with("tls.crt is no certificate of the authorities in ca.crt: "), "{doubt}");
+    }
+    assert_eq!(replaced(&[stranger, own].concat()), None);
+    assert_eq!(replaced(b"").as_deref(), Some("ca.crt holds no certificate"));
+
+    let (cert, key) = self_signed(|_| {});
+    directory::write(dir.path(), &directory::Files { ca: cert.clone(), cert, key }).unwrap();
+    assert_eq!(Keeper::open(dir.path(), false, now).unwrap().doubt(), None, "its own authority");
 }
 
 #[test]

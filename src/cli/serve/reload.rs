@@ -54,6 +54,7 @@ pub(super) async fn certificate(mut keeper: Keeper, dir: PathBuf, state: Arc<Sta
     let mut watch = Watch::new([dir.clone()]);
     let metrics = &state.metrics;
     warn_of_exposed(&dir);
+    let mut doubt = None;
     loop {
         let read = spawn_blocking(move || {
             let reload = keeper.reload(SystemTime::now());
@@ -76,6 +77,12 @@ pub(super) async fn certificate(mut keeper: Keeper, dir: PathBuf, state: Arc<Sta
             Reload::Kept(error) => {
                 metrics.certificate_loads.inc(Load::Failed);
                 tracing::error!(%error, "the certificate files are bad; the certificate before stays in force");
+            }
+        }
+        if doubt.as_deref() != keeper.doubt() {
+            doubt = keeper.doubt().map(str::to_owned);
+            if let Some(doubt) = &doubt {
+                tracing::warn!(dir = %dir.display(), doubt, "clients that trust ca.crt will refuse the certificate");
             }
         }
         state.distrusted(keeper.obstacle(SystemTime::now()));
