@@ -94,12 +94,13 @@ fn time(since: Duration) -> Option<Time> {
     Some(time)
 }
 
-/// What was asked for. Unless it names them: nothing of the Kubernetes client, which logs each attempt that fails; we say
-/// once what is wrong.
+/// What was asked for. Unless it names them: nothing of the Kubernetes client, which logs each attempt that fails, where we
+/// say once what is wrong; and nothing of what watches files, which would log each line that is written to a log beside
+/// them, and that line as well.
 fn quiet(asked: &Targets) -> Targets {
     let default = asked.default_level().unwrap_or(LevelFilter::OFF);
-    let kube = ["kube_client", "kube_runtime"].map(|target| (target, LevelFilter::OFF));
-    Targets::new().with_default(default).with_targets(kube).with_targets(asked.iter())
+    let silent = ["kube_client", "kube_runtime", "notify"].map(|target| (target, LevelFilter::OFF));
+    Targets::new().with_default(default).with_targets(silent).with_targets(asked.iter())
 }
 
 /// A panic is a line like any other: a collector of logs understands no backtrace.
@@ -120,6 +121,16 @@ mod tests {
         assert_eq!(line.len(), "2026-01-01T00:00:00.000000Z".len(), "{line}");
         let age = line.parse::<Timestamp>().unwrap().duration_until(Timestamp::now());
         assert!((0..60).contains(&age.as_secs()), "{line}");
+    }
+
+    #[test]
+    fn what_watches_files_logs_only_when_it_is_named() {
+        let logs = |level: &str, target: &str| {
+            let LogLevel(asked) = level.parse().unwrap();
+            quiet(&asked).would_enable(target, &tracing::Level::TRACE)
+        };
+        assert!(logs("trace", "podgraft::watch") && !logs("trace", "notify::inotify"));
+        assert!(logs("info,notify=trace", "notify::inotify"));
     }
 
     #[test]
