@@ -82,10 +82,87 @@ fn values_that_mean_nothing_are_refused() {
         ("webhook.port=0", "/webhook/port"),
         ("onUnknown=ignore", "/onUnknown"),
         ("defaultRunAsUser=0", "/defaultRunAsUser"),
+        ("webhook.port=443", "/webhook/port"),
+        ("admin.port=443", "/admin/port"),
+        ("admin.port=8443", "webhook.port and admin.port are both 8443"),
+        ("listenAddress=::", "/listenAddress"),
+        ("tls.secretName=Mine", "/tls/secretName"),
+        ("tls.clientCAConfigMap=a b", "/tls/clientCAConfigMap"),
+        ("priorityClassName=a: b", "/priorityClassName"),
+        ("imageMirror=registry.example #mirror", "/imageMirror"),
+        ("podLabels.app\\.kubernetes\\.io/name=x", "podLabels has app.kubernetes.io/name, which the chart sets"),
+        ("autoscaling.enabled=true,autoscaling.minReplicas=7", "autoscaling.minReplicas is 7, more than maxReplicas"),
+        ("autoscaling.enabled=true,resources.requests.cpu=null", "resources.requests.cpu, which is not set"),
+        ("extraArgs={--drain-timeout=60s}", "say it with the value drainTimeoutSeconds"),
+        ("extraArgs={--log-level=debug}", "say it with the value logLevel"),
     ] {
         let Some(rendered) = render(&["--set", value]) else { return };
         let why = rendered.expect_err(value);
         assert!(why.contains(named), "{value}: {why}");
+    }
+}
+
+/// In a file numbers are floating, and text may look like something else.
+#[test]
+fn values_of_a_file_mean_what_they_say() {
+    let values = tempfile::NamedTempFile::new().unwrap();
+    let text = r#"
+defaultRunAsUser: 1000680000
+replicas: 2000000
+shutdownDelaySeconds: 3000000
+drainTimeoutSeconds: 4000000
+priorityClassName: "true"
+logLevel: "info,podgraft: #=debug"
+imageMirror: "registry.example:5000/a:b"
+tls: {secretName: "123", clientCAConfigMap: "456"}
+podLabels: {team: "7"}
+extraArgs: ["--max-in-flight=8"]
+"#;
+    fs::write(&values, text).unwrap();
+    let options = ["--values", values.path().to_str().unwrap(), "--namespace", "789", "--set", "namespace.create=true"];
+    let Some(rendered) = render(&options) else { return };
+    let objects = Objects::read(&rendered.unwrap());
+    for arg in [
+        "--default-run-as-user=1000680000",
+        "--shutdown-delay=3000000s",
+        "--drain-timeout=4000000s",
+        "--log-level=info,podgraft: #=debug",
+        "--image-mirror=registry.example:5000/a:b",
+        "--tls-secret=123",
+        "--max-in-flight=8",
+    ] {
+        assert!(objects.args().contains(&arg), "{arg}: {:?}", objects.args());
+    }
+    let pod = objects.pod();
+    assert_eq!(pod["terminationGracePeriodSeconds"], 7_000_005);
+    assert_eq!((&pod["priorityClassName"], &pod["volumes"][0]["configMap"]["name"]), (&json!("true"), &json!("456")));
+    let deployment = objects.get("Deployment");
+    assert_eq!(deployment["spec"]["replicas"], 2_000_000);
+    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"]["team"], "7");
+    assert_eq!(objects.get("Secret")["metadata"]["name"], "123");
+    assert_eq!(objects.get("Role")["rules"][0]["resourceNames"], json!(["123"]));
+    assert_eq!(objects.get("Namespace")["metadata"]["name"], "789");
+    for entry in objects.entries() {
+        assert_eq!(entry["clientConfig"]["service"]["namespace"], "789");
+    }
+    for kind in ["Deployment", "Service", "ServiceAccount", "Secret", "Role", "NetworkPolicy", "PodDisruptionBudget"] {
+        assert_eq!(objects.get(kind)["metadata"]["namespace"], "789", "{kind}");
+    }
+}
+
+/// What `podgraft.check` names is what the chart sets.
+#[test]
+fn every_option_that_the_chart_sets_is_refused_among_further_ones() {
+    let values = [
+        r#"tls.clientCAConfigMap="callers""#,
+        r#"imageMirror="registry.example/mirror""#,
+        r#"foreignContainers=["vault"]"#,
+    ];
+    let Some(own) = objects(&values) else { return };
+    let files = objects(&[r#"tls={"mode": "secret", "caBundle": "-----BEGIN CERTIFICATE-----\n"}"#]).unwrap();
+    for arg in own.args().into_iter().chain(files.args()).filter(|arg| *arg != "serve") {
+        let why = render(&["--set-json", &format!("extraArgs={}", json!([arg]))]).unwrap().expect_err(arg);
+        assert!(why.contains("an option that the chart sets itself"), "{arg}: {why}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 {{- define "podgraft.labels" -}}
 app.kubernetes.io/name: podgraft
-app.kubernetes.io/version: {{ .Chart.AppVersion }}
+app.kubernetes.io/version: {{ quote .Chart.AppVersion }}
 {{- end }}
 
 {{- define "podgraft.image" -}}
@@ -22,7 +22,7 @@ exists(k, k.startsWith('{{ .Values.annotationPrefix }}/') || k.contains('.{{ .Va
 {{- if eq .root.Values.tls.mode "secret" }}
 {{- $bundle = required "tls.mode secret needs tls.caBundle: the authority of your certificate, in PEM" .root.Values.tls.caBundle | b64enc | printf ", caBundle: %s" }}
 {{- end -}}
-{service: {namespace: {{ .root.Release.Namespace }}, name: podgraft, path: {{ .path }}}{{ $bundle }}}
+{service: {namespace: {{ quote .root.Release.Namespace }}, name: podgraft, path: {{ .path }}}{{ $bundle }}}
 {{- end }}
 
 {{- define "podgraft.namespaces" -}}
@@ -40,5 +40,38 @@ labels: {{ include "podgraft.labels" . | fromYaml | toJson }}
 {{- end }}
 {{- with $annotations }}
 annotations: {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{/* Values that are right each by itself and can't be meant together. */}}
+{{- define "podgraft.check" -}}
+{{- range $key, $_ := include "podgraft.labels" . | fromYaml }}
+{{- if hasKey $.Values.podLabels $key }}
+{{- printf "podLabels has %s, which the chart sets; leave it out" $key | fail }}
+{{- end }}
+{{- end }}
+{{- if eq (int64 .Values.webhook.port) (int64 .Values.admin.port) }}
+{{- printf "webhook.port and admin.port are both %d; they are two ports of one container" (int64 .Values.admin.port) | fail }}
+{{- end }}
+{{- with .Values.autoscaling }}
+{{- if and .enabled (gt (int64 .minReplicas) (int64 .maxReplicas)) }}
+{{- printf "autoscaling.minReplicas is %d, more than maxReplicas, which is %d" (int64 .minReplicas) (int64 .maxReplicas) | fail }}
+{{- end }}
+{{- if and .enabled (not (($.Values.resources).requests).cpu) }}
+{{- fail "autoscaling measures a share of resources.requests.cpu, which is not set; set it, or leave autoscaling off" }}
+{{- end }}
+{{- end }}
+{{- $values := dict
+  "--listen" "listenAddress and webhook.port" "--admin-listen" "listenAddress and admin.port"
+  "--tls" "tls.mode" "--tls-dir" "tls.mode" "--tls-secret" "tls.secretName" "--client-ca" "tls.clientCAConfigMap"
+  "--shutdown-delay" "shutdownDelaySeconds" "--drain-timeout" "drainTimeoutSeconds"
+  "--image" "image" "--image-mirror" "imageMirror" "--annotation-prefix" "annotationPrefix" "--on-unknown" "onUnknown"
+  "--workload-errors" "workloadErrors" "--psa-errors" "psaErrors" "--native-sidecars" "nativeSidecars"
+  "--foreign-containers" "foreignContainers" "--default-run-as-user" "defaultRunAsUser"
+  "--unknown-fields" "unknownFields" "--log-level" "logLevel" "--log-format" "logFormat" }}
+{{- range .Values.extraArgs }}
+{{- with get $values (regexFind "^--[^=]*" .) }}
+{{- printf "extraArgs has an option that the chart sets itself: say it with the value %s" . | fail }}
+{{- end }}
 {{- end }}
 {{- end }}
