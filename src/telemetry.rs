@@ -1,11 +1,13 @@
 //! Logs: on stderr, as text for people or JSON for machines, one line an event.
 
 mod fields;
+mod lines;
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
@@ -15,6 +17,14 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use lines::Lines;
+
+/// How long the end of the process waits for its last lines to be taken.
+const LAST: Duration = Duration::from_secs(1);
+
+/// All lines go to one place.
+static LINES: Lines = Lines::new();
 
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,13 +47,28 @@ impl std::str::FromStr for LogLevel {
     }
 }
 
+/// The log of the process. When it is dropped, what was logged has been written, or nobody takes it.
+#[must_use]
+#[derive(Debug)]
+pub struct Log(());
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        LINES.wait(LAST);
+    }
+}
+
 /// Starts logging for the process; a second call changes nothing.
-pub fn start(format: LogFormat, level: &LogLevel) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_timer(Now);
+///
+/// # Errors
+///
+/// There is no thread to be had.
+pub fn start(format: LogFormat, level: &LogLevel) -> io::Result<Log> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| &LINES).with_target(false).with_timer(Now);
     let registry = tracing_subscriber::registry().with(quiet(&level.0));
     let started = match format {
         LogFormat::Text => {
-            let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
             registry.with(lines.fmt_fields(fields::Fields).with_ansi(color)).try_init()
         }
         LogFormat::Json => {
@@ -52,7 +77,10 @@ pub fn start(format: LogFormat, level: &LogLevel) {
     };
     if started.is_ok() {
         std::panic::set_hook(Box::new(panicked));
+        let lost = |lines| tracing::warn!(lines, "nobody took the log for a while: lines were lost here");
+        thread::Builder::new().name("log".to_owned()).spawn(move || LINES.write_to(io::stderr(), lost))?;
     }
+    Ok(Log(()))
 }
 
 /// The time of a line, in UTC.
@@ -63,7 +91,7 @@ type Time = [u8; 27];
 
 thread_local! {
     /// The second of this thread's last line, and a time in it: that of the next line has the same date.
-    static LAST: Cell<Option<(u64, Time)>> = const { Cell::new(None) };
+    static SECOND: Cell<Option<(u64, Time)>> = const { Cell::new(None) };
 }
 
 impl FormatTime for Now {
@@ -77,12 +105,12 @@ impl FormatTime for Now {
 /// A time since 1970; until 9999.
 fn time(since: Duration) -> Option<Time> {
     let second = since.as_secs();
-    let mut time = match LAST.get() {
+    let mut time = match SECOND.get() {
         Some((last, time)) if last == second => time,
         _ => {
             let time = Timestamp::from_second(second.try_into().ok()?).ok()?;
             let time = format!("{time:.6}").into_bytes().try_into().ok()?;
-            LAST.set(Some((second, time)));
+            SECOND.set(Some((second, time)));
             time
         }
     };
@@ -115,15 +143,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_its_time_to_the_microsecond() {
-        let mut line = String::new();
-        Now.format_time(&mut Writer::new(&mut line)).unwrap();
-        assert_eq!(line.len(), "2026-01-01T00:00:00.000000Z".len(), "{line}");
-        let age = line.parse::<Timestamp>().unwrap().duration_until(Timestamp::now());
-        assert!((0..60).contains(&age.as_secs()), "{line}");
-    }
-
-    #[test]
     fn what_watches_files_logs_only_when_it_is_named() {
         let logs = |level: &str, target: &str| {
             let LogLevel(asked) = level.parse().unwrap();
@@ -131,6 +150,15 @@ mod tests {
         };
         assert!(logs("trace", "podgraft::watch") && !logs("trace", "notify::inotify"));
         assert!(logs("info,notify=trace", "notify::inotify"));
+    }
+
+    #[test]
+    fn a_line_has_its_time_to_the_microsecond() {
+        let mut line = String::new();
+        Now.format_time(&mut Writer::new(&mut line)).unwrap();
+        assert_eq!(line.len(), "2026-01-01T00:00:00.000000Z".len(), "{line}");
+        let age = line.parse::<Timestamp>().unwrap().duration_until(Timestamp::now());
+        assert!((0..60).contains(&age.as_secs()), "{line}");
     }
 
     #[test]

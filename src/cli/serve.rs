@@ -95,7 +95,7 @@ struct Checked {
 ///
 /// What keeps it from starting.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    telemetry::start(args.log_format, &args.log_level);
+    let _log = telemetry::start(args.log_format, &args.log_level).context("starting the log")?;
     keep_freed();
     match check(args) {
         Ok(checked) => {

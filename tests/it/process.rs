@@ -37,12 +37,18 @@ impl Process {
     pub fn start(prepare: impl FnOnce(&Path), options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path());
+        let log = File::create(dir.path().join("log")).unwrap();
+        Self::start_in(dir, options, log)
+    }
+
+    /// The same in this directory, and with its log somewhere else.
+    pub fn start_in(dir: TempDir, options: &[&str], log: impl Into<Stdio>) -> Self {
         let mut child = podgraft()
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(options)
             .current_dir(dir.path())
             .stdout(Stdio::piped())
-            .stderr(File::create(dir.path().join("log")).unwrap())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut greeting = String::new();
@@ -60,7 +66,14 @@ impl Process {
         self.child.id()
     }
 
-    /// What it has logged.
+    /// What it has logged, after its end: before that, lines may be on their way.
+    pub fn whole_log(&mut self) -> String {
+        self.signal("TERM");
+        assert_eq!(self.wait().code(), Some(0));
+        self.log()
+    }
+
+    /// What of its log has been written so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap()
     }

@@ -1,13 +1,16 @@
 //! `podgraft serve` from its first line to its exit code.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
 use hyper::StatusCode;
+use serde_json::json;
 
 use crate::process::{Process, podgraft, run};
+use crate::webhook::{mutate, review_of, send};
 
 #[test]
 fn the_curl_line_works_as_printed() {
@@ -51,12 +54,12 @@ async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
 
 #[tokio::test]
 async fn grafts_rejections_and_skips_are_lines_of_the_log_and_bodies_are_not() {
-    let process = Process::start(|_| {}, &["--log-format", "json", "--log-level", "debug"]);
+    let mut process = Process::start(|_| {}, &["--log-format", "json", "--log-level", "debug"]);
     process.ask("inject/log-shipper", "true").await;
     process.ask("inject/log-shipper.path", "secret\nvalue").await;
     process.ask("inject/nothing", "true\nfalse").await;
     process.ask("note", "secret").await;
-    let log = process.log();
+    let log = process.whole_log();
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let line = |message: &str| {
         let found = lines.iter().find(|line| line["message"] == message);
@@ -72,6 +75,48 @@ async fn grafts_rejections_and_skips_are_lines_of_the_log_and_bodies_are_not() {
     assert!(!rejected["why"].as_str().unwrap().contains('\n'), "no annotation begins a line of its own: {rejected}");
     assert_eq!(line("skipped")["level"], "DEBUG");
     assert!(!log.contains("nginx"), "a pod's contents are not logged: {log}");
+}
+
+/// Asks for pods whose rejections take a lot of room in the log: more than a pipe and podgraft hold together.
+async fn flood(process: &Process) {
+    let mut connection = process.connect().await;
+    let annotations: serde_json::Value =
+        (0..200).map(|index| (format!("inject/nothing-like-it-{index:0>20}"), json!("true"))).collect();
+    let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
+    for _ in 0..300 {
+        connection.ready().await.unwrap();
+        let answer = send(&mut connection, mutate(review_of(&pod.to_string()))).await;
+        assert!(answer.body.len() > 10_000, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let (_unread, log) = std::io::pipe().unwrap();
+    let mut process = Process::start_in(tempfile::tempdir().unwrap(), &[], log);
+    flood(&process).await;
+    assert_eq!(process.get("/readyz").await.status, StatusCode::OK);
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_read_again_tells_what_was_lost() {
+    let (mut unread, log) = std::io::pipe().unwrap();
+    let mut process = Process::start_in(tempfile::tempdir().unwrap(), &[], log);
+    flood(&process).await;
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut log = String::new();
+        unread.read_to_string(&mut log).unwrap();
+        log
+    });
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0));
+    let log = reading.await.unwrap();
+    let lost = log.lines().find_map(|line| line.split_once("lines were lost here lines=")?.1.parse::<usize>().ok());
+    let lost = lost.unwrap_or_else(|| panic!("nothing is said to be lost: {:.500}", log));
+    assert_eq!(log.lines().filter(|line| line.contains(" rejected ")).count() + lost, 300);
+    assert!(log.contains("INFO stopping"), "what it said at its end");
 }
 
 fn refused(prepare: impl FnOnce(&std::path::Path), options: &[&str]) -> (Option<i32>, String) {
