@@ -106,7 +106,8 @@ enum Stage {
     /// In a request's head. Over HTTP/2 there is no such stage: heads are frames like others, which mean nothing before
     /// they are a request.
     Head,
-    /// Reviews are at work, and have their own patience with their bodies.
+    /// Reviews are at work, and have their own patience with their bodies. While these are waited for, somebody else may
+    /// need the place more.
     Busy,
 }
 
@@ -119,27 +120,18 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// `born` is when the connection began: a stranger's grace runs from then on, whatever it has said meanwhile.
-    fn begin(places: &Places, guest: Guest, born: Instant, limit: Duration) -> Self {
+    /// The grace of a stranger runs from when it was `born`, whatever it has said meanwhile.
+    fn begin(places: &Places, guest: Guest, born: Option<Instant>, limit: Duration) -> Self {
         let since = Instant::now();
-        let timer = Box::pin(sleep_until(Self::first(places, guest, born, since, limit)));
+        let timer = Box::pin(sleep_until(first(places, guest, born, since, limit)));
         Self { guest, since, timer, lingering: None }
     }
 
     /// The same anew, without another timer.
-    fn again(&mut self, places: &Places, guest: Guest, born: Instant, limit: Duration) {
+    fn again(&mut self, places: &Places, guest: Guest, born: Option<Instant>, limit: Duration) {
         (self.guest, self.since) = (guest, Instant::now());
-        self.timer.as_mut().reset(Self::first(places, guest, born, self.since, limit));
+        self.timer.as_mut().reset(first(places, guest, born, self.since, limit));
         self.lingering = None;
-    }
-
-    /// When we begin to linger, or the time is up.
-    fn first(places: &Places, guest: Guest, born: Instant, since: Instant, limit: Duration) -> Instant {
-        let from = match guest {
-            Guest::Stranger => born,
-            Guest::Regular => since,
-        };
-        (since + limit).min(from + places.grace(guest))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, places: &Arc<Places>, limit: Duration) -> Poll<()> {
@@ -153,6 +145,11 @@ impl Waiting {
         }
         self.lingering.as_mut().map_or(Poll::Pending, |lingering| Pin::new(lingering).poll(cx))
     }
+}
+
+/// When somebody begins to linger, or its time is up.
+fn first(places: &Places, guest: Guest, born: Option<Instant>, since: Instant, limit: Duration) -> Instant {
+    (since + limit).min(born.unwrap_or(since) + places.grace(guest))
 }
 
 /// A stream whose reads and writes end when the peer takes too long.
@@ -193,37 +190,44 @@ impl<S> Timed<S> {
     /// head's first byte.
     fn look(&mut self) -> Stage {
         let began = self.pace.began();
-        if began != self.seen || self.stage == Stage::Busy {
-            self.seen = began;
-            self.stage = if began.0 != self.pace.answered.load(Ordering::Relaxed) {
-                Stage::Busy
-            } else if began.0 > 0 {
-                Stage::Idle
-            } else {
-                Stage::Stranger
-            };
+        let stage = if began.0 != self.pace.answered.load(Ordering::Relaxed) {
+            Stage::Busy
+        } else if began == self.seen && self.stage == Stage::Head {
+            Stage::Head
+        } else if began.0 > 0 {
+            Stage::Idle
+        } else {
+            Stage::Stranger
+        };
+        if (began, stage) != (self.seen, self.stage) {
             // The wait for what came has ended.
+            (self.seen, self.stage) = (began, stage);
             self.rest();
         }
-        self.stage
+        stage
     }
 
-    fn guest(&self) -> Guest {
-        if self.seen.0 == 0 { Guest::Stranger } else { Guest::Regular }
+    /// Who waits, and since when it is a stranger. Who has sent half a review is one from then on: see `places`.
+    fn guest(&self) -> (Guest, Option<Instant>) {
+        match self.stage {
+            Stage::Busy => (Guest::Stranger, None),
+            _ if self.seen.0 == 0 => (Guest::Stranger, Some(self.born)),
+            _ => (Guest::Regular, None),
+        }
     }
 
     /// Whether the peer has used up the time that it has; and then, whether it may leave as if it had hung up.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let stage = self.look();
-        let last = stage != Stage::Head && self.pace.is_stopping();
+        let last = matches!(stage, Stage::Stranger | Stage::Idle) && self.pace.is_stopping();
         let limit = match stage {
-            Stage::Busy => return Poll::Pending,
             Stage::Head => self.patience.head,
             _ if last => self.patience.when_stopping,
             _ if self.seen == (0, 0) => self.patience.first,
+            // Far longer than anything takes that is at work.
             _ => self.patience.idle,
         };
-        let (guest, born) = (self.guest(), self.born);
+        let (guest, born) = self.guest();
         let waiting = match &mut self.reading {
             Some(waiting) => {
                 if self.running != Some((stage, last)) {
@@ -260,8 +264,9 @@ impl<S> Timed<S> {
             self.writing = None;
             return progress;
         }
-        let (guest, limit) = (self.guest(), self.patience.write);
-        let waiting = self.writing.get_or_insert_with(|| Waiting::begin(&self.places, guest, self.born, limit));
+        self.look();
+        let ((guest, born), limit) = (self.guest(), self.patience.write);
+        let waiting = self.writing.get_or_insert_with(|| Waiting::begin(&self.places, guest, born, limit));
         ready!(waiting.poll(cx, &self.places, limit));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
