@@ -19,7 +19,7 @@ use super::yaml::{Kind, Place, Tree};
 pub(super) const CONTROL: &[&str] = &["when", "forEach"];
 
 /// The most expressions of one template: each is compiled and tried, which may take it some milliseconds.
-const MAX_EXPRESSIONS: usize = 1000;
+pub(super) const MAX_EXPRESSIONS: usize = 1000;
 
 /// Where in core/v1 a value stands, as far as it decides how an expression's value is written there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,8 @@ impl Field {
         match self {
             Self::Scalar(style) => style,
             Self::Words(Style::Expanded) => Style::ExpandedItems,
-            Self::Env => Style::ExpandedEnv,
+            Self::Env => Style::ExpandedIn("value"),
+            Self::Mounts => Style::ExpandedIn("subPathExpr"),
             _ => Style::Typed,
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1;
 
 use super::check;
-use super::compile::{CONTROL, Compiler, Field, Members};
+use super::compile::{CONTROL, Compiler, Field, MAX_EXPRESSIONS, Members};
 use super::decode;
 use super::diagnostic::Problems;
 use super::fields::{Fields, choice, expect_map, flag, text};
@@ -54,7 +54,9 @@ impl<'t> Compiler<'_, '_, 't> {
         self.untyped = false;
         let mut nodes = self.members(tree, Field::Container, |key| OURS.contains(&key) || key == "restartPolicy");
         let rendered = self.tried(tree, &nodes);
-        shell::check(tree, self.problems);
+        if self.expressions <= MAX_EXPRESSIONS {
+            shell::check(tree, self.names.parameters, self.problems);
+        }
         decode::strictly::<v1::Container>(&rendered, OURS, self.options, self.problems);
         check::container(&rendered, Some(role), self.problems);
         let verify = self.untyped || check::is_open(&rendered);

@@ -14,6 +14,7 @@ mod operators;
 mod scan;
 mod syntax;
 mod tree;
+mod words;
 mod write;
 
 use std::cell::Cell;
@@ -31,6 +32,7 @@ use super::parameter::{Parameter, Type, Value};
 
 pub use leaf::{Leaf, Style};
 pub use tree::Given;
+pub use words::Word;
 
 /// The stack of the thread that [`with_deep_stack`] works on.
 const DEEP_STACK: usize = 16 * 1024 * 1024;

@@ -5,8 +5,11 @@
 
 use std::collections::HashSet;
 
+use super::compile::CONTROL;
 use super::diagnostic::Problems;
-use super::yaml::{Kind, Place, Tree};
+use super::expression::{Leaf, Names, Style, Word};
+use super::parameter::Parameter;
+use super::yaml::{Place, Tree};
 
 /// Programs that take a script after `-c`. What runs other programs (`busybox`, `env`, `timeout`) has one of these among
 /// its own words.
@@ -20,78 +23,72 @@ const OPTIONS: &str = "abcefhiklmnoprstuvxBCDEHOPT";
 
 /// Variables whose value the kubelet may paste into a command, and a pod decides.
 #[derive(Debug, Default)]
-pub(super) struct Tainted<'t> {
-    names: HashSet<&'t str>,
+struct Tainted {
+    names: HashSet<String>,
+    /// Those that are the container's own, always there and the template's.
+    own: HashSet<String>,
+    /// So are all but its own: they are the target's.
+    of_target: bool,
     /// A name is made by an expression: every name is meant.
     all: bool,
 }
 
-/// Checks the commands of a container: its own, its probes' and its hooks'.
-pub(super) fn check(container: &Tree<'_>, problems: &mut Problems<'_>) {
-    let tainted = container.get("env").map(tainted).unwrap_or_default();
-    let (command, args) = (container.get("command"), container.get("args"));
-    let words: Vec<_> = command.into_iter().chain(args).flat_map(words).collect();
-    // Without a command the image decides what runs.
-    let start = if command.is_some() { Reading::Words } else { Reading::Options(Shell::maybe()) };
-    scripts(&words, start, &tainted, problems);
+impl Tainted {
+    fn has(&self, name: &str) -> bool {
+        self.all || self.names.contains(name) || (self.of_target && !self.own.contains(name))
+    }
+}
 
+/// Checks the commands of a container: its own, its probes' and its hooks'.
+pub(super) fn check(container: &Tree<'_>, parameters: &[Parameter], problems: &mut Problems<'_>) {
+    let names = Names { parameters, in_for_each: true };
+    let (tainted, untainted) = (tainted(container, names), Tainted::default());
+    let mut found = Found { names, tainted: &tainted, problems, told: HashSet::new() };
+    let (command, args) = (container.get("command"), container.get("args"));
+    for command in found.ways(command) {
+        for args in found.ways(args) {
+            // Without a command the image decides what runs.
+            let start = if command.is_empty() { Reading::Options(Shell::maybe()) } else { Reading::Words };
+            found.scripts(command.iter().chain(&args), start);
+        }
+    }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        hook(container.get(probe), &tainted, problems);
+        found.hook(container.get(probe));
     }
     // The kubelet expands nothing in hooks.
+    found.tainted = &untainted;
+    let hooks = container.get("lifecycle");
+    found.piece(hooks);
     for when in ["postStart", "preStop"] {
-        hook(container.get("lifecycle").and_then(|hooks| hooks.get(when)), &Tainted::default(), problems);
+        found.hook(hooks.and_then(|hooks| hooks.get(when)));
     }
 }
 
-fn hook(hook: Option<&Tree<'_>>, tainted: &Tainted<'_>, problems: &mut Problems<'_>) {
-    if let Some(command) = hook.and_then(|hook| hook.get("exec")).and_then(|exec| exec.get("command")) {
-        let words: Vec<_> = words(command).collect();
-        scripts(&words, Reading::Words, tainted, problems);
+/// A word of a command, and where it is made.
+type Placed<'t> = (Word, &'t Place);
+
+/// What a text makes when it is one word of a list; `None`: nothing.
+fn word(text: &str, names: Names<'_>) -> Option<Word> {
+    match Leaf::parse(text, Style::Typed, names) {
+        Ok(Some(leaf)) => leaf.word(),
+        Ok(None) => Some(Word { text: text.to_owned(), ..Word::default() }),
+        // It is wrong, which is reported where it is compiled.
+        Err(_) => None,
     }
 }
 
-/// One word of a command.
-struct Word<'t> {
-    /// As far as the file decides it: up to the first expression.
-    text: &'t str,
-    /// An expression makes the rest.
-    open: bool,
-    /// It stands for any number of words: an expression makes the whole list.
-    many: bool,
-    place: &'t Place,
+/// Whether a pod decides a part of a text.
+fn is_open(text: &str, names: Names<'_>) -> bool {
+    word(text, names).is_some_and(|word| word.open)
 }
 
-/// The words of a `command`.
-fn words<'t>(tree: &'t Tree<'_>) -> impl Iterator<Item = Word<'t>> {
-    let many = !matches!(tree.kind, Kind::List(_));
-    let items = if many { std::slice::from_ref(tree) } else { tree.items() };
-    items.iter().filter_map(move |item| {
-        let text = item.as_text()?;
-        let open = expression_start(text);
-        Some(Word { text: open.map_or(text, |start| &text[..start]), open: open.is_some(), many, place: &item.place })
-    })
+/// The last part of a program's path.
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
-/// Where the first expression starts whose value isn't written there, as that of `{{ '{{' }}` is.
-fn expression_start(text: &str) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        let start = from + text[from..].find("{{")?;
-        let Some(length) = literal_length(&text[start..]) else {
-            return Some(start);
-        };
-        from = start + length;
-    }
-}
-
-/// The length of an expression at the start of `text` that is nothing but quoted text.
-fn literal_length(text: &str) -> Option<usize> {
-    let inner = text.strip_prefix("{{")?.trim_start();
-    let quote = inner.chars().next().filter(|first| matches!(first, '\'' | '"'))?;
-    let (literal, rest) = inner[1..].split_once(quote)?;
-    let rest = rest.trim_start().strip_prefix("}}")?;
-    (!literal.contains('\\')).then_some(text.len() - rest.len())
+fn is_shell(path: &str) -> bool {
+    SHELLS.contains(&name(path))
 }
 
 /// What is looked for in the next word.
@@ -126,7 +123,7 @@ impl Shell {
     }
 
     /// Reads a word as this shell would; `Err` if it is an operand.
-    fn option(&mut self, word: &Word<'_>) -> Result<(), ()> {
+    fn option(&mut self, word: &Word) -> Result<(), ()> {
         if self.arguments > 0 {
             self.arguments -= 1;
             return Ok(());
@@ -155,31 +152,9 @@ impl Shell {
     }
 }
 
-/// Reports every word that a shell would run and a pod would decide.
-fn scripts(words: &[Word<'_>], start: Reading, tainted: &Tainted<'_>, problems: &mut Problems<'_>) {
-    let mut reading = start;
-    let mut before = "--";
-    for word in words {
-        reading = match reading {
-            Reading::Skip => Reading::Words,
-            Reading::Options(mut shell) => match shell.option(word) {
-                Ok(()) => Reading::Options(shell),
-                Err(()) if shell.script => {
-                    script(word, tainted, problems);
-                    Reading::Skip
-                }
-                Err(()) => program(word, before),
-            },
-            Reading::Words => program(word, before),
-        };
-        before = word.text.rsplit('/').next().unwrap_or_default();
-    }
-}
-
 /// What follows a word that may be a program.
-fn program(word: &Word<'_>, before: &str) -> Reading {
-    let name = word.text.rsplit('/').next().unwrap_or_default();
-    if SHELLS.contains(&name) && !word.open {
+fn program(word: &Word, before: &str) -> Reading {
+    if (is_shell(&word.text) && !word.open) || word.made_of.iter().any(|text| is_shell(text)) {
         Reading::Options(Shell::certain())
     } else if word.open && RUNNERS.contains(&before) {
         Reading::Options(Shell::maybe())
@@ -188,36 +163,134 @@ fn program(word: &Word<'_>, before: &str) -> Reading {
     }
 }
 
-fn script(word: &Word<'_>, tainted: &Tainted<'_>, problems: &mut Problems<'_>) {
-    if word.open {
-        problems.error(word.place, "an expression in a shell script would run whatever an annotation says").help(
-            "pass the value as a word after the script, which has it as \"$1\", or as an environment variable; if no \
-             shell runs this, name the program in `command`",
-        );
+/// What is found, and with what it is looked for.
+struct Found<'c, 'f> {
+    names: Names<'c>,
+    tainted: &'c Tainted,
+    problems: &'c mut Problems<'f>,
+    /// A word of several ways is reported once.
+    told: HashSet<(usize, String)>,
+}
+
+impl Found<'_, '_> {
+    /// The words of a `command`, in each of the ways in which it may be made.
+    fn ways<'t>(&self, tree: Option<&'t Tree<'_>>) -> Vec<Vec<Placed<'t>>> {
+        let Some(tree) = tree else { return vec![Vec::new()] };
+        let Some(text) = tree.as_text() else {
+            let word = |item: &'t Tree<'_>| Some((word(item.as_text()?, self.names)?, &item.place));
+            return vec![tree.items().iter().filter_map(word).collect()];
+        };
+        let ways = Leaf::parse(text, Style::Typed, self.names).ok().flatten().map(|leaf| leaf.words());
+        let placed = |words: Vec<Word>| words.into_iter().map(|word| (word, &tree.place)).collect();
+        ways.unwrap_or_default().into_iter().map(placed).collect()
     }
-    for name in references(word.text).filter(|name| tainted.all || tainted.names.contains(name)) {
-        problems
-            .error(
-                word.place,
-                format!("the kubelet pastes $({name}) into the script, whatever an annotation makes of it"),
-            )
-            .help(format!("write \"${name}\", which the shell reads as a value, or $$({name}) for a command's output"));
+
+    fn hook(&mut self, hook: Option<&Tree<'_>>) {
+        self.piece(hook);
+        let exec = hook.and_then(|hook| hook.get("exec"));
+        self.piece(exec);
+        for words in self.ways(exec.and_then(|exec| exec.get("command"))) {
+            self.scripts(words.iter(), Reading::Words);
+        }
+    }
+
+    /// An expression that makes more than a command may make a command that no one has seen.
+    fn piece(&mut self, tree: Option<&Tree<'_>>) {
+        let Some((tree, text)) = tree.and_then(|tree| Some((tree, tree.as_text()?))) else { return };
+        let Ok(Some(leaf)) = Leaf::parse(text, Style::Typed, self.names) else { return };
+        let names_values =
+            leaf.expressions().any(|expression| expression.names_item() || !expression.parameters().is_empty());
+        let has_shell = leaf.word().is_some_and(|word| word.open && word.made_of.iter().any(|text| is_shell(text)));
+        if names_values || has_shell {
+            let message = "an expression that makes a whole probe or hook may make a script of what an annotation says";
+            self.tell(&tree.place, message.to_owned(), "write the map, and expressions for the values in it");
+        }
+    }
+
+    /// Reports every word that a shell would run and a pod would decide.
+    fn scripts<'t>(&mut self, words: impl Iterator<Item = &'t Placed<'t>>, start: Reading) {
+        let mut reading = start;
+        let mut before = "--";
+        for (word, place) in words {
+            if word.many && word.made_of.iter().any(|text| is_shell(text)) {
+                let message = "an expression that makes a shell's whole command would run whatever an annotation says";
+                let help = "write the command as a list, a word an item, and expressions for single words";
+                self.tell(place, message.to_owned(), help);
+                return;
+            }
+            reading = match reading {
+                Reading::Skip => Reading::Words,
+                Reading::Options(mut shell) => match shell.option(word) {
+                    Ok(()) => Reading::Options(shell),
+                    Err(()) if shell.script => {
+                        self.script(word, place);
+                        Reading::Skip
+                    }
+                    Err(()) => program(word, before),
+                },
+                Reading::Words => program(word, before),
+            };
+            before = name(&word.text);
+        }
+    }
+
+    fn script(&mut self, word: &Word, place: &Place) {
+        if word.open {
+            self.tell(
+                place,
+                "an expression in a shell script would run whatever an annotation says".to_owned(),
+                "pass the value as a word after the script, which has it as \"$1\", or as an environment variable; if \
+                 no shell runs this, name the program in `command`",
+            );
+        }
+        for name in references(&word.text).filter(|name| self.tainted.has(name)).collect::<Vec<_>>() {
+            let message = format!("the kubelet pastes $({name}) into the script, whatever an annotation makes of it");
+            let help =
+                format!("write \"${name}\", which the shell reads as a value, or $$({name}) for a command's output");
+            self.tell(place, message, &help);
+        }
+    }
+
+    fn tell(&mut self, place: &Place, message: String, help: &str) {
+        if self.told.insert((place.range.start, message.clone())) {
+            self.problems.error(place, message).help(help);
+        }
     }
 }
 
 /// The variables of a container that an expression makes, directly or through one another.
-fn tainted<'t>(env: &'t Tree<'_>) -> Tainted<'t> {
-    let mut tainted = Tainted { names: HashSet::new(), all: env.as_text().is_some() };
+fn tainted(container: &Tree<'_>, names: Names<'_>) -> Tainted {
+    let mut tainted = Tainted {
+        of_target: container.get("environment").and_then(Tree::as_text) == Some("target"),
+        ..Tainted::default()
+    };
+    let Some(env) = container.get("env") else { return tainted };
+    tainted.all = env.as_text().is_some();
     for entry in env.items() {
-        let Some(name) = entry.get("name").and_then(Tree::as_text) else { continue };
-        let value = entry.get("value").and_then(Tree::as_text).unwrap_or_default();
-        if expression_start(name).is_some() {
+        let Some(name) = entry.get("name").and_then(Tree::as_text).and_then(|name| word(name, names)) else {
+            // An expression makes all of it.
+            tainted.all |= entry.as_text().is_some();
+            continue;
+        };
+        let value = entry.get("value").and_then(Tree::as_text).and_then(|value| word(value, names)).unwrap_or_default();
+        let pasted = references(&value.text).any(|other| tainted.has(other));
+        if name.open {
             tainted.all = true;
-        } else if expression_start(value).is_some() || references(value).any(|other| tainted.names.contains(other)) {
-            tainted.names.insert(name);
+        } else if value.open || pasted || entry.get("valueFrom").is_some_and(|source| is_from_pod(source, names)) {
+            tainted.names.insert(name.text);
+        } else if CONTROL.iter().all(|key| entry.get(key).is_none()) {
+            tainted.own.insert(name.text);
         }
     }
     tainted
+}
+
+/// Whether a pod decides a variable's source, or the text in it.
+fn is_from_pod(source: &Tree<'_>, names: Names<'_>) -> bool {
+    match source.as_text() {
+        Some(text) => text.starts_with("metadata.annotations") || is_open(text, names),
+        None => source.members().any(|(.., value)| is_from_pod(value, names)),
+    }
 }
 
 /// The names in `$(NAME)`, as the kubelet finds them: `$$` is a dollar sign.
@@ -245,7 +318,7 @@ mod tests {
     fn mistakes(fields: &str) -> Vec<String> {
         let text = format!(
             "{{apiVersion: podgraft.dev/v1alpha1, kind: ClusterInjectionTemplate, metadata: {{name: a}}, spec: {{\
-             parameters: {{x: {{type: string, default: a}}}}, sidecars: [{{name: a, image: b, {fields}}}]}}}}"
+             parameters: {{x: {{type: string, default: a}}, l: {{type: list, default: [a]}}}}, sidecars: [{{name: a, image: b, {fields}}}]}}}}"
         );
         let loaded = load(Origin("file.yaml".into()), &text, &LoadOptions::default());
         loaded.err().map_or_else(Vec::new, |error| error.diagnostics.into_iter().map(|found| found.message).collect())
@@ -269,6 +342,13 @@ mod tests {
             r#"command: [sh, -c, "echo $(date) $X"], env: [{name: X, value: "{{ params.x }}"}]"#,
             r#"command: [sh, -c, "echo $$(X) $$$$(X)"], env: [{name: X, value: "{{ params.x }}"}]"#,
             r#"command: [sh, -c, "echo $(X)"], env: [{name: X, value: "$$(Y)"}, {name: Y, value: "{{ params.x }}"}]"#,
+            r#"command: "{{ ['sh', '-c', 'exec \"$@\"', 'sh', params.x] }}""#,
+            r#"command: "{{ params.l }}", args: "{{ size(params.l) > 0 ? params.l : null }}""#,
+            r#"command: [run], args: "{{ params.l.map(l, '--host=' + l) + ['-c', params.x] }}""#,
+            r#"command: "{{ params.x == '' ? ['run', params.x] : ['sh', '-c', 'true'] }}""#,
+            r#"command: [sh, -c, "echo $(X)"], environment: target, env: [{name: X, value: a}]"#,
+            r#"command: [sh, -c, "echo $(X)"], env: [{name: X, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"#,
+            r#"livenessProbe: "{{ target.livenessProbe }}", lifecycle: {preStop: {exec: {command: [sh, -c, "$(X)"]}}}"#,
         ] {
             assert_eq!(mistakes(fields), [""; 0], "{fields}");
         }
@@ -299,6 +379,31 @@ mod tests {
             r#"command: [sh, -c, "echo $$$(X)"], env: [{name: X, value: "{{ params.x }}"}]"#,
             r#"command: [sh, -c, "echo $(Y)"], env: [{name: X, value: "{{ params.x }}"}, {name: Y, value: "a$(X)"}]"#,
             r#"command: [sh, -c, "echo $(Y)"], env: "{{ [{'name': params.x, 'value': params.x}] }}""#,
+            r#"command: ["{{ 'sh' }}", -c, "{{ params.x }}"]"#,
+            r#"command: ["{{ '/bin/' }}sh", -c, "{{ params.x }}"]"#,
+            r#"command: ["{{ params.x }}/sh", -c, "{{ params.x }}"]"#,
+            r#"command: ["{{ params.x == '' ? 's' + 'h' : 'run' }}", -c, "{{ params.x }}"]"#,
+            r#"command: [sh, "{{ '-c' }}", "{{ params.x }}"]"#,
+            r#"command: [sh], args: ["{{ '-' }}{{ 'c' }}", "{{ params.x }}"]"#,
+            r#"command: [sh, "{{ null }}", -c, "{{ params.x }}"]"#,
+            r#"command: "{{ ['sh', '-c', params.x] }}""#,
+            r#"command: "{{ ['sh', '-c'] + params.l }}""#,
+            r#"command: "{{ params.x == '' ? ['run', params.x] : ['sh', '-c', params.x] }}""#,
+            r#"command: "{{ ['sh', '-c', params.x].filter(w, w != '') }}""#,
+            r#"command: "{{ [params.x].map(w, ['bash', '-c', w]).flatten() }}""#,
+            r#"command: [sh, -c], args: "{{ params.x == '' ? params.l : [params.x] }}""#,
+            r#"livenessProbe: {exec: {command: "{{ ['sh', '-c', params.x] }}"}}"#,
+            r#"livenessProbe: {exec: "{{ {'command': ['sh', '-c', params.x]} }}"}"#,
+            r#"startupProbe: "{{ {'exec': {'command': ['sh', '-c', target.name]}} }}""#,
+            r#"lifecycle: "{{ {'preStop': {'exec': {'command': params.l}}} }}""#,
+            r#"lifecycle: {postStart: "{{ {'exec': {'command': params.l}} }}"}"#,
+            r#"command: [sh, -c, "{{ '$(X)' }}"], env: [{name: X, value: "{{ params.x }}"}]"#,
+            r#"command: [sh, -c, "echo $(X)"], env: ["{{ {'name': 'X', 'value': params.x} }}"]"#,
+            r#"command: [sh, -c, "echo $(B)"], environment: target"#,
+            r#"command: [sh, -c, "echo $(Y)"], environment: target, env: [{name: Y, value: "$(B)"}]"#,
+            r#"command: [sh, -c, "echo $(B)"], environment: target, env: [{name: B, value: a, when: "params.x == ''"}]"#,
+            r#"command: [sh, -c, "$(X)"], env: [{name: X, valueFrom: {fieldRef: {fieldPath: "metadata.annotations['x']"}}}]"#,
+            r#"command: [sh, -c, "$(X)"], env: [{name: X, valueFrom: {fieldRef: {fieldPath: "{{ target.name }}"}}}]"#,
         ] {
             assert_eq!(mistakes(fields).len(), 1, "{fields}: {:?}", mistakes(fields));
         }

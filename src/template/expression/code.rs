@@ -117,6 +117,30 @@ impl fmt::Display for Operator {
 }
 
 impl Code {
+    /// The parts that it is made of.
+    pub(super) fn parts(&self) -> Vec<&Self> {
+        match self {
+            Self::Constant(_) | Self::Parameter(_) | Self::Variable(_) | Self::Item | Self::Index | Self::Local(_) => {
+                Vec::new()
+            }
+            Self::Select(select) => vec![&select.of],
+            Self::At(at) => vec![&at.of, &at.index],
+            Self::If(parts) => parts.iter().collect(),
+            Self::Logic(_, sides) | Self::Binary(_, sides) | Self::OptionalMap(sides, _) => sides.iter().collect(),
+            Self::Has(of, _) | Self::Not(of) | Self::Negate(of) | Self::Matches(of, _) => vec![of],
+            Self::List(elements) => elements.iter().map(|element| &element.value).collect(),
+            Self::Map(entries) => entries.iter().flat_map(|(key, element)| [key, &element.value]).collect(),
+            Self::Loop(each) => [&each.range, &each.body].into_iter().chain(&each.filter).collect(),
+            Self::Call(_, arguments) => arguments.iter().collect(),
+        }
+    }
+
+    /// Whether its value is another for other parameters or pods.
+    pub(super) fn names_anything(&self) -> bool {
+        matches!(self, Self::Parameter(_) | Self::Variable(_) | Self::Item | Self::Index)
+            || self.parts().into_iter().any(Self::names_anything)
+    }
+
     /// The type of the value if it is always the same, and never `null`.
     pub(super) fn known_type(&self, parameters: &[Parameter]) -> Option<Type> {
         match self {

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use super::code::{At, Code, Element, Loop, LoopKind, Select};
 use super::data::{Data, List, Map, Text};
 use super::functions::{self, Function};
-use super::{Budget, EvaluationError, Expression, Item, Variables, operators};
+use super::{Budget, EvaluationError, Expression, Given, Item, Variable, Variables, operators};
 use crate::nearest::did_you_mean;
-use crate::template::parameter::quoted;
+use crate::template::parameter::{Value, quoted};
 
 /// Units that one evaluation may spend. Two nested loops over 64 items with ten nodes inside take half of it; so does
 /// reading three texts of 1 MiB.
@@ -57,6 +57,43 @@ pub(super) fn run<'v>(
     let mut machine = Machine { variables, item, locals: Vec::new(), budget: allowed, allowed, sensitive, depth: 0 };
     let value = machine.evaluate(&expression.code);
     variables.budget().spend(allowed - machine.budget).and(value)
+}
+
+/// The value of code that names nothing, if it has one.
+pub(super) fn constant<T>(code: &Code, budget: &Budget, read: impl FnOnce(&Data<'_>) -> T) -> Option<T> {
+    /// No code asks it for anything.
+    struct Nothing<'b>(&'b Budget, Value);
+
+    impl Variables for Nothing<'_> {
+        fn parameter(&self, _: usize) -> &Value {
+            &self.1
+        }
+
+        fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
+            Err(format!("there is no {}", variable.name()))
+        }
+
+        fn budget(&self) -> &Budget {
+            self.0
+        }
+    }
+
+    if code.names_anything() {
+        return None;
+    }
+    let variables = Nothing(budget, Value::Boolean(false));
+    let allowed = BUDGET.min(budget.left());
+    let mut machine = Machine {
+        variables: &variables,
+        item: None,
+        locals: Vec::new(),
+        budget: allowed,
+        allowed,
+        sensitive: false,
+        depth: 0,
+    };
+    let value = machine.evaluate(code);
+    budget.spend(allowed - machine.budget).and(value).ok().map(|value| read(&value))
 }
 
 /// An evaluation that has no value.

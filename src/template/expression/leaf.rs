@@ -10,7 +10,7 @@ use crate::template::parameter::{Parameter, Type};
 
 /// How a leaf's value becomes JSON. An optional is its value, or `null` without one.
 ///
-/// The kubelet expands `$(VAR)` in `command`, `args` and `env[].value`, and `$$` is how a `$` gets there. A value is
+/// The kubelet expands `$(VAR)` in `command`, `args`, `env[].value` and `subPathExpr`, and `$$` is how a `$` gets there. A value is
 /// *literal* there, every `$` doubled, if its expression names a parameter without `expand: true`. Pod-side values are
 /// literal in text; handed on as a whole list they are in the kubelet's notation already, and stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +19,14 @@ pub enum Style {
     Typed,
     /// core/v1 wants text here: scalars become text.
     Text,
-    /// Text that the kubelet expands (`command[]`, `args[]`, `env[].value`): also, every `$` of a literal value is
+    /// Text that the kubelet expands (`command[]`, `args[]`, `env[].value`, `subPathExpr`): also, every `$` of a literal value is
     /// doubled.
     Expanded,
     /// `command` or `args` as one expression: the value keeps its type, and in its texts every `$` of a literal value is
     /// doubled.
     ExpandedItems,
-    /// `env` as one expression: likewise, in the `value` fields only.
-    ExpandedEnv,
+    /// A list of maps, or one of them, as one expression: likewise, in the fields of this name only.
+    ExpandedIn(&'static str),
 }
 
 /// A string leaf: text and expressions in turn.
@@ -40,7 +40,7 @@ pub struct Leaf {
 }
 
 #[derive(Debug)]
-enum Part {
+pub(super) enum Part {
     /// The inside of a JSON string.
     Text(Box<str>),
     Expression(Expression),
@@ -128,6 +128,10 @@ impl Leaf {
         }
     }
 
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     /// The expressions in it.
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.parts.iter().filter_map(|part| match part {
@@ -170,7 +174,7 @@ impl Leaf {
         match self.style {
             Style::Typed | Style::Text => false,
             Style::Expanded => sources.parameters || sources.pod,
-            Style::ExpandedItems | Style::ExpandedEnv => sources.parameters,
+            Style::ExpandedItems | Style::ExpandedIn(_) => sources.parameters,
         }
     }
 }

@@ -264,11 +264,16 @@ fn dollars_of_literal_values_are_doubled_where_the_kubelet_expands() {
         ("{{ target.args + params.flags }}", Style::ExpandedItems, r#"["$(MODE)","x","--mode=$(MODE)"]"#),
         (
             "{{ params.hosts.map(h, {'name': h, 'value': h, 'valueFrom': {'value': h}}) }}",
-            Style::ExpandedEnv,
+            Style::ExpandedIn("value"),
             concat!(
                 r#"[{"name":"db","value":"db","valueFrom":{"value":"db"}},"#,
                 r#"{"name":"cache:$1","value":"cache:$$1","valueFrom":{"value":"cache:$1"}}]"#,
             ),
+        ),
+        (
+            "{{ {'name': 'v', 'mountPath': params.hosts[1], 'subPathExpr': params.hosts[1]} }}",
+            Style::ExpandedIn("subPathExpr"),
+            r#"{"name":"v","mountPath":"cache:$1","subPathExpr":"cache:$$1"}"#,
         ),
     ] {
         assert_eq!(world.render(leaf, style).as_deref(), Ok(json), "{leaf}");

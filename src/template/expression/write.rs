@@ -156,8 +156,8 @@ impl<'o> Writer<'o> {
 enum Dollars {
     Keep,
     Double,
-    /// Those of the fields named `value`, as in `env`.
-    InValues,
+    /// Those of the fields of this name, such as `value` in `env`.
+    In(&'static str),
 }
 
 impl Dollars {
@@ -165,7 +165,7 @@ impl Dollars {
     fn of(style: Style, double: bool) -> Self {
         match style {
             Style::ExpandedItems if double => Self::Double,
-            Style::ExpandedEnv if double => Self::InValues,
+            Style::ExpandedIn(name) if double => Self::In(name),
             _ => Self::Keep,
         }
     }
@@ -173,8 +173,8 @@ impl Dollars {
     /// For the value of a map's key.
     fn below(self, key: &str) -> Self {
         match (self, key) {
-            (Self::InValues, "value") => Self::Double,
-            (Self::InValues, _) => Self::Keep,
+            (Self::In(name), key) if name == key => Self::Double,
+            (Self::In(_), _) => Self::Keep,
             (dollars, _) => dollars,
         }
     }
