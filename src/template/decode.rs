@@ -13,7 +13,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::LoadOptions;
-use super::diagnostic::Problems;
+use super::diagnostic::{MAX_DIAGNOSTICS, Problems};
 use super::fields::{shorten, unknown_field};
 use super::trial::{Basis, Content, Rendered};
 use super::yaml::Place;
@@ -42,7 +42,14 @@ pub(super) fn strictly<T: DeserializeOwned>(
             problems.error(found.place, mismatch.to_string()).help = help;
         }
     }
-    for Unknown { key, place, known, outermost } in unknown.take() {
+    // A nearest name is looked for to each, which costs more than to find that it is unknown.
+    for Unknown { key, place, known, outermost } in unknown.take().into_iter().take(MAX_DIAGNOSTICS) {
+        if outermost && ours.contains(&key) {
+            continue;
+        }
+        if problems.is_full() {
+            break;
+        }
         let known: Vec<_> = known.iter().chain(ours.iter().filter(|_| outermost)).copied().collect();
         let (message, help) = unknown_field(key, &known);
         if options.allow_unknown_fields {
@@ -144,8 +151,11 @@ impl<'de, 'r> Deserializer<'de> for Decoder<'r> {
             .members()
             .iter()
             .filter(|(key, _, value)| value.basis < Basis::Pod && !known.contains(&&**key));
+        let strangers = strangers.map(|(key, place, _)| (&**key, *place));
+        let nulls = self.rendered.nulls.iter().filter(|(key, _)| !known.contains(key)).copied();
         let outermost = std::ptr::eq(self.rendered, self.root);
-        self.unknown.borrow_mut().extend(strangers.map(|(key, place, _)| Unknown { key, place, known, outermost }));
+        let unknown = strangers.chain(nulls).map(|(key, place)| Unknown { key, place, known, outermost });
+        self.unknown.borrow_mut().extend(unknown);
         self.deserialize_any(visitor)
     }
 

@@ -10,7 +10,7 @@ use super::yaml::Place;
 use super::{Line, Origin, Scope};
 
 /// The most mistakes that are kept of one file: who has more has another problem.
-const MAX_DIAGNOSTICS: usize = 50;
+pub(super) const MAX_DIAGNOSTICS: usize = 50;
 
 /// The longest line, in bytes, that is shown; of longer ones, only the place.
 const MAX_LINE: usize = 16 * 1024;

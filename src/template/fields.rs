@@ -24,7 +24,7 @@ impl<'t> Fields<'t> {
         problems: &mut Problems<'_>,
     ) -> Option<Self> {
         expect_map(tree, problems)?;
-        for (key, place, _) in tree.members().filter(|(key, ..)| !known.contains(key)) {
+        for (key, place, _) in tree.all_members().filter(|(key, ..)| !known.contains(key)) {
             if problems.is_full() {
                 break;
             }
@@ -69,6 +69,9 @@ pub(super) fn unknown_field(key: &str, known: &[&str]) -> (String, String) {
     let near = if key.len() <= MAX_NAME { nearest(key, known.iter().copied()) } else { None };
     let help = near.map_or_else(
         || {
+            if key.contains(' ') {
+                return "if it belongs to the text before it, quote that: a comma ends text in braces".to_owned();
+            }
             let mut sorted = known.to_vec();
             sorted.sort_unstable();
             format!("known here: {}", sorted.join(", "))

@@ -43,6 +43,8 @@ pub(super) struct Rendered<'t> {
     pub(super) quantity: bool,
     /// It stands in an entry with `when` or `forEach`: in a pod it may be absent, or there several times.
     pub(super) conditional: bool,
+    /// The keys of a map that have no value.
+    pub(super) nulls: Vec<(&'t str, &'t Place)>,
     /// It has the wrong type, which was reported, and is passed over.
     pub(super) refused: Cell<bool>,
 }
@@ -68,6 +70,7 @@ impl<'t> Rendered<'t> {
             expression: false,
             quantity: false,
             conditional: false,
+            nulls: Vec::new(),
             refused: Cell::new(false),
         }
     }
@@ -221,7 +224,7 @@ impl<'t> Compiler<'_, '_, 't> {
             Some((Cow::Borrowed(key), place, self.render(value, node)))
         });
         let members = members.collect();
-        Rendered::new(Content::Map(members), &tree.place)
+        Rendered { nulls: tree.nulls().collect(), ..Rendered::new(Content::Map(members), &tree.place) }
     }
 
     fn render_entry(&mut self, tree: &'t Tree<'t>, entry: &Entry<Node>) -> Rendered<'t> {
@@ -230,7 +233,7 @@ impl<'t> Compiler<'_, '_, 't> {
         if let Content::Map(members) = &mut rendered.content {
             members.retain(|(key, ..)| !CONTROL.contains(&&**key));
         }
-        Rendered { conditional: when.is_some() || for_each.is_some(), ..rendered }
+        Rendered { conditional: when.is_some() || for_each.is_some(), ..without_control(rendered) }
     }
 
     /// Does something with the first item of a `forEach` and under a `when`. What the trial's values leave out is looked
@@ -321,6 +324,12 @@ fn control<'t>(tree: &'t Tree<'_>, key: &str) -> &'t Place {
     tree.get(key).map_or(&tree.place, |tree| &tree.place)
 }
 
+/// An entry of a list, which knows `when` and `forEach`.
+fn without_control(mut entry: Rendered<'_>) -> Rendered<'_> {
+    entry.nulls.retain(|(key, _)| !CONTROL.contains(key));
+    entry
+}
+
 /// A value that no expression touches.
 fn constant<'t>(tree: &'t Tree<'t>) -> Rendered<'t> {
     let content = match &tree.kind {
@@ -329,11 +338,11 @@ fn constant<'t>(tree: &'t Tree<'t>) -> Rendered<'t> {
         // An expression in it did not compile.
         Kind::Text(text) if text.contains("{{") => Content::Hole,
         Kind::Text(text) => Content::Text(Cow::Borrowed(text)),
-        Kind::List(_) => Content::List(tree.live_items().map(constant).collect()),
+        Kind::List(_) => Content::List(tree.live_items().map(|item| without_control(constant(item))).collect()),
         Kind::Map(_) => Content::Map(
             tree.members().map(|(key, place, value)| (Cow::Borrowed(key), place, constant(value))).collect(),
         ),
         Kind::Null | Kind::Broken => Content::Hole,
     };
-    Rendered::new(content, &tree.place)
+    Rendered { nulls: tree.nulls().collect(), ..Rendered::new(content, &tree.place) }
 }

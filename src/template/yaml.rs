@@ -202,14 +202,21 @@ impl<'t> Tree<'t> {
 
     /// The members of a map that count, with their keys' places: null is the same as absent in Kubernetes.
     pub(super) fn members(&self) -> impl Iterator<Item = (&str, &Place, &Tree<'t>)> {
+        self.all_members().filter(|(.., value)| !matches!(value.kind, Kind::Null))
+    }
+
+    /// The keys of a map whose values are null: they are held against the known ones like all others.
+    pub(super) fn nulls(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.all_members().filter(|(.., value)| matches!(value.kind, Kind::Null)).map(|(key, place, _)| (key, place))
+    }
+
+    /// All members of a map, with their keys' places.
+    pub(super) fn all_members(&self) -> impl Iterator<Item = (&str, &Place, &Tree<'t>)> {
         let members = match &self.kind {
             Kind::Map(members) => members.as_slice(),
             _ => &[],
         };
-        members
-            .iter()
-            .filter(|(_, value)| !matches!(value.kind, Kind::Null))
-            .filter_map(|(key, value)| Some((key.as_text()?, &key.place, value)))
+        members.iter().filter_map(|(key, value)| Some((key.as_text()?, &key.place, value)))
     }
 
     /// A member of a map.
