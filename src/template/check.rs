@@ -286,6 +286,8 @@ fn report_all(broken: Vec<Broken<'_>>, problems: &mut Problems<'_>) {
 
 /// Holds a value against the author.
 pub(super) fn report(value: &Rendered<'_>, place: &Place, problem: &str, problems: &mut Problems<'_>) {
+    let problem =
+        if value.secret { "what a sensitive parameter makes of it is not allowed here (not shown)" } else { problem };
     let by_parameters = value.basis != Basis::Constant && !matches!(value.content, Content::Map(_));
     let source = if by_parameters { "with its parameters' own values: " } else { "" };
     problems.error(place, format!("{source}{problem}"));

@@ -182,7 +182,7 @@ impl<'t> Compiler<'_, '_, 't> {
     }
 
     /// The sensitive parameter that an expression looks at, itself or by the item around.
-    fn secret(&self, expression: &Expression) -> Option<usize> {
+    pub(super) fn secret(&self, expression: &Expression) -> Option<usize> {
         let mut named = expression.parameters().iter().copied();
         let named = named.find(|index| self.names.parameters[*index].sensitive);
         named.or_else(|| self.secret_item.filter(|_| expression.names_item()))

@@ -37,9 +37,11 @@ pub(super) fn strictly<T: DeserializeOwned>(
             break;
         };
         found.refused.set(true);
+        let place = found.place;
         if found.basis < Basis::Pod {
             let help = mismatch.help(problems.text().get(found.place.range.clone()).unwrap_or_default());
-            problems.error(found.place, mismatch.to_string()).help = help;
+            let found = if found.secret { Some("the value (not shown)") } else { None };
+            problems.error(place, mismatch.shown(found)).help = help;
         }
     }
     // A nearest name is looked for to each, which costs more than to find that it is unknown.
@@ -216,7 +218,7 @@ struct Mismatch<'r> {
 
 impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "this must be {}, and it is {}", self.wanted, self.found)
+        f.write_str(&self.shown(None))
     }
 }
 
@@ -267,6 +269,11 @@ fn found_noun(found: Unexpected<'_>) -> String {
 }
 
 impl Mismatch<'_> {
+    /// The sentence, with another word for what was found.
+    fn shown(&self, found: Option<&str>) -> String {
+        format!("this must be {}, and it is {}", self.wanted, found.unwrap_or(&self.found))
+    }
+
     /// What to write instead, where that is plain.
     fn help(&self, source: &str) -> Option<String> {
         let found = self.at?;

@@ -388,7 +388,8 @@ impl Expression {
         }
         match evaluate::run(self, variables, item)? {
             Data::List(list) if list.len() > MAX_ITEMS => {
-                fail(format!("forEach goes over at most {MAX_ITEMS} items, not {}", list.len()))
+                let found = if sources.sensitive { "more".to_owned() } else { list.len().to_string() };
+                fail(format!("forEach goes over at most {MAX_ITEMS} items, not {found}"))
             }
             Data::List(list) => {
                 Ok(list.iter().enumerate().map(|(index, value)| Item { value, index, sources, level }).collect())

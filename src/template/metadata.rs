@@ -1,5 +1,6 @@
 //! `spec.pod.labels` and `spec.pod.annotations`: the forms of keys and values, and the keys that templates can't set.
 
+use super::check;
 use super::diagnostic::Problems;
 use super::names;
 use super::trial::{Basis, Rendered};
@@ -12,7 +13,7 @@ pub(super) fn labels(labels: &Rendered<'_>, annotation_prefix: &str, problems: &
     annotations(labels, annotation_prefix, problems);
     for (.., value) in labels.members().iter().filter(|(.., value)| value.basis <= Basis::Declared) {
         if let Some(problem) = value.text().and_then(names::label_value) {
-            problems.error(value.place, problem);
+            check::report(value, value.place, &problem, problems);
         }
     }
 }

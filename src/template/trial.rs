@@ -33,6 +33,7 @@ pub(super) enum Basis {
 
 /// A piece of core/v1 as the trial rendered it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what is known of a value, each asked for by itself")]
 pub(super) struct Rendered<'t> {
     pub(super) content: Content<'t>,
     pub(super) place: &'t Place,
@@ -43,6 +44,8 @@ pub(super) struct Rendered<'t> {
     pub(super) quantity: bool,
     /// It stands in an entry with `when` or `forEach`: in a pod it may be absent, or there several times.
     pub(super) conditional: bool,
+    /// An expression that looks at a sensitive parameter made it: messages don't show it.
+    pub(super) secret: bool,
     /// The keys of a map that have no value.
     pub(super) nulls: Vec<(&'t str, &'t Place)>,
     /// It has the wrong type, which was reported, and is passed over.
@@ -70,6 +73,7 @@ impl<'t> Rendered<'t> {
             expression: false,
             quantity: false,
             conditional: false,
+            secret: false,
             nulls: Vec::new(),
             refused: Cell::new(false),
         }
@@ -118,8 +122,8 @@ impl<'t> Rendered<'t> {
     }
 
     /// What a leaf's JSON is, all of it made in one place from one basis.
-    pub(super) fn from_json(value: Json, place: &'t Place, basis: Basis) -> Self {
-        let inner = |value| Self::from_json(value, place, basis);
+    pub(super) fn from_json(value: Json, place: &'t Place, basis: Basis, secret: bool) -> Self {
+        let inner = |value| Self::from_json(value, place, basis, secret);
         let content = match value {
             Json::Null => Content::Hole,
             Json::Bool(value) => Content::Bool(value),
@@ -130,7 +134,7 @@ impl<'t> Rendered<'t> {
                 Content::Map(members.into_iter().map(|(key, value)| (Cow::Owned(key), place, inner(value))).collect())
             }
         };
-        Self { basis, expression: true, ..Self::new(content, place) }
+        Self { basis, expression: true, secret, ..Self::new(content, place) }
     }
 }
 
@@ -202,7 +206,8 @@ impl<'t> Compiler<'_, '_, 't> {
                 let parameter = leaf.is_plain_parameter().and_then(|index| self.names.parameters.get(index));
                 let quantity = parameter.is_some_and(|parameter| parameter.kind == Type::Quantity);
                 let value = serde_json::from_str(&json).unwrap_or_default();
-                Rendered { quantity, ..Rendered::from_json(value, &tree.place, basis) }
+                let secret = leaf.expressions().any(|expression| self.secret(expression).is_some());
+                Rendered { quantity, ..Rendered::from_json(value, &tree.place, basis, secret) }
             }
             Ok(false) => Rendered::new(Content::Hole, &tree.place),
             Err(error) => {

@@ -40,7 +40,7 @@ fn wrong<T: DeserializeOwned>(json: &str, rules: impl FnOnce(&Rendered<'_>) -> V
         Ok(value) => value,
         Err(error) => return vec![error.to_string()],
     };
-    let rendered = Rendered::from_json(value, &NOWHERE, Basis::Constant);
+    let rendered = Rendered::from_json(value, &NOWHERE, Basis::Constant, false);
     match decode::mismatch::<T>(&rendered) {
         Some(mismatch) => vec![mismatch],
         None => rules(&rendered),

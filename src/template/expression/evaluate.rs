@@ -269,10 +269,11 @@ impl<'v> Machine<'v> {
                 if matches!(list, List::Tree(_)) {
                     self.spend(position.unwrap_or_default() / 8)?;
                 }
-                match position.and_then(|position| list.get(position)) {
-                    Some(item) => Ok(item),
-                    None => fail(format!("there is no item {} in a list of {}", self.shown(index), list.len())),
+                if let Some(item) = position.and_then(|position| list.get(position)) {
+                    return Ok(item);
                 }
+                let [index, length] = [index, &Data::count(list.len())].map(|number| self.shown(number));
+                fail(format!("there is no item {index} in a list of {length}"))
             }
             (of, Data::Text(_)) => fail(format!("{} has no keys, so no {}", of.kind(), self.shown(index))),
             (of, index) => fail(format!("{} has no index of type {}", of.kind(), index.kind())),

@@ -177,7 +177,7 @@ fn to_int<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'v
     match arguments {
         [integer @ Data::Integer(_)] => Ok(integer.clone()),
         [Data::Double(double)] if (-BOUND..BOUND).contains(double) => Ok(Data::Integer(*double as i64)),
-        [Data::Double(double)] => fail(format!("int(): {double} does not fit a 64-bit integer")),
+        [double @ Data::Double(_)] => fail(format!("int(): {} does not fit a 64-bit integer", machine.shown(double))),
         [Data::Text(text)] => {
             machine.spend_text(text.len())?;
             match text.parse() {

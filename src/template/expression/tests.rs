@@ -242,6 +242,48 @@ fn messages_do_not_show_sensitive_values() {
     assert_eq!(error.message, "int(): the value (not shown) is no 64-bit integer");
 }
 
+/// Whatever a function is called with, its message has nothing of what is not to be shown.
+#[test]
+fn no_message_of_a_function_shows_a_sensitive_value() {
+    let mut world = World::new()
+        .with("secretText", Type::String, Value::Text("qz%Q7".to_owned()), false)
+        .with("secretNumber", Type::Integer, Value::Integer(-987_654), false)
+        .with("secretDouble", Type::Number, Value::Number(9.876e22), false)
+        .with("secretList", Type::List, Value::List(vec!["qz".to_owned(); 33]), false);
+    for parameter in world.parameters.iter_mut().filter(|parameter| parameter.name.starts_with("secret")) {
+        parameter.sensitive = true;
+    }
+    let values =
+        ["params.secretText", "params.secretNumber", "params.secretDouble", "params.secretList", "'abc'", "['a']", "7"];
+    let pairs = || values.iter().flat_map(|first| values.iter().map(move |second| format!("{first}, {second}")));
+    let calls = |method: bool| functions::names(method).map(move |name| (name, method));
+    let mut failed = 0;
+    for (name, method) in calls(false).chain(calls(true)) {
+        for count in functions::find(name, method).unwrap().arguments.clone() {
+            let lists: Vec<String> = match count {
+                0 => vec![String::new()],
+                1 => values.iter().map(ToString::to_string).collect(),
+                2 => pairs().collect(),
+                _ => pairs().map(|pair| format!("{pair}, 7")).collect(),
+            };
+            let targets = if method { &values[..] } else { &[""] };
+            for (target, list) in targets.iter().flat_map(|target| lists.iter().map(move |list| (target, list))) {
+                let call = if method { format!("({target}).{name}({list})") } else { format!("{name}({list})") };
+                let Some(Err(message)) = call.contains("secret").then(|| world.typed(&call)) else { continue };
+                failed += 1;
+                let shown = ["qz", "Q", "987654", "9876", "33"].into_iter().find(|part| message.contains(part));
+                assert_eq!(shown, None, "{call}: {message}");
+            }
+        }
+    }
+    for expression in ["params.secretList[987]", "params.secretList[params.secretNumber]", "['a'][params.secretNumber]"]
+    {
+        let message = world.typed(expression).unwrap_err();
+        assert!(!message.contains("33") && !message.contains("987654"), "{message}");
+    }
+    assert!(failed > 1000, "{failed}");
+}
+
 #[test]
 fn dollars_of_literal_values_are_doubled_where_the_kubelet_expands() {
     let world = World::new();

@@ -76,7 +76,7 @@ impl Parameter {
     ///
     /// Every mistake in it.
     pub fn declare(declaration: Declaration) -> Result<Self, Vec<DeclarationError>> {
-        let mut check = Check { kind: declaration.kind, errors: Vec::new() };
+        let mut check = Check { kind: declaration.kind, sensitive: declaration.sensitive, errors: Vec::new() };
         check.name(&declaration.name);
         check.applicable(&declaration);
         let constraints = Constraints {
@@ -156,6 +156,8 @@ impl Parameter {
 /// The checks of one declaration.
 struct Check {
     kind: Type,
+    /// Messages don't show what is declared.
+    sensitive: bool,
     errors: Vec<DeclarationError>,
 }
 
@@ -238,8 +240,9 @@ impl Check {
         let before = self.errors.len();
         let mut read: Vec<Value> = Vec::new();
         for (index, json) in values.iter().enumerate() {
-            match literal(self.kind.item(), json) {
+            match self.literal(self.kind.item(), json) {
                 Ok(value) if read.iter().any(|seen| compare(self.kind, seen, &value) == Some(Ordering::Equal)) => {
+                    let value = if self.sensitive { "the value (not shown)".to_owned() } else { value.to_string() };
                     let message = format!("{value} is there twice");
                     self.errors.push(DeclarationError::new("enum", message, "remove one of them").at(index));
                 }
@@ -252,7 +255,7 @@ impl Check {
 
     /// A literal of the type itself (`minimum`, `maximum`).
     fn scalar(&mut self, field: &'static str, json: &Json) -> Option<Value> {
-        literal(self.kind.item(), json).map_err(|(message, help)| self.refuse(field, message, help)).ok()
+        self.literal(self.kind.item(), json).map_err(|(message, help)| self.refuse(field, message, help)).ok()
     }
 
     /// A whole value: `default` or `example`.
@@ -273,7 +276,7 @@ impl Check {
         }
         let mut read = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let problem = match literal(Type::String, item) {
+            let problem = match self.literal(Type::String, item) {
                 Err((message, help)) => Some(DeclarationError::new(field, message, help)),
                 Ok(value) if value.to_string().trim().is_empty() => {
                     Some(DeclarationError::new(field, "the item is empty", "items of a list are not empty"))
@@ -289,10 +292,19 @@ impl Check {
         Some(Value::List(read))
     }
 
+    fn literal(&self, kind: Type, json: &Json) -> Result<Value, (String, String)> {
+        let read = literal(kind, json);
+        if !self.sensitive {
+            return read;
+        }
+        read.map_err(|_| (format!("the value (not shown) is not {}", kind.noun()), format!("write {}", kind.noun())))
+    }
+
     fn constrained(&self, field: &'static str, constraints: &Constraints, value: &Value) -> Option<DeclarationError> {
         let kind = self.kind.item();
         let problem = constraints.check(kind, value).err()?;
-        let message = format!("{} {problem}", quoted(&value.to_string()));
+        let value = if self.sensitive { "the value (not shown)".to_owned() } else { quoted(&value.to_string()) };
+        let message = format!("{value} {problem}");
         Some(DeclarationError::new(field, message, format!("allowed: {}", constraints.allowed(kind))))
     }
 }

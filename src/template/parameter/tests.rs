@@ -166,6 +166,25 @@ fn messages_show_values_safely() {
 }
 
 #[test]
+fn mistakes_of_a_declaration_do_not_show_what_is_sensitive() {
+    let secret = |kind, change: fn(&mut Declaration)| {
+        let mut declaration = Declaration { sensitive: true, ..declaration(kind) };
+        change(&mut declaration);
+        format!("{:?}", Parameter::declare(declaration).unwrap_err())
+    };
+    for shown in [
+        secret(Type::Integer, |d| d.default = Some(json!("hunter2"))),
+        secret(Type::String, |d| d.default = Some(json!({"hunter2": 1}))),
+        secret(Type::String, |d| (d.default, d.max_length) = (Some(json!("hunter2")), Some(1))),
+        secret(Type::List, |d| (d.default, d.max_length) = (Some(json!(["hunter2"])), Some(1))),
+        secret(Type::String, |d| d.one_of = Some(vec![json!("hunter2"), json!("hunter2")])),
+        secret(Type::Integer, |d| d.minimum = Some(json!("hunter2"))),
+    ] {
+        assert!(!shown.contains("hunter2") && shown.contains("(not shown)"), "{shown}");
+    }
+}
+
+#[test]
 fn declarations_are_checked() {
     let base = declaration;
     let with = |kind, change: fn(&mut Declaration)| {

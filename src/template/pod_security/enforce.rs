@@ -74,7 +74,7 @@ impl Enforced {
         // That is the pod's own mistake, and a container that may not be root would never start there.
         let inherits_root = user == Some(0) && container.pointer("/securityContext/runAsUser").is_none();
         let completed = container.to_string();
-        let container = Rendered::from_json(container, &NOWHERE, Basis::Constant);
+        let container = Rendered::from_json(container, &NOWHERE, Basis::Constant, false);
         let standard = self.standard.name();
         // The place first: what is allowed may be long, and a warning is cut.
         let rule = |Broken { path, allowed, .. }: Broken<'_, '_>| format!("{path}: {standard} allows {allowed}");

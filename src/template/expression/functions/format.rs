@@ -81,7 +81,10 @@ fn write<'v>(
         ('d' | 'f' | 'e' | 'b' | 'o' | 'x' | 'X', value) => {
             return fail(format!("format(): %{verb} is not for {}", value.kind()));
         }
-        (verb, _) => return fail(format!("format(): %{} is none of %s %d %f %e %b %o %x %X %%", verb.escape_debug())),
+        (verb, _) => {
+            let verb = machine.shown(&Data::text(verb.to_string()));
+            return fail(format!("format(): %{verb} is none of %s %d %f %e %b %o %x %X %%"));
+        }
     };
     machine.spend_text(formatted.len())?;
     out.push_str(&formatted);

@@ -11,7 +11,7 @@ pub(super) fn range<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Ev
     match arguments {
         [Data::Integer(end)] => {
             let Ok(size) = usize::try_from(*end) else {
-                return fail(format!("lists.range(): {end} is negative"));
+                return fail(format!("lists.range(): {} is negative", machine.shown(&arguments[0])));
             };
             machine.spend(size)?;
             Ok(Data::list((0..*end).map(Data::Integer).collect()))
@@ -30,7 +30,11 @@ pub(super) fn slice<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Ev
             machine.spend(to - from + from / 8)?;
             Ok(Data::list(list.iter().skip(from).take(to - from).collect()))
         }
-        _ => fail(format!("slice(): {start} to {end} is no part of a list of {}", list.len())),
+        _ => {
+            let [start, end, length] =
+                [&arguments[1], &arguments[2], &Data::count(list.len())].map(|number| machine.shown(number));
+            fail(format!("slice(): {start} to {end} is no part of a list of {length}"))
+        }
     }
 }
 

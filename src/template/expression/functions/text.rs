@@ -11,7 +11,8 @@ fn byte(text: &str, position: i64) -> Option<usize> {
     text.char_indices().map(|(byte, _)| byte).chain([text.len()]).nth(position)
 }
 
-fn out_of_range<T>(function: &str, position: i64) -> Result<T, EvaluationError> {
+fn out_of_range<T>(machine: &Machine<'_>, function: &str, position: i64) -> Result<T, EvaluationError> {
+    let position = machine.shown(&Data::Integer(position));
     fail(format!("{function}(): position {position} is outside the text"))
 }
 
@@ -111,7 +112,7 @@ pub(super) fn char_at<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> 
                     let length = text[start..].chars().next().map_or(0, char::len_utf8);
                     Ok(Data::Text(text.part(start..start + length)))
                 }
-                None => out_of_range("charAt", *position),
+                None => out_of_range(machine, "charAt", *position),
             }
         }
         _ => wrong("charAt", arguments),
@@ -126,12 +127,12 @@ pub(super) fn substring<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -
     };
     machine.spend_text(text.len())?;
     let Some(start) = byte(text, from) else {
-        return out_of_range("substring", from);
+        return out_of_range(machine, "substring", from);
     };
     let end = match to {
         Some(to) => match byte(text, to) {
             Some(end) => end,
-            None => return out_of_range("substring", to),
+            None => return out_of_range(machine, "substring", to),
         },
         None => text.len(),
     };
@@ -160,7 +161,7 @@ fn search<'a, 'v>(
     };
     match byte(text, position).filter(|at| *at < text.len() || part.is_empty()) {
         Some(at) => Ok((text, part, Some(at))),
-        None => out_of_range(function, position),
+        None => out_of_range(machine, function, position),
     }
 }
 
