@@ -21,6 +21,9 @@ use crate::template::parameter::Type;
 /// The most parameters of a template: what an annotation can't reach, no one needs; it bounds the rules' cost.
 const MAX_PARAMETERS: u32 = 200;
 
+/// The most values of an `enum`, as in files.
+const MAX_ENUM: u32 = 64;
+
 /// An injection template: what a pod gets when it asks for it by an annotation.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
 #[kube(
@@ -121,7 +124,7 @@ struct Parameter {
     example: Option<Value>,
     /// The values that are allowed.
     #[serde(rename = "enum")]
-    #[schemars(schema_with = "anys")]
+    #[schemars(schema_with = "anys", extend("maxItems" = MAX_ENUM))]
     #[serde(default)]
     one_of: Option<Vec<Value>>,
     /// A regular expression (RE2) that values match.

@@ -2,7 +2,7 @@
 //! an order that can't be. Only what the file alone decides is held against it: entries with `when` or `forEach`, and
 //! names that expressions make, may differ in a pod.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::nearest::nearest;
 
@@ -82,6 +82,9 @@ fn mounts(parts: &Parts<'_>, problems: &mut Problems<'_>) {
         .flatten()
         .collect();
     for mount in mounted.iter().filter(|mount| mount.basis <= Basis::Declared) {
+        if problems.is_full() {
+            break;
+        }
         let Some(name) = mount.text().filter(|name| !volumes().any(|volume| volume == *name)) else { continue };
         let known: Vec<_> = volumes().collect();
         let help = match nearest(name, known.iter().copied()) {
@@ -102,17 +105,18 @@ fn mounts(parts: &Parts<'_>, problems: &mut Problems<'_>) {
 /// A template can't stand before or after itself, or on both sides of another.
 fn order(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, problems: &mut Problems<'_>) {
     let Some(order) = spec.get("order") else { return };
-    let own: Vec<_> = parts.containers.iter().filter_map(|(_, container)| container.get("name")?.text()).collect();
+    let own: HashSet<_> = parts.containers.iter().filter_map(|(_, container)| container.get("name")?.text()).collect();
     let side = |name: &str| order.get(name).map(Tree::items).unwrap_or_default();
     for item in side("before").iter().chain(side("after")) {
         let Some(name) = item.as_text() else { continue };
-        if name == template || own.contains(&name) {
+        if name == template || own.contains(name) {
             problems
                 .error(&item.place, format!("`{name}` is this template itself, which can't stand before or after it"));
         }
     }
+    let before: HashSet<&str> = side("before").iter().filter_map(Tree::as_text).collect();
     for item in side("after") {
-        let both = item.as_text().filter(|name| side("before").iter().any(|other| other.as_text() == Some(name)));
+        let both = item.as_text().filter(|name| before.contains(name));
         if let Some(name) = both {
             problems.error(&item.place, format!("`{name}` can't stand both before and after this template"));
         }

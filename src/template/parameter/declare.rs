@@ -13,6 +13,9 @@ use crate::template::node::MAX_ITEMS;
 /// The longest name: an annotation's name part holds 63 characters, a template's name 40 of them and the dot one.
 const MAX_NAME: usize = 22;
 
+/// The most values of an `enum`: as many as a list has items.
+const MAX_ENUM: usize = 64;
+
 /// A parameter as a template declares it, of the right YAML types but otherwise unchecked.
 #[derive(Debug, Clone)]
 pub struct Declaration {
@@ -235,6 +238,11 @@ impl Check {
     fn one_of(&mut self, values: &[Json]) -> Option<Vec<Value>> {
         if values.is_empty() {
             self.refuse("enum", "enum is empty", "list the values that are allowed");
+            return None;
+        }
+        if values.len() > MAX_ENUM {
+            let help = format!("at most {MAX_ENUM}; a pattern may say what more have in common");
+            self.refuse("enum", format!("enum has {} values", values.len()), help);
             return None;
         }
         let before = self.errors.len();

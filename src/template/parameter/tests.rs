@@ -185,6 +185,14 @@ fn mistakes_of_a_declaration_do_not_show_what_is_sensitive() {
 }
 
 #[test]
+fn an_enum_is_as_long_as_a_list_may_be() {
+    let of =
+        |values| Declaration { one_of: Some((0..values).map(|n| json!(n)).collect()), ..declaration(Type::Integer) };
+    assert!(Parameter::declare(of(64)).is_ok());
+    assert_eq!(refused(of(65)), [("enum", None, "enum has 65 values".to_owned())]);
+}
+
+#[test]
 fn declarations_are_checked() {
     let base = declaration;
     let with = |kind, change: fn(&mut Declaration)| {
