@@ -9,11 +9,13 @@ use super::container::Role;
 use super::diagnostic::Problems;
 use super::fields::shorten;
 use super::names;
+use super::parameter::quantity;
 use super::trial::{Basis, Content, Rendered};
 use super::yaml::Place;
 use value::{
-    address, amount, capability, field_path, host_path, id, item_path, medium, mode, mount_path, not_negative, one_of,
-    parse_amount, port, port_or_name, present, sub_path,
+    ONE, address, amount, capability, field_path, header, host_path, id, item_path, medium, mode, mount_path,
+    not_negative, one_of, parse_amount, port, port_or_name, positive, present, resource_field, resource_name, sub_path,
+    token_lifetime, volume_field_path,
 };
 
 /// What is wrong with a value, or nothing.
@@ -30,6 +32,7 @@ const VALUES: &[(&str, Rule)] = &[
     ("terminationMessagePolicy", |policy| one_of(policy, &["File", "FallbackToLogsOnError"])),
     ("env[].name", |name| names::variable(name.text()?)),
     ("env[].valueFrom.fieldRef.fieldPath", field_path),
+    ("env[].valueFrom.resourceFieldRef.resource", resource_field),
     ("env[].valueFrom.configMapKeyRef.name", |name| names::subdomain(name.text()?)),
     ("env[].valueFrom.configMapKeyRef.key", |key| names::data_key(key.text()?)),
     ("env[].valueFrom.secretKeyRef.name", |name| names::subdomain(name.text()?)),
@@ -39,29 +42,46 @@ const VALUES: &[(&str, Rule)] = &[
     ("envFrom[].prefix", |prefix| names::variable(prefix.text().filter(|prefix| !prefix.is_empty())?)),
     ("ports[].name", |name| names::port(name.text()?)),
     ("ports[].containerPort", port),
-    ("ports[].hostPort", port),
+    ("ports[].hostPort", |port| value::port(port).filter(|_| port.integer() != Some(0))),
     ("ports[].protocol", |protocol| one_of(protocol, &["TCP", "UDP", "SCTP"])),
     ("volumeMounts[].mountPath", mount_path),
     ("volumeMounts[].subPath", sub_path),
     ("volumeMounts[].subPathExpr", sub_path),
     ("volumeMounts[].mountPropagation", |mode| one_of(mode, &["None", "HostToContainer", "Bidirectional"])),
     ("volumeMounts[].recursiveReadOnly", |mode| one_of(mode, &["Disabled", "IfPossible", "Enabled"])),
-    ("volumeDevices[].devicePath", mount_path),
     ("resources.limits.*", amount),
     ("resources.requests.*", amount),
     ("securityContext.runAsUser", id),
     ("securityContext.runAsGroup", id),
-    ("securityContext.seccompProfile.type", |kind| one_of(kind, &["Localhost", "RuntimeDefault", "Unconfined"])),
+    ("securityContext.seccompProfile.type", |kind| one_of(kind, PROFILES)),
+    ("securityContext.appArmorProfile.type", |kind| one_of(kind, PROFILES)),
+    ("securityContext.procMount", |mount| one_of(mount, &["Default", "Unmasked"])),
+    ("resizePolicy[].resourceName", |name| one_of(name, &["cpu", "memory"])),
+    ("resizePolicy[].restartPolicy", |policy| one_of(policy, &["NotRequired", "RestartContainer"])),
     ("securityContext.capabilities.drop[]", capability),
     ("securityContext.capabilities.add[]", capability),
 ];
 
-/// Rules for the values in a probe.
-const PROBE_VALUES: &[(&str, Rule)] = &[
+/// The kinds of a profile for seccomp or AppArmor.
+const PROFILES: &[&str] = &["Localhost", "RuntimeDefault", "Unconfined"];
+
+/// Rules for the values in what a probe or hook does.
+const ACTION_VALUES: &[(&str, Rule)] = &[
     ("httpGet.port", port_or_name),
     ("tcpSocket.port", port_or_name),
-    ("grpc.port", port),
     ("httpGet.scheme", |scheme| one_of(scheme, &["HTTP", "HTTPS"])),
+    ("httpGet.httpHeaders[].name", header),
+    ("sleep.seconds", not_negative),
+    ("exec.command", |command| {
+        let none = matches!(&command.content, Content::List(words) if words.is_empty());
+        none.then(|| "a command has at least one word".to_owned())
+    }),
+];
+
+/// Rules for the values in a probe.
+const PROBE_VALUES: &[(&str, Rule)] = &[
+    ("grpc.port", port),
+    ("terminationGracePeriodSeconds", positive),
     ("initialDelaySeconds", not_negative),
     ("timeoutSeconds", not_negative),
     ("periodSeconds", not_negative),
@@ -73,11 +93,6 @@ const PROBE_VALUES: &[(&str, Rule)] = &[
 const VOLUME_VALUES: &[(&str, Rule)] = &[
     ("emptyDir.sizeLimit", amount),
     ("emptyDir.medium", medium),
-    ("hostPath.path", host_path),
-    ("hostPath.type", |kind| {
-        let kinds = ["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
-        one_of(kind, &kinds).filter(|_| kind.text() != Some(""))
-    }),
     ("configMap.name", present),
     ("secret.secretName", present),
     ("persistentVolumeClaim.claimName", |name| names::subdomain(name.text()?)),
@@ -90,8 +105,26 @@ const VOLUME_VALUES: &[(&str, Rule)] = &[
     ("secret.items[].path", item_path),
     ("secret.items[].mode", mode),
     ("downwardAPI.defaultMode", mode),
+    ("downwardAPI.items[].path", item_path),
+    ("downwardAPI.items[].mode", mode),
+    ("downwardAPI.items[].fieldRef.fieldPath", volume_field_path),
+    ("downwardAPI.items[].resourceFieldRef.resource", resource_field),
     ("projected.defaultMode", mode),
+    ("projected.sources[].configMap.items[].path", item_path),
+    ("projected.sources[].secret.items[].path", item_path),
+    ("projected.sources[].downwardAPI.items[].path", item_path),
+    ("projected.sources[].downwardAPI.items[].fieldRef.fieldPath", volume_field_path),
+    ("projected.sources[].serviceAccountToken.path", item_path),
+    ("projected.sources[].serviceAccountToken.expirationSeconds", token_lifetime),
+    ("hostPath.path", host_path),
+    ("hostPath.type", |kind| one_of(kind, HOST_PATHS).filter(|_| kind.text() != Some(""))),
+    ("image.pullPolicy", |policy| one_of(policy, &["Always", "IfNotPresent", "Never"])),
+    ("nfs.path", |path| (!path.text()?.starts_with('/')).then(|| "the path must be absolute".to_owned())),
 ];
+
+/// What may have to be at a path of the node.
+const HOST_PATHS: &[&str] =
+    &["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
 
 /// Rules for the values in a host alias.
 const ALIAS_VALUES: &[(&str, Rule)] = &[("ip", address), ("hostnames[]", |name| names::subdomain(name.text()?))];
@@ -113,6 +146,8 @@ enum Shape {
     All(&'static [&'static str]),
     ExactlyOne(&'static [&'static str]),
     AtMostOne(&'static [&'static str]),
+    /// What else has to hold in the map.
+    Other(for<'r> fn(&'r Rendered<'r>) -> Vec<(&'r Place, String)>),
 }
 
 const SHAPES: &[(&str, Shape)] = &[
@@ -126,15 +161,77 @@ const SHAPES: &[(&str, Shape)] = &[
     ("ports[]", Shape::All(&["containerPort"])),
     ("volumeMounts[]", Shape::All(&["name", "mountPath"])),
     ("volumeMounts[]", Shape::AtMostOne(&["subPath", "subPathExpr"])),
-    ("volumeDevices[]", Shape::All(&["name", "devicePath"])),
     ("lifecycle.*", Shape::ExactlyOne(&["exec", "httpGet", "tcpSocket", "sleep"])),
+    ("env[].valueFrom.fieldRef", Shape::All(&["fieldPath"])),
+    ("env[].valueFrom.resourceFieldRef", Shape::All(&["resource"])),
+    ("env[].valueFrom.resourceFieldRef", Shape::Other(divisor)),
+    ("env[].valueFrom.configMapKeyRef", Shape::All(&["key"])),
+    ("env[].valueFrom.secretKeyRef", Shape::All(&["key"])),
+    ("securityContext.seccompProfile", Shape::Other(profile)),
+    ("securityContext.appArmorProfile", Shape::Other(profile)),
+    ("resizePolicy[]", Shape::All(&["resourceName", "restartPolicy"])),
 ];
 
-const PROBE_SHAPES: &[(&str, Shape)] = &[
-    ("", Shape::ExactlyOne(&["exec", "httpGet", "tcpSocket", "grpc"])),
+const ACTION_SHAPES: &[(&str, Shape)] = &[
+    ("exec", Shape::All(&["command"])),
     ("httpGet", Shape::All(&["port"])),
     ("tcpSocket", Shape::All(&["port"])),
-    ("grpc", Shape::All(&["port"])),
+    ("httpGet.httpHeaders[]", Shape::All(&["name"])),
+];
+
+const PROBE_SHAPES: &[(&str, Shape)] =
+    &[("", Shape::ExactlyOne(&["exec", "httpGet", "tcpSocket", "grpc"])), ("grpc", Shape::All(&["port"]))];
+
+/// Hooks, which do what probes do.
+const HOOKS: &[&str] = &["postStart", "preStop"];
+
+const VOLUME_SHAPES: &[(&str, Shape)] = &[
+    ("configMap", Shape::All(&["name"])),
+    ("secret", Shape::All(&["secretName"])),
+    ("hostPath", Shape::All(&["path"])),
+    ("persistentVolumeClaim", Shape::All(&["claimName"])),
+    ("csi", Shape::All(&["driver"])),
+    ("image", Shape::All(&["reference"])),
+    ("nfs", Shape::All(&["server", "path"])),
+    ("ephemeral", Shape::All(&["volumeClaimTemplate"])),
+    ("configMap.items[]", Shape::All(&["key", "path"])),
+    ("secret.items[]", Shape::All(&["key", "path"])),
+    ("downwardAPI.items[]", Shape::All(&["path"])),
+    ("downwardAPI.items[]", Shape::ExactlyOne(&["fieldRef", "resourceFieldRef"])),
+    ("downwardAPI.items[].resourceFieldRef", Shape::All(&["containerName", "resource"])),
+    ("downwardAPI.items[].resourceFieldRef", Shape::Other(divisor)),
+    (
+        "projected.sources[]",
+        Shape::AtMostOne(&[
+            "clusterTrustBundle",
+            "configMap",
+            "downwardAPI",
+            "podCertificate",
+            "secret",
+            "serviceAccountToken",
+        ]),
+    ),
+    ("projected.sources[].configMap", Shape::All(&["name"])),
+    ("projected.sources[].secret", Shape::All(&["name"])),
+    ("projected.sources[].configMap.items[]", Shape::All(&["key", "path"])),
+    ("projected.sources[].secret.items[]", Shape::All(&["key", "path"])),
+    ("projected.sources[].downwardAPI.items[]", Shape::All(&["path"])),
+    ("projected.sources[].downwardAPI.items[]", Shape::ExactlyOne(&["fieldRef", "resourceFieldRef"])),
+    ("projected.sources[].serviceAccountToken", Shape::All(&["path"])),
+];
+
+/// What only Linux has of a `securityContext` (`validateWindows`).
+const LINUX: &[&str] = &[
+    "allowPrivilegeEscalation",
+    "appArmorProfile",
+    "capabilities",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsUser",
+    "seLinuxOptions",
+    "seccompProfile",
 ];
 
 const PROBES: &[&str] = &["livenessProbe", "readinessProbe", "startupProbe"];
@@ -160,7 +257,19 @@ impl fmt::Display for Broken<'_> {
 /// Checks a container, or what `target` adds to one.
 pub(super) fn container(container: &Rendered<'_>, role: Option<Role>, problems: &mut Problems<'_>) {
     report_all(rules(container), problems);
+    for (key, place, _) in container.members() {
+        let help = match &**key {
+            "volumeDevices" => "mount a volume with a file system: what is injected shares files, not disks",
+            _ => continue,
+        };
+        problems.error(place, format!("an injected container can't have `{key}`")).help(help);
+    }
     if role == Some(Role::Init) {
+        for policy in select(container, "resizePolicy[].restartPolicy") {
+            if decides(policy) && policy.text() == Some("RestartContainer") {
+                report(policy, policy.place, "an init container that runs to its end is not restarted", problems);
+            }
+        }
         for (key, place, _) in container.members() {
             if PROBES.contains(&&**key) || key == "lifecycle" {
                 problems
@@ -180,7 +289,19 @@ pub(super) fn rules<'r>(container: &'r Rendered<'r>) -> Vec<Broken<'r>> {
         if let Some(probe) = container.get(name) {
             values(probe, name, PROBE_VALUES, &mut broken);
             shapes(probe, name, PROBE_SHAPES, &mut broken);
+            action(probe, name, &mut broken);
         }
+    }
+    for name in HOOKS {
+        if let Some(hook) = container.get("lifecycle").and_then(|hooks| hooks.get(name)) {
+            action(hook, &join("lifecycle", name), &mut broken);
+        }
+    }
+    let grace = container.get("readinessProbe").and_then(|probe| probe.get("terminationGracePeriodSeconds"));
+    if let Some(value) = grace {
+        let path = "readinessProbe.terminationGracePeriodSeconds".to_owned();
+        let problem = "a readinessProbe ends nothing, so it has none".to_owned();
+        broken.push(Broken { path, value, place: value.place, problem });
     }
     for name in ["livenessProbe", "startupProbe"] {
         let threshold = container.get(name).and_then(|probe| probe.get("successThreshold"));
@@ -189,8 +310,70 @@ pub(super) fn rules<'r>(container: &'r Rendered<'r>) -> Vec<Broken<'r>> {
             broken.push(Broken { path: join(name, "successThreshold"), value, place: value.place, problem });
         }
     }
-    limits(container, &mut broken);
+    resources(container, &mut broken);
+    together(container, &mut broken);
     broken
+}
+
+/// What a probe or hook does.
+fn action<'r>(action: &'r Rendered<'r>, at: &str, broken: &mut Vec<Broken<'r>>) {
+    values(action, at, ACTION_VALUES, broken);
+    shapes(action, at, ACTION_SHAPES, broken);
+}
+
+/// What does not go together in a container.
+fn together<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
+    let decided = |value: Option<&'r Rendered<'r>>| value.filter(|value| decides(value));
+    let is = |value: Option<&'r Rendered<'r>>, wanted: bool| {
+        decided(value).is_some_and(|value| matches!(value.content, Content::Bool(found) if found == wanted))
+    };
+    let context = container.get("securityContext");
+    let privileged = context.and_then(|context| context.get("privileged"));
+    let escalation = context.and_then(|context| context.get("allowPrivilegeEscalation"));
+    if let Some(value) = escalation.filter(|value| is(Some(value), false) && is(privileged, true)) {
+        broken.push(Broken {
+            path: "securityContext.allowPrivilegeEscalation".to_owned(),
+            value,
+            place: value.place,
+            problem: "what is privileged may escalate: this can't be false".to_owned(),
+        });
+    }
+    for mount in select(container, "volumeMounts[]") {
+        let propagation = decided(mount.get("mountPropagation"));
+        if let Some(value) = propagation.filter(|value| value.text() == Some("Bidirectional"))
+            && privileged.is_none_or(|_| is(privileged, false))
+            && context.is_none_or(|context| matches!(context.content, Content::Map(_)))
+            // What a target may do, the pod decides.
+            && container.get("image").is_some()
+        {
+            let problem = "Bidirectional is for privileged containers".to_owned();
+            broken.push(Broken {
+                path: "volumeMounts[].mountPropagation".to_owned(),
+                value,
+                place: value.place,
+                problem,
+            });
+        }
+        let recursive = decided(mount.get("recursiveReadOnly"));
+        if let Some(value) = recursive.filter(|value| matches!(value.text(), Some("Enabled" | "IfPossible"))) {
+            let writable = mount.get("readOnly").is_none_or(|_| is(mount.get("readOnly"), false));
+            let propagated = propagation.is_some_and(|mode| mode.text() != Some("None"));
+            if writable || propagated {
+                let problem = "it wants readOnly: true, and no mountPropagation".to_owned();
+                let path = "volumeMounts[].recursiveReadOnly".to_owned();
+                broken.push(Broken { path, value, place: value.place, problem });
+            }
+        }
+    }
+}
+
+/// Checks what Windows does not have.
+pub(super) fn windows(container: &Rendered<'_>, problems: &mut Problems<'_>) {
+    for (key, place, _) in container.get("securityContext").map(Rendered::members).unwrap_or_default() {
+        if LINUX.contains(&&**key) {
+            problems.error(place, format!("a container of Windows has no `{key}`")).help("remove it");
+        }
+    }
 }
 
 /// Checks the source of a volume; `place` is the volume's.
@@ -217,6 +400,7 @@ pub(super) fn volume_source(volume: &Rendered<'_>, place: &Place, problems: &mut
 pub(super) fn volume_rules<'r>(volume: &'r Rendered<'r>) -> Vec<Broken<'r>> {
     let mut broken = Vec::new();
     values(volume, "", VOLUME_VALUES, &mut broken);
+    shapes(volume, "", VOLUME_SHAPES, &mut broken);
     broken
 }
 
@@ -264,7 +448,13 @@ pub(super) fn is_open(container: &Rendered<'_>) -> bool {
         ruled.flat_map(|(path, _)| select(root, path)).any(is_made)
     };
     open(container, VALUES)
-        || PROBES.iter().filter_map(|name| container.get(name)).any(|probe| open(probe, PROBE_VALUES))
+        || PROBES
+            .iter()
+            .filter_map(|name| container.get(name))
+            .any(|probe| open(probe, PROBE_VALUES) || open(probe, ACTION_VALUES))
+        || container
+            .get("lifecycle")
+            .is_some_and(|hooks| hooks.members().iter().any(|(.., hook)| open(hook, ACTION_VALUES)))
 }
 
 /// The same for a volume. A parameter that is a quantity needs no second look.
@@ -346,7 +536,10 @@ fn shapes<'r>(root: &'r Rendered<'r>, at: &str, rules: &[(&str, Shape)], broken:
 
 impl Shape {
     fn problems<'r>(&self, map: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
-        let (Self::All(names) | Self::ExactlyOne(names) | Self::AtMostOne(names)) = self;
+        let names = match self {
+            Self::All(names) | Self::ExactlyOne(names) | Self::AtMostOne(names) => names,
+            Self::Other(rule) => return rule(map),
+        };
         let there: Vec<_> = map.members().iter().filter(|(key, ..)| names.contains(&&**key)).collect();
         let undecided = there.iter().any(|(.., value)| matches!(value.content, Content::Hole));
         match (self, &there[..]) {
@@ -363,11 +556,76 @@ impl Shape {
     }
 }
 
-/// A request can't be greater than its limit.
-fn limits<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
+/// What is wrong with a profile.
+fn profile<'r>(map: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
+    let Some(kind) = map.get("type") else { return vec![(map.place, "`type` is missing here".to_owned())] };
+    let profile = map.members().iter().find(|(key, ..)| key == "localhostProfile");
+    match (kind.text().filter(|_| decides(kind)), profile) {
+        (Some("Localhost"), None) => vec![(map.place, "`localhostProfile` is missing here".to_owned())],
+        (Some(kind), Some((_, place, _))) if kind != "Localhost" => {
+            vec![(place, format!("`localhostProfile` is for the type Localhost, not for {}", shorten(kind)))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What is wrong with the unit in which a variable or file has a resource.
+fn divisor<'r>(map: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
+    const OF_CPU: &[&str] = &["0", "1m", "1"];
+    const OF_BYTES: &[&str] = &["0", "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+    let text = |name: &str| map.get(name).filter(|value| decides(value));
+    let Some((resource, divisor)) = text("resource").and_then(Rendered::text).zip(text("divisor")) else {
+        return Vec::new();
+    };
+    let allowed = if matches!(resource, "limits.cpu" | "requests.cpu") { OF_CPU } else { OF_BYTES };
+    let amount = parse_amount(divisor);
+    if amount.is_none() || allowed.iter().any(|unit| quantity(unit) == amount) {
+        return Vec::new();
+    }
+    vec![(divisor.place, format!("the divisor of {} is none of {}", shorten(resource), allowed[1..].join(", ")))]
+}
+
+/// What a container asks of its node.
+fn resources<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
     let Some(resources) = container.get("resources") else { return };
+    let written = |(key, _, value): &&(_, _, Rendered<'_>)| key == "claims" && !value.expression;
+    if let Some((_, place, value)) = resources.members().iter().find(written) {
+        let problem = "a template can't add the pod's resourceClaims that these would be".to_owned();
+        broken.push(Broken { path: "resources.claims".to_owned(), value, place, problem });
+    }
     let amounts = |name: &str| resources.get(name).map(Rendered::members).unwrap_or_default();
-    for (key, _, request) in amounts("requests") {
+    let all = || ["limits", "requests"].into_iter().flat_map(|list| amounts(list).iter().map(move |it| (list, it)));
+    for (list, (key, place, value)) in all() {
+        if let Some(problem) = resource_name(key) {
+            broken.push(Broken { path: format!("resources.{list}.{key}"), value, place, problem });
+        }
+    }
+    let ordinary = all().any(|(_, (key, ..))| matches!(&**key, "cpu" | "memory"));
+    let decided = |list: &str| resources.get(list).is_none_or(|list| matches!(list.content, Content::Map(_)));
+    let all_decided = decided("limits") && decided("requests");
+    let whole = |(_, (key, ..)): &(_, &(std::borrow::Cow<'_, str>, _, _))| {
+        all_decided && resource_name(key).is_none() && !is_shared(key)
+    };
+    for (list, (key, place, value)) in all().filter(whole) {
+        let other = amounts(if list == "limits" { "requests" } else { "limits" });
+        let other = other.iter().find(|(name, ..)| name == key).map(|(.., other)| other);
+        let differ =
+            other.filter(|other| decides(other) && decides(value) && parse_amount(other) != parse_amount(value));
+        let problem = if list == "requests" && other.is_none() {
+            "it can't be shared, so its limit must be there, too"
+        } else if list == "requests" && differ.is_some() {
+            "it can't be shared, so request and limit must be the same"
+        } else if key.starts_with("hugepages-") && !ordinary {
+            "huge pages want cpu or memory beside them"
+        } else if key.contains('/') && decides(value) && parse_amount(value).is_some_and(|amount| amount % ONE != 0) {
+            "it comes in whole numbers"
+        } else {
+            continue;
+        };
+        let path = format!("resources.{list}.{key}");
+        broken.push(Broken { path, value, place, problem: format!("{}: {problem}", shorten(key)) });
+    }
+    for (key, _, request) in amounts("requests").iter().filter(|(key, ..)| is_shared(key)) {
         let limit = amounts("limits").iter().find(|(other, ..)| other == key).map(|(.., limit)| limit);
         let Some(limit) = limit.filter(|limit| decides(limit) && decides(request)) else { continue };
         if parse_amount(request).zip(parse_amount(limit)).is_some_and(|(request, limit)| request > limit) {
@@ -380,4 +638,9 @@ fn limits<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
             });
         }
     }
+}
+
+/// A resource of which a node gives more than it has: containers share it.
+fn is_shared(name: &str) -> bool {
+    !name.starts_with("hugepages-") && (!name.contains('/') || name.contains("kubernetes.io/"))
 }

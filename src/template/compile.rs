@@ -116,6 +116,8 @@ pub(super) struct Compiler<'c, 'f, 't> {
     pub(super) item: Option<Rc<serde_json::Value>>,
     /// How little values say at best around what is tried now.
     pub(super) floor: Basis,
+    /// `os: windows`.
+    pub(super) windows: bool,
     /// How many expressions were compiled.
     pub(super) expressions: usize,
     /// An expression was compiled whose type is known only when it is evaluated.

@@ -59,6 +59,9 @@ impl<'t> Compiler<'_, '_, 't> {
         }
         decode::strictly::<v1::Container>(&rendered, OURS, self.options, self.problems);
         check::container(&rendered, Some(role), self.problems);
+        if self.windows {
+            check::windows(&rendered, self.problems);
+        }
         let verify = self.untyped || check::is_open(&rendered);
         self.parts.containers.push((role, rendered));
 
@@ -68,6 +71,11 @@ impl<'t> Compiler<'_, '_, 't> {
         let environments = [("own", Environment::Own), ("target", Environment::Target)];
         let environment = self.word(&fields, "environment", &environments);
         let run_as = self.word(&fields, "runAs", &[("own", RunAs::Own), ("target", RunAs::Target)]);
+        if let (true, RunAs::Target, Some((place, _))) = (self.windows, run_as, fields.entry("runAs")) {
+            self.problems
+                .error(place, "a container of Windows runs as no user by number, so not as the target's")
+                .help("name one in `securityContext.windowsOptions.runAsUserName`");
+        }
         let tokens = [("none", ServiceAccountToken::None), ("mount", ServiceAccountToken::Mount)];
         let service_account_token = self.word(&fields, "serviceAccountToken", &tokens);
         let named = fields.required("name", self.problems).is_some();

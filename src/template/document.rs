@@ -91,6 +91,8 @@ pub(super) fn template(
     let Header { scope, name, spec } = header(root, problems)?;
     let parameters = parameters(&spec, problems);
     let trial = Trial::new(&parameters);
+    let systems = [("linux", "linux"), ("windows", "windows")];
+    let os = spec.get("os").and_then(|tree| choice(tree, &systems, problems)).unwrap_or("linux");
     let mut compiler = Compiler {
         problems,
         options,
@@ -98,6 +100,7 @@ pub(super) fn template(
         trial: &trial,
         item: None,
         floor: Basis::Constant,
+        windows: os == "windows",
         expressions: 0,
         untyped: false,
         told: false,
@@ -117,8 +120,6 @@ pub(super) fn template(
     let policies = [("Fail", FailurePolicy::Fail), ("Ignore", FailurePolicy::Ignore)];
     let failure_policy = compiler.word(&spec, "failurePolicy", &policies);
     let host_network = compiler.word(&spec, "hostNetwork", &[("allow", true), ("deny", false)]);
-    let systems = [("linux", "linux"), ("windows", "windows")];
-    let os = spec.get("os").and_then(|tree| choice(tree, &systems, compiler.problems)).unwrap_or("linux");
     let pod_security = spec.get("podSecurity").and_then(|tree| choice(tree, &PodSecurity::NAMES, compiler.problems));
     if let Some(claim) = pod_security {
         pod_security::check(claim, os, &compiler.parts, compiler.problems);

@@ -29,9 +29,20 @@ pub(super) fn check(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, proble
     let in_targets = parts.target.iter().flat_map(|target| select(target, "volumeMounts[]"));
     unique("mount path", parts.shared_volumes.iter().chain(in_targets), |mount| mount_path(mount), problems);
     let sidecars = parts.containers.iter().filter(|(role, sidecar)| *role == Role::Sidecar && !sidecar.conditional);
-    let exposed: Vec<_> = sidecars.flat_map(|(_, sidecar)| select(sidecar, "ports[]")).collect();
-    unique("port", exposed.iter().copied(), |entry| port(entry, "containerPort"), problems);
-    unique("host port", exposed.iter().copied(), |entry| port(entry, "hostPort"), problems);
+    let sidecars: Vec<_> = sidecars.map(|(_, sidecar)| select(sidecar, "ports[]")).collect();
+    // One container may name a port twice.
+    let one_a_container = sidecars.iter().flat_map(|ports| {
+        let mut seen = HashSet::new();
+        ports
+            .iter()
+            .copied()
+            .filter(move |entry| port(entry, "containerPort").is_none_or(|(port, _)| seen.insert(port)))
+    });
+    unique("port", one_a_container, |entry| port(entry, "containerPort"), problems);
+    unique("host port", sidecars.iter().flatten().copied(), |entry| port(entry, "hostPort"), problems);
+    for (_, init) in parts.containers.iter().filter(|(role, _)| *role == Role::Init) {
+        unique("host port", select(init, "ports[]"), |entry| port(entry, "hostPort"), problems);
+    }
     mounts(parts, problems);
     order(template, spec, parts, problems);
 }
@@ -50,9 +61,14 @@ fn mount_path<'r>(entry: &'r Rendered<'r>) -> Key<'r> {
 }
 
 fn port<'r>(entry: &'r Rendered<'r>, field: &str) -> Key<'r> {
-    let port = entry.get(field).filter(|port| port.basis == Basis::Constant)?;
+    // A host port of 0 is none.
+    let port = entry.get(field).filter(|port| port.basis == Basis::Constant && port.integer() != Some(0))?;
     let protocol = entry.get("protocol").map_or(Some("TCP"), Rendered::constant_text)?;
-    Some((format!("{}/{protocol}", port.integer()?), port))
+    let address = match entry.get("hostIP").filter(|_| field == "hostPort") {
+        Some(address) => format!(" of {}", address.constant_text()?),
+        None => String::new(),
+    };
+    Some((format!("{}/{protocol}{address}", port.integer()?), port))
 }
 
 /// Reports what stands twice.
@@ -77,10 +93,7 @@ fn unique<'r>(
 fn mounts(parts: &Parts<'_>, problems: &mut Problems<'_>) {
     let volumes = || parts.shared_volumes.iter().chain(&parts.volumes).filter_map(|volume| volume.get("name")?.text());
     let containers = parts.containers.iter().map(|(_, container)| container).chain(&parts.target);
-    let mounted: Vec<_> = containers
-        .flat_map(|container| ["volumeMounts[].name", "volumeDevices[].name"].map(|path| select(container, path)))
-        .flatten()
-        .collect();
+    let mounted: Vec<_> = containers.flat_map(|container| select(container, "volumeMounts[].name")).collect();
     for mount in mounted.iter().filter(|mount| mount.basis <= Basis::Declared) {
         if problems.is_full() {
             break;

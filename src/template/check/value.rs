@@ -38,35 +38,99 @@ pub(super) fn mode(value: &Rendered<'_>) -> Option<String> {
 
 /// The fields of a pod that a variable can have (Kubernetes documentation, "Downward API").
 pub(super) fn field_path(value: &Rendered<'_>) -> Option<String> {
-    const FIELDS: [&str; 9] = [
-        "metadata.name",
-        "metadata.namespace",
-        "metadata.uid",
-        "spec.nodeName",
-        "spec.serviceAccountName",
-        "status.hostIP",
-        "status.hostIPs",
-        "status.podIP",
-        "status.podIPs",
-    ];
+    one_field(
+        value,
+        &[
+            "metadata.name",
+            "metadata.namespace",
+            "metadata.uid",
+            "spec.nodeName",
+            "spec.serviceAccountName",
+            "status.hostIP",
+            "status.hostIPs",
+            "status.podIP",
+            "status.podIPs",
+        ],
+    )
+}
+
+/// The fields of a pod that a file can have.
+pub(super) fn volume_field_path(value: &Rendered<'_>) -> Option<String> {
+    let fields = ["metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations"];
+    one_field(value, &fields)
+}
+
+fn one_field(value: &Rendered<'_>, fields: &[&str]) -> Option<String> {
     let path = value.text()?;
     let mut keys =
         ["metadata.labels['", "metadata.annotations['"].into_iter().filter_map(|start| path.strip_prefix(start));
     let keyed = keys.any(|key| key.strip_suffix("']").is_some_and(|key| names::qualified(key).is_none()));
-    let right = FIELDS.contains(&path) || keyed;
+    let right = fields.contains(&path) || keyed;
     (!right).then(|| {
         format!(
             "`{}` is none of {}, metadata.labels['KEY'] and metadata.annotations['KEY']",
             shorten(path),
-            FIELDS.join(", ")
+            fields.join(", ")
         )
     })
+}
+
+/// A resource of a container that a variable or file can have.
+pub(super) fn resource_field(value: &Rendered<'_>) -> Option<String> {
+    let resource = value.text()?;
+    let of = resource.strip_prefix("limits.").or_else(|| resource.strip_prefix("requests."));
+    let right = of.is_some_and(|name| matches!(name, "cpu" | "memory" | "ephemeral-storage") || is_huge_pages(name));
+    (!right).then(|| {
+        format!("`{}` is none of a container's: limits. or requests., then cpu, memory, ephemeral-storage or hugepages-SIZE", shorten(resource))
+    })
+}
+
+fn is_huge_pages(name: &str) -> bool {
+    name.strip_prefix("hugepages-").is_some_and(|size| !size.is_empty())
+}
+
+/// The name of what a container asks of its node.
+pub(super) fn resource_name(name: &str) -> Option<String> {
+    let right = match name.split_once('/') {
+        None => matches!(name, "cpu" | "memory" | "ephemeral-storage") || is_huge_pages(name),
+        Some(_) => names::qualified(name).is_none() && !name.starts_with("requests."),
+    };
+    (!right).then(|| {
+        format!("`{}` is no resource: cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME", shorten(name))
+    })
+}
+
+pub(super) fn header(value: &Rendered<'_>) -> Option<String> {
+    let name = value.text()?;
+    let right = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (!right).then(|| format!("`{}` is no name of a header: letters, digits and `-`", shorten(name)))
+}
+
+pub(super) fn positive(value: &Rendered<'_>) -> Option<String> {
+    let number = value.integer()?;
+    (number < 1).then(|| format!("{number} is less than 1"))
+}
+
+/// The seconds for which a service account token holds.
+pub(super) fn token_lifetime(value: &Rendered<'_>) -> Option<String> {
+    let seconds = value.integer()?;
+    (!(600..=1 << 32).contains(&seconds)).then(|| format!("{seconds} is none of 600 to 4294967296"))
+}
+
+/// A path of the node.
+pub(super) fn host_path(value: &Rendered<'_>) -> Option<String> {
+    let path = value.text()?;
+    let wrong = path.is_empty() || path.split(['/', '\\']).any(|element| element == "..");
+    wrong.then(|| format!("`{}` must be a path without `..`", shorten(path)))
 }
 
 pub(super) fn not_negative(value: &Rendered<'_>) -> Option<String> {
     let number = value.integer()?;
     (number < 0).then(|| format!("{number} is less than 0"))
 }
+
+/// One, as [`parse_amount`] counts.
+pub(super) const ONE: i128 = 1_000_000_000;
 
 pub(super) fn parse_amount(value: &Rendered<'_>) -> Option<i128> {
     match &value.content {
