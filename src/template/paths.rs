@@ -40,8 +40,7 @@ pub(crate) fn leaves(sub_path: &str) -> bool {
     sub_path.starts_with('/') || climbs(sub_path)
 }
 
-/// Whether a path has a `..` in it.
-pub(crate) fn climbs(path: &str) -> bool {
+fn climbs(path: &str) -> bool {
     path.split('/').any(|element| element == "..")
 }
 

@@ -25,6 +25,11 @@ pub(crate) fn container(json: &str) -> Vec<String> {
     })
 }
 
+/// What `target` adds to one of a container's lists.
+pub(crate) fn target(field: &str, json: &str) -> Vec<String> {
+    wrong::<v1::Container>(&format!("{{\"{field}\":{json}}}"), |container| shown(&check::rules_not_wired(container)))
+}
+
 /// A volume.
 pub(crate) fn volume(json: &str) -> Vec<String> {
     wrong::<v1::Volume>(json, |volume| shown(&check::volume_rules(volume)))

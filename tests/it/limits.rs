@@ -199,7 +199,8 @@ fn what_is_there_already_takes_no_more_than_a_bound() {
     let answer = |containers: usize, grafts: usize| {
         let env: Vec<_> = (0..64).map(|index| json!({"name": format!("V{index}"), "value": "b"})).collect();
         let name = |index: usize| format!("c{index}");
-        let containers: Vec<_> = (0..containers).map(|it| json!({"name": name(it), "image": "a", "env": env})).collect();
+        let containers: Vec<_> =
+            (0..containers).map(|it| json!({"name": name(it), "image": "a", "env": env})).collect();
         let annotations: Value = (0..grafts).map(|index| (format!("i{index:02}.inject/big"), json!("true"))).collect();
         json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}}).to_string()
     };

@@ -22,7 +22,8 @@ impl Grafting<'_, '_, '_> {
                 continue;
             }
             self.bindings.forget();
-            match self.open(field.place(), line, |view, problems| Member::render(view, field, part, problems)) {
+            let place = format!("pod.{}", field.place());
+            match self.open(&place, line, |view, problems| Member::render(view, field, part, problems)) {
                 Ok(all) => add_all(self, &all),
                 Err(error) => self.evaluation("pod", line, &error),
             }

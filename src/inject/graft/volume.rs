@@ -210,7 +210,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             Cow::Owned(Volume { name, read_only, json }) => (Cow::Owned(name), read_only, Cow::Owned(json)),
         };
         if name == NO_TOKEN_VOLUME {
-            let problem = format!("the name {name} in the pod is kept for the empty volume over the service account token");
+            let problem =
+                format!("the name {name} in the pod is kept for the empty volume over the service account token");
             self.rendered("volumes", line, problem + "; rename the template or its volume");
         } else {
             self.add_volume(name.clone(), read_only, &json, line)?;
@@ -266,7 +267,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             return Some(ReadOnly { by: format!("volume {volume} is read-only"), with: None });
         }
         let planned = self.draft.volumes.iter().find(|it| it.name == volume && it.read_only)?;
-        let of = if planned.graft == self.index { String::new() } else { format!(" of {}", self.graft_name(planned.graft)) };
+        let of =
+            if planned.graft == self.index { String::new() } else { format!(" of {}", self.graft_name(planned.graft)) };
         Some(ReadOnly { by: format!("volume {volume}{of} is read-only"), with: Some(planned.graft) })
     }
 

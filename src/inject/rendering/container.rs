@@ -1,6 +1,7 @@
 //! A container: all of it that is the same whatever volumes, users and resources the pod has, and how a pod's are put in.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -146,6 +147,7 @@ impl Body {
         item: Option<&Item<'_>>,
         problems: &mut Problems,
     ) -> Result<Self, EvaluationError> {
+        let before = problems.len();
         let mut json = MapWriter::with_capacity(512 + template.fixed.len());
         json.members(&template.fixed);
         for (key, node) in &template.rest {
@@ -173,6 +175,9 @@ impl Body {
                 restart_policy: None,
             };
             problems.extend(verify::container(&rendered.fit(identity, &fit)?));
+        }
+        for problem in &mut problems[before..] {
+            *problem = format!("container {}: {problem}", identity.name);
         }
         Ok(rendered)
     }
@@ -258,6 +263,12 @@ fn ports(
         if host_port || !is_port(port.number) {
             let found = if host_port { port.host_port } else { port.number };
             problems.push(format!("{found} is no port; allowed: 1 to 65535"));
+        }
+    }
+    let mut of_host = HashSet::new();
+    for port in uses.iter().filter(|port| port.host_port != 0) {
+        if !of_host.insert((port.host_port, &*port.protocol, &*port.host_ip)) {
+            problems.push(format!("two ports have the hostPort {}/{}", port.host_port, port.protocol));
         }
     }
     json.json("ports", &ports);

@@ -57,7 +57,7 @@ impl Member {
         if field == Field::Label
             && let Some(problem) = names::label_value(value)
         {
-            problems.push(problem);
+            problems.push(format!("{key}: {problem}"));
             return None;
         }
         let mut json = String::with_capacity(value.len() + 2);

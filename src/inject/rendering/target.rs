@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Problems, Size, View, items, read, render};
+use super::{Problems, Size, View, read, render};
 use crate::inject::pod::{EnvSource, EnvVar};
 use crate::template::expression::EvaluationError;
 use crate::template::{Part, names, verify};
@@ -47,25 +47,24 @@ impl EnvFrom {
     }
 }
 
-/// A list of a container, each entry read by `one`; empty if core/v1 has something against it, which is a problem then.
+/// A list of the target containers, each item read by `one`.
 pub(super) fn list<R>(
     view: View<'_>,
     field: &str,
     part: Option<&Part>,
     problems: &mut Problems,
-    one: impl Fn(&RawValue, &mut Problems) -> Result<Option<R>, EvaluationError>,
+    mut one: impl FnMut(&RawValue, &mut Problems) -> Result<Option<R>, EvaluationError>,
 ) -> Result<Vec<R>, EvaluationError> {
     let Some(Part { node, verify, .. }) = part else { return Ok(Vec::new()) };
-    let json = render(Some(node), view, None, field)?;
-    if let Some(json) = json.as_deref().filter(|_| *verify) {
-        let broken = verify::container(&format!("{{\"{field}\":{json}}}"));
-        if !broken.is_empty() {
-            problems.extend(broken);
-            return Ok(Vec::new());
-        }
+    let Some(json) = render(Some(node), view, None, field)? else { return Ok(Vec::new()) };
+    if *verify {
+        problems.extend(verify::target(field, &json));
     }
-    let all = items(json.as_ref(), field)?.into_iter();
-    all.filter_map(|item| one(item, problems).transpose()).collect()
+    let mut all = Vec::new();
+    for item in read::<Vec<&RawValue>>(&json, field)? {
+        all.extend(one(item, problems)?);
+    }
+    Ok(all)
 }
 
 impl Size for Env {

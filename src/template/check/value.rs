@@ -188,11 +188,6 @@ pub(super) fn mount_path(value: &Rendered<'_>) -> Option<String> {
     Some(format!("the path `{}` {problem}", shorten(path)))
 }
 
-pub(super) fn host_path(value: &Rendered<'_>) -> Option<String> {
-    let path = value.text()?;
-    (path.is_empty() || paths::climbs(path)).then(|| format!("`{}` must be a path without `..`", shorten(path)))
-}
-
 /// The path of a file in a volume: unlike a sub path, it can't be missing.
 pub(super) fn item_path(value: &Rendered<'_>) -> Option<String> {
     let path = value.text()?;
