@@ -158,12 +158,9 @@ impl Ordering<'_, '_> {
     /// planned.
     fn ordinary_named(&self) -> HashMap<&str, (&str, Option<GraftIndex>)> {
         let mut named: HashMap<&str, _> = self.ordinary.iter().map(|it| (&*it.name, (&*it.name, None))).collect();
-        let there = |name: &&str| self.ordinary.iter().any(|it| *it.name == **name);
-        for (template, made) in self.done {
-            if let Some(name) = made.iter().map(|name| &**name).find(there) {
-                named.insert(template, (name, None));
-            }
-        }
+        let there = |made: &[Cow<'_, str>]| made.iter().find_map(|name| named.get(&**name).copied());
+        let done: Vec<_> = self.done.iter().filter_map(|(template, made)| Some((*template, there(made)?))).collect();
+        named.extend(done);
         for it in self.new.iter().filter(|it| it.kind == Kind::ClassicSidecar) {
             named.insert(self.asked[it.graft].name.template, (&it.name, Some(it.graft)));
         }
@@ -204,7 +201,7 @@ impl Ordering<'_, '_> {
             if let Some(other) = self.others(before, nodes, &named, own.graft).next() {
                 return Err(Impossible {
                     chain: format!(
-                        "{} before {}, which is an init container, and the former an ordinary one",
+                        "{}, which is an ordinary container and starts when all init containers have, before {}",
                         own.name,
                         self.name(nodes[other])
                     ),
@@ -218,12 +215,12 @@ impl Ordering<'_, '_> {
     /// The nodes that these names stand for, but the graft's own.
     fn others<'o>(
         &'o self,
-        names: &'o [String],
+        said: &'o [String],
         nodes: &'o [Slot],
         named: &'o HashMap<&str, Vec<usize>>,
         graft: GraftIndex,
     ) -> impl Iterator<Item = usize> + 'o {
-        let found = names.iter().filter_map(|name| named.get(name.as_str())).flatten().copied();
+        let found = said.iter().filter_map(|name| named.get(name.as_str())).flatten().copied();
         found.filter(move |other| self.graft(nodes[*other]) != Some(graft))
     }
 

@@ -155,16 +155,13 @@ pub fn changes(
         let NewVariable { graft, line, target, name, json } = variable;
         let list = if name.is_some() { List::Env(&target) } else { List::EnvFrom(&target) };
         let pointer = list.pointer();
-        let index = match inserted.iter_mut().find(|(known, _)| *known == pointer) {
-            Some((_, index)) => {
-                *index += 1;
-                *index
-            }
-            None => {
-                patch.ensure(list, graft, line);
-                inserted.push((pointer.clone(), 0));
-                0
-            }
+        let index = if let Some((_, index)) = inserted.iter_mut().find(|(known, _)| *known == pointer) {
+            *index += 1;
+            *index
+        } else {
+            patch.ensure(list, graft, line);
+            inserted.push((pointer.clone(), 0));
+            0
         };
         patch.add(Some(graft), line, item_of(&pointer, index, "").into(), json);
     }
@@ -182,8 +179,8 @@ pub fn changes(
         let Slot::New(index) = *slot else { continue };
         let Some(it) = containers.get_mut(index).and_then(Option::take) else { continue };
         patch.ensure(List::InitContainers, it.graft, it.line);
-        let path = item_of(&List::InitContainers.pointer(), place, "");
-        patch.add(Some(it.graft), it.line, path.into(), it.json);
+        let item = item_of(&List::InitContainers.pointer(), place, "");
+        patch.add(Some(it.graft), it.line, item.into(), it.json);
     }
 
     for NewField { graft, line, field, key, json } in draft.fields {

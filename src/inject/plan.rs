@@ -202,7 +202,7 @@ impl<'p, 'a> Planner<'p, 'a> {
             Err(impossible) => {
                 let may_go =
                     impossible.grafts.iter().copied().filter(|index| self.asked[*index].may_be_left_out()).max();
-                let index = may_go.or(impossible.grafts.iter().copied().max()).unwrap_or_default();
+                let index = may_go.or(impossible.grafts.first().copied()).unwrap_or_default();
                 let reason = impossible.reason(self.asked[index].name.to_string());
                 self.leave_out(index, vec![Clash { reason, with: None }]);
                 Round::WithoutIt

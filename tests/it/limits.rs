@@ -311,6 +311,21 @@ fn what_was_meant_is_said_of_the_first_mistakes_alone() {
 }
 
 #[test]
+fn grafts_of_a_namespace_are_counted_and_deny_no_pod() {
+    let mut snapshot = snapshot(&json!({"initContainers": [{"name": "a", "image": "a"}]}));
+    let many: Value = (0..64).map(|index| (format!("i{index}.inject/big"), json!("true"))).collect();
+    let labels = json!({(INJECT_LABEL.0): INJECT_LABEL.1});
+    let object = json!({"metadata": {"name": "default", "labels": labels, "annotations": many}});
+    snapshot.namespaces.insert(Namespace::from_object(object).unwrap());
+    let pod = pod(&json!({"inject/big": "true"}));
+    let request = PodRequest::create(&pod, "default").unwrap();
+    let Outcome::Inject(plan) = inject(&request, &snapshot) else { panic!("the pod's own is right") };
+    assert_eq!(plan.grafts.len(), 1);
+    let told = "left out: the pod would get 65 grafts; at most 64 are allowed";
+    assert_eq!(plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+}
+
+#[test]
 fn an_input_without_end_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("huge.yaml");

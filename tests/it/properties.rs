@@ -14,7 +14,7 @@ use std::sync::Arc;
 use podgraft::admission::{self, DecodeError};
 use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, Renderings, inject, inject_with};
-use podgraft::snapshot::Snapshot;
+use podgraft::snapshot::{INJECT_LABEL, Namespace, Snapshot};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::strategy::ValueTree;
@@ -132,6 +132,26 @@ proptest! {
         let again = promises::keep(&without, &second);
         prop_assert!(names(&again).contains(gone), "{} comes back", gone);
         prop_assert_eq!(patch(&again.to_string(), &snapshot), None);
+    }
+
+    /// What only a namespace asks for denies no pod, whatever is wrong with it.
+    #[test]
+    fn a_namespace_alone_denies_no_pod(made in make::pod()) {
+        let Made { pod, mut snapshot } = made;
+        let mut pod: Value = serde_json::from_str(&pod).unwrap();
+        let (ours, mut asked) = (format!("{}/", snapshot.policy.annotation_prefix), json!({}));
+        if let Some(annotations) = pod["metadata"]["annotations"].as_object_mut() {
+            for (key, value) in std::mem::take(annotations) {
+                if key.contains(&ours) { asked[key] = value } else { annotations.insert(key, value); }
+            }
+        }
+        let labels = json!({(INJECT_LABEL.0): INJECT_LABEL.1});
+        let object = json!({"metadata": {"name": "default", "labels": labels, "annotations": asked}});
+        snapshot.namespaces.insert(Namespace::from_object(object).unwrap());
+        let pod = pod.to_string();
+        if let Outcome::Reject(reasons, _) = inject(&PodRequest::create(&pod, "default").unwrap(), &snapshot) {
+            prop_assert!(false, "{:?}", reasons);
+        }
     }
 
     /// Promise 4: the same bytes, however the snapshot was put together, and in whatever order the annotations stand.
