@@ -8,7 +8,7 @@ use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex};
 use super::environment;
 use super::graft::{self, Clash, Context};
-use super::json::Members;
+use super::json::{Members, Text};
 use super::order::{Impossible, Ordering, Slot};
 use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
 use super::patch;
@@ -270,7 +270,9 @@ fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>, status: usize) -> Resul
     let own = pod.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
     let before: usize = own.filter(|(key, _)| *key != STATUS).map(|(key, value)| key.len() + value.len()).sum();
     let new = draft.fields.iter().filter(|field| field.field == Field::Annotation);
-    let added: usize = new.map(|field| field.key.len() + field.json.len()).sum();
+    // What JSON adds to a value is not counted.
+    let len = |json| serde_json::from_str::<Text<'_>>(json).map_or(0, |text| text.len());
+    let added: usize = new.map(|field| field.key.len() + len(&field.json)).sum();
     let found = before + added + STATUS.len() + status;
     // What the pod got wrong by itself is the API server's to say.
     if found <= ALL_ANNOTATIONS || before > ALL_ANNOTATIONS {

@@ -13,6 +13,7 @@ use podgraft::template::{self, LoadOptions, Origin};
 use serde_json::{Value, json};
 
 use crate::process::{podgraft, run};
+use crate::promises;
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -323,6 +324,25 @@ fn grafts_of_a_namespace_are_counted_and_deny_no_pod() {
     assert_eq!(plan.grafts.len(), 1);
     let told = "left out: the pod would get 65 grafts; at most 64 are allowed";
     assert_eq!(plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+}
+
+/// As the API server counts: keys and values, without what JSON adds to them.
+#[test]
+fn annotations_may_fill_their_limit_to_the_last_byte() {
+    let snapshot = snapshot(&json!({"pod": {"annotations": {"example.com/said": "\"a\""}}}));
+    let left = |own: usize| {
+        let mut pod: Value =
+            serde_json::from_str(&pod(&json!({"inject/big": "true", "own": "x".repeat(own)}))).unwrap();
+        let text = pod.to_string();
+        let request = PodRequest::create(&text, "default").unwrap();
+        let Outcome::Inject(plan) = inject(&request, &snapshot) else { return None };
+        promises::apply(&mut pod, &plan.patch());
+        let all = pod["metadata"]["annotations"].as_object().unwrap();
+        let found: usize = all.iter().map(|(key, value)| key.len() + value.as_str().unwrap().len()).sum();
+        (256 * 1024_usize).checked_sub(found)
+    };
+    let room = left(0).unwrap();
+    assert_eq!((left(room), left(room + 1)), (Some(0), None));
 }
 
 #[test]
