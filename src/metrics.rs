@@ -340,7 +340,9 @@ mod tests {
         };
         let set = |names: &[&str]| {
             let mut snapshot = Snapshot::default();
-            names.iter().for_each(|name| snapshot.templates.insert(Arc::new(load(name))));
+            for name in names {
+                snapshot.templates.insert(Arc::new(load(name)));
+            }
             metrics.templates(&snapshot)
         };
         let series = || {

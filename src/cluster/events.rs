@@ -51,7 +51,9 @@ pub async fn write(client: Client, instance: String, mut rejections: mpsc::Recei
     let (mut limits, hasher) = (Limits::new(Instant::now()), RandomState::new());
     let mut told = None;
     while let Some(rejection) = rejections.recv().await {
-        let key = hasher.hash_one((&rejection.owner.uid, &rejection.note));
+        let Owner { api_version, kind, name, uid } = &rejection.owner;
+        // All of it: who says something false of a controller takes no turn of what is true.
+        let key = hasher.hash_one((api_version, kind, name, uid, &rejection.note));
         let fate = match limits.take(key, &rejection.namespace, Instant::now()) {
             Turn::Later => Fate::Repeated,
             Turn::Never => Fate::Limited,

@@ -64,9 +64,9 @@ impl<T> Mirror<T> {
             Event::InitApply(object) => {
                 let key = Key::of(&object);
                 if let Some(made) = make(&key, self.known.get(&key), object) {
-                    let (made, new) = made.split();
+                    let (object, new) = made.split();
                     self.news |= new;
-                    self.coming.insert(key, made);
+                    self.coming.insert(key, object);
                 }
             }
             Event::InitDone => {
@@ -77,8 +77,8 @@ impl<T> Mirror<T> {
             Event::Apply(object) => {
                 let key = Key::of(&object);
                 if let Some(made) = make(&key, self.known.get(&key), object) {
-                    let (made, changed) = made.split();
-                    self.known.insert(key, made);
+                    let (object, changed) = made.split();
+                    self.known.insert(key, object);
                     return Step { changed, gone: Vec::new() };
                 }
             }

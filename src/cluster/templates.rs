@@ -4,6 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use crate::manifest::{Custom, NoTree, SPEC};
 use crate::snapshot::{Broken, Templates};
 use crate::template::expression::with_deep_stack;
@@ -55,7 +57,7 @@ impl Compiler {
         // The API server writes what is the same in the same way.
         let digest = match &object.spec {
             Part::TooLong(length) => self.hasher.hash_one(length),
-            spec => self.hasher.hash_one(spec.text().map(|text| text.get())),
+            spec => self.hasher.hash_one(spec.text().map(RawValue::get)),
         };
         let (uid, generation) = (object.metadata.uid.clone(), object.metadata.generation);
         // An object that was deleted and made again is another one.
