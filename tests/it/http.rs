@@ -397,7 +397,7 @@ async fn at_the_most_connections_whoever_asks_for_nothing_makes_room() {
             while stranger.write_all(again).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = talking => {}

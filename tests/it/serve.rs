@@ -114,7 +114,7 @@ async fn a_log_that_is_read_again_tells_what_was_lost() {
     assert_eq!(process.wait().code(), Some(0));
     let log = reading.await.unwrap();
     let lost = log.lines().find_map(|line| line.split_once("lines were lost here lines=")?.1.parse::<usize>().ok());
-    let lost = lost.unwrap_or_else(|| panic!("nothing is said to be lost: {:.500}", log));
+    let lost = lost.unwrap_or_else(|| panic!("nothing is said to be lost: {log:.500}"));
     assert_eq!(log.lines().filter(|line| line.contains(" rejected ")).count() + lost, 300);
     assert!(log.contains("INFO stopping"), "what it said at its end");
 }
