@@ -306,6 +306,9 @@ impl<'a> VolumeMount<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(remote = "Self", rename_all = "camelCase", default)]
 pub struct VolumeDevice<'a> {
+    /// `name` of the volume.
+    #[serde(borrow)]
+    pub name: Text<'a>,
     /// `devicePath`.
     #[serde(borrow)]
     pub device_path: Text<'a>,

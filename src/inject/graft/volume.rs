@@ -162,15 +162,16 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     /// Plans a mount, unless something else is at its path.
     pub(super) fn add_mount(&mut self, mount: NewMount<'p, 'a>) {
         let target = mount.target;
-        let device = target.container.volume_devices.get().iter();
-        let taken = device
-            .map(|device| paths::clean(&device.device_path))
-            .find(|path| *path == mount.path)
-            .map(|_| ("a device".to_owned(), None))
-            .or_else(|| {
-                let there = volumes::mounts(&target, self.draft).find(|there| there.path == mount.path)?;
-                Some((format!("volume {}", there.volume), there.graft))
-            });
+        // A container has a volume as a file system or as devices (core/v1 validation).
+        let device = target.container.volume_devices.get().iter().find_map(|device| {
+            let path = paths::clean(&device.device_path);
+            let volume = || (device.name == *mount.volume).then(|| format!("the same volume, as device {path},"));
+            if path == mount.path { Some("a device".to_owned()) } else { volume() }
+        });
+        let taken = device.map(|device| (device, None)).or_else(|| {
+            let there = volumes::mounts(&target, self.draft).find(|there| there.path == mount.path)?;
+            Some((format!("volume {}", there.volume), there.graft))
+        });
         if let Some((by, with)) = taken {
             let reason = Reason::MountPath {
                 graft: self.name(),
