@@ -3,11 +3,14 @@
 use super::diagnostic::Problems;
 use super::document::{declares, template};
 use super::lint::lint;
-use super::yaml::{Document, Place, SyntaxError, documents};
+use super::yaml::{Document, Place, SyntaxError, Tree, documents};
 use super::{LoadError, LoadOptions, Loaded, MAX_FILE, Origin, Scope, Template};
 
 /// The most documents in one file.
 const MAX_DOCUMENTS: usize = 1000;
+
+/// What `kubectl get` writes templates as.
+const LISTS: [&str; 3] = ["List", "ClusterInjectionTemplateList", "InjectionTemplateList"];
 
 /// Compiles every template of a file, or none.
 pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
@@ -66,14 +69,25 @@ impl File<'_> {
             }
         };
         lint(&mut root, &mut self.problems);
-        if let Some(declared) = declares(&root) {
+        let list = root.get("kind").and_then(Tree::as_text).is_some_and(|kind| LISTS.contains(&kind));
+        match root.get("items").filter(|_| list) {
+            None => self.template(&root, text),
+            Some(items) => {
+                let file = self.problems.text();
+                items.items().iter().for_each(|item| self.template(item, &item_text(file, &item.place)));
+            }
+        }
+    }
+
+    fn template(&mut self, root: &Tree<'_>, text: &str) {
+        if let Some(declared) = declares(root) {
             if self.declares.contains(&declared) {
                 let message = format!("the template `{}` stands here a second time", declared.1);
                 self.problems.error(&root.place, message);
             }
             self.declares.push(declared);
         }
-        self.templates.extend(template(&root, self.origin, text, self.options, &mut self.problems));
+        self.templates.extend(template(root, self.origin, text, self.options, &mut self.problems));
     }
 
     fn syntax_error(&mut self, error: &SyntaxError) {
@@ -86,6 +100,46 @@ impl File<'_> {
             diagnostic.help("YAML is indented with blanks, not with tabs");
         }
     }
+}
+
+/// The text of a list's item as a document: what stands in brackets, or its lines without their indentation.
+fn item_text(file: &str, place: &Place) -> String {
+    let text = &file[place.range.start..];
+    if text.starts_with('{') {
+        return text[..flow_end(text)].to_owned();
+    }
+    let indent = place.column as usize - 1;
+    let mut lines = text.split_inclusive('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    let own = |line: &&str| line.trim().is_empty() || line.len() - line.trim_start_matches(' ').len() >= indent;
+    let rest: String = lines.take_while(own).map(|line| line.get(indent..).unwrap_or("\n")).collect();
+    (first + &rest).trim_end().to_owned()
+}
+
+/// Where what begins with a bracket ends; the place of it in the tree is that of the bracket alone.
+fn flow_end(text: &str) -> usize {
+    let mut depth = 0;
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some('"'), '\\') if !escaped => {
+                escaped = true;
+                continue;
+            }
+            (Some(open), c) if c == open && !escaped => quote = None,
+            // Inside of a word it is an apostrophe.
+            (None, '"' | '\'') if text[..at].ends_with([' ', '\t', '\n', '{', '[', ',', ':']) => quote = Some(c),
+            (None, '{' | '[') => depth += 1,
+            (None, '}' | ']') => depth -= 1,
+            _ => {}
+        }
+        escaped = false;
+        if depth == 0 {
+            return at + c.len_utf8();
+        }
+    }
+    text.len()
 }
 
 /// Which template a document that is no YAML would declare, judged by its lines: pods that ask for it are told why it

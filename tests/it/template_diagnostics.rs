@@ -58,6 +58,26 @@ fn mistakes_are_shown_with_their_place() {
 }
 
 #[test]
+fn a_template_in_a_list_has_the_text_of_its_own() {
+    let list = include_str!("../fixtures/templates/good/list.yaml");
+    let templates = load(Origin("list.yaml".into()), list, &LoadOptions::default()).unwrap().templates;
+    let names: Vec<_> = templates.iter().map(|template| &*template.name).collect();
+    assert_eq!(names, ["first", "second", "third"]);
+    for template in &templates {
+        let alone = load(Origin("alone.yaml".into()), &template.text, &LoadOptions::default()).unwrap().templates;
+        assert_eq!(
+            (alone.len(), &alone[0].name, &alone[0].hash),
+            (1, &template.name, &template.hash),
+            "{}",
+            template.text
+        );
+    }
+    let text = &*templates[0].text;
+    assert!(text.starts_with("apiVersion: ") && text.ends_with("\nstatus: {}"), "{text}");
+    assert!(text.contains("\n    - |\n      several\n\n      lines\n"), "{text}");
+}
+
+#[test]
 fn good_templates_load() {
     golden("good", |origin, text| match load(origin.clone(), text, &LoadOptions::default()) {
         Ok(loaded) => Ok(render_warnings(&origin, text, &loaded.warnings, false)),
