@@ -18,6 +18,8 @@ impl Example {
     pub(super) fn of(template: &Template, prefix: &str) -> Self {
         let key = format!("{prefix}/{}", template.name);
         let mut example = Self { annotations: vec![(key.clone(), "true".to_owned())], values: Vec::new() };
+        let validated: Vec<_> =
+            template.validations.iter().flat_map(|entry| entry.value.expression.parameters()).copied().collect();
         for (index, parameter) in template.parameters.iter().enumerate() {
             let (example_value, default) = (parameter.example.as_ref(), parameter.default.as_ref());
             let shown = example_value.or(default);
@@ -25,10 +27,13 @@ impl Example {
             let primary = template.primary == Some(index) && is_value(prefix, &key, &text);
             if primary {
                 text.clone_into(&mut example.annotations[0].1);
-            } else if default.is_none() {
+            }
+            // Without what its validations look at, the template could refuse its own example.
+            let said = !primary && (default.is_none() || example_value.is_some() && validated.contains(&index));
+            if said {
                 example.annotations.push((format!("{key}.{}", parameter.name), text));
             }
-            example.values.push(if primary { shown } else { default.or(example_value) }.cloned());
+            example.values.push(if primary || said { shown } else { default.or(example_value) }.cloned());
         }
         example
     }

@@ -24,7 +24,9 @@ pub(super) fn write(templates: &[&Arc<Template>], prefix: &str) -> String {
         "# Injection templates\n\nWritten by `podgraft template docs`.\n\n\
         A pod asks for a template with the annotation `{prefix}/<template>`: `\"true\"`, or a value of its primary parameter. \
         `{prefix}/<template>.<parameter>` sets any parameter, `{prefix}/<template>.{CONTAINERS}` says which containers are \
-        its targets. The same keys with `<instance>.` before them ask for it once more.\n\n\
+        its targets. The same keys with `<instance>.` before them ask for it once more. Kubernetes takes only text, so that \
+        numbers, `true` and `false` stand in quotes; a list is separated by commas, or one item a line, or a JSON array of \
+        texts. A parameter alone asks for nothing.\n\n\
         {index}{sections}"
     )
 }
@@ -87,7 +89,11 @@ fn parameters(template: &Template, key: &str) -> String {
     let rows = template.parameters.iter().enumerate().map(|(index, parameter)| {
         let default = parameter.default.as_ref().map_or("required".to_owned(), |value| code(&notation(value)));
         let primary = (template.primary == Some(index)).then(|| format!("Primary: what `{key}` itself sets."));
-        let description: Vec<_> = [prose(&parameter.description)].into_iter().chain(primary).collect();
+        let mut about = prose(&parameter.description);
+        if primary.is_some() && about.ends_with(|last: char| !".!?".contains(last)) {
+            about.push('.');
+        }
+        let description: Vec<_> = [about].into_iter().chain(primary).collect();
         [code(&parameter.name), kind(parameter), default, description.join(" ")]
     });
     let mut out = table(["Parameter", "Type", "Default", "Description"], rows);

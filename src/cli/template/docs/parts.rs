@@ -261,12 +261,24 @@ fn host(value: &Json) -> String {
     names.map_or_else(|| code(&plain(value)), |names| format!("{} for {}", code(&names), code(&member(value, "ip"))))
 }
 
+/// A member's text; a size that was computed in bytes as people write it.
+fn quantity(key: &str, value: &Json) -> String {
+    let bytes = Some(plain(value)).filter(|_| key == "sizeLimit");
+    let Some(mut size) = bytes.and_then(|bytes| bytes.parse::<u64>().ok()) else { return plain(value) };
+    let mut units = ["", "Ki", "Mi", "Gi", "Ti"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while let Some(next) = units.next().filter(|_| size > 0 && size % 1024 == 0) {
+        (size, unit) = (size / 1024, next);
+    }
+    format!("{size}{unit}")
+}
+
 /// A volume source: its kind, and what it says of it.
 fn kind(source: &Json) -> String {
     let Some((kind, of)) = source.as_object().and_then(|source| source.iter().next()) else {
         return code(&plain(source));
     };
     let members = of.as_object().into_iter().flatten();
-    let details: Vec<_> = members.map(|(key, value)| format!("{key} {}", code(&plain(value)))).collect();
+    let details: Vec<_> = members.map(|(key, value)| format!("{key} {}", code(&quantity(key, value)))).collect();
     [vec![code(kind)], details].concat().join(", ")
 }
