@@ -23,6 +23,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
+pub use files::list;
 pub use report::{Event, FileReport, Problem, Report, Warning};
 
 use std::collections::{HashMap, HashSet};
@@ -80,6 +81,12 @@ impl Library {
         let mut seen = HashSet::new();
         options.templates.retain(|directory| seen.insert(directory.clone()));
         Self { options, builtin: None, templates: Shelf::default(), namespaces: Shelf::default() }
+    }
+
+    /// The directories named for templates that have no file in them.
+    pub fn empty_directories(&self) -> impl Iterator<Item = &Path> {
+        let directories = self.options.templates.iter().filter(|path| path.is_dir());
+        directories.map(PathBuf::as_path).filter(|path| files::list(path).is_ok_and(|files| files.is_empty()))
     }
 
     /// Reads everything, and gives the set that is now in force. Call it again after a change.

@@ -7,8 +7,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::options::{PolicyArgs, SourceArgs};
-use super::{input, report};
+use super::input::{self, Walk};
+use super::options::{self, PolicyArgs, SourceArgs};
+use super::report;
 use crate::manifest::{self, Document};
 use output::Format;
 
@@ -24,10 +25,17 @@ pub struct Args {
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
     filenames: Vec<PathBuf>,
     /// What to print.
-    #[arg(short, long, value_enum, env = "PODGRAFT_OUTPUT", default_value = "yaml")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "yaml|json|patch|diff",
+        env = "PODGRAFT_OUTPUT",
+        default_value = "yaml"
+    )]
     output: Format,
     /// The namespace of objects that name none.
-    #[arg(short, long, env = "PODGRAFT_NAMESPACE", default_value = "default", value_parser = namespace)]
+    #[arg(short, long, env = "PODGRAFT_NAMESPACE", default_value = "default", value_parser = options::namespace)]
     namespace: String,
     #[command(flatten)]
     sources: SourceArgs,
@@ -53,9 +61,9 @@ If any is refused, nothing is printed, every reason goes to standard error and t
 ///
 /// Nothing could be injected: sources that can't be read, output that can't be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let inputs = match input::read(&[&*args.inputs, &*args.filenames].concat()) {
+    let inputs = match input::read(&[&*args.inputs, &*args.filenames].concat(), Walk::Recursive) {
         Ok(inputs) => inputs,
-        Err(error) => return Ok(error.report("inject")),
+        Err(error) => return Ok(error.report(&["inject"])),
     };
     let library = args.sources.library(args.policy.load.options(), args.policy.policy());
     let mut snapshot = super::load(library)?.snapshot;
@@ -86,16 +94,5 @@ fn warn_of_lost_comments(files: &[graft::File<'_>]) {
     let lost: Vec<_> = files.iter().flat_map(graft::File::without_comments).collect();
     if !lost.is_empty() {
         report(format_args!("warning: the output has no comments of {}", lost.join(", ")));
-    }
-}
-
-/// A namespace's name: an RFC 1123 label.
-fn namespace(text: &str) -> Result<String, String> {
-    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let label = !text.is_empty() && text.len() <= 63 && text.chars().all(|c| word(c) || c == '-');
-    if label && text.starts_with(word) && text.ends_with(word) {
-        Ok(text.to_owned())
-    } else {
-        Err("write a namespace's name: at most 63 lower case letters, digits and dashes".to_owned())
     }
 }

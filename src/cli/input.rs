@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, iter};
 
+use crate::library;
+
 /// A text and what messages call it.
 #[derive(Debug)]
 pub struct Input {
@@ -25,9 +27,9 @@ pub enum Error {
 
 impl Error {
     /// Says what is wrong, and gives the exit code.
-    pub fn report(&self, subcommand: &str) -> ExitCode {
+    pub fn report(&self, subcommands: &[&str]) -> ExitCode {
         match self {
-            Self::Usage(message) => super::usage(subcommand, message),
+            Self::Usage(message) => super::usage(subcommands, message),
             Self::Unreadable(problems) => {
                 for problem in problems {
                     super::report(format_args!("error: {problem}"));
@@ -44,8 +46,17 @@ const MAX_INPUT: u64 = 256 * 1024 * 1024;
 /// What directories are searched for.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// What is read of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// Its manifests, and those of directories in it.
+    Recursive,
+    /// Its template files, as `--templates` reads them.
+    Templates,
+}
+
 /// Reads what is named, in that order; standard input if nothing is.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Error> {
+pub fn read(paths: &[PathBuf], walk: Walk) -> Result<Vec<Input>, Error> {
     let dashes = paths.iter().filter(|path| is_stdin(path)).count();
     if dashes > 1 {
         return Err(Error::Usage("standard input (-) is named more than once"));
@@ -57,7 +68,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Error> {
     let mut inputs = Vec::new();
     let mut problems = Vec::new();
     for path in paths.iter().chain(iter::repeat_n(&stdin, usize::from(paths.is_empty()))) {
-        for file in expand(path, &mut problems) {
+        for file in expand(path, walk, &mut problems) {
             match read_one(&file) {
                 Ok(input) => inputs.push(input),
                 Err(problem) => problems.push(problem),
@@ -72,16 +83,33 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 /// The files that a path stands for.
-fn expand(path: &Path, problems: &mut Vec<String>) -> Vec<PathBuf> {
+fn expand(path: &Path, walk: Walk, problems: &mut Vec<String>) -> Vec<PathBuf> {
     if is_stdin(path) || !path.is_dir() {
         return vec![path.to_owned()];
     }
     let mut files = Vec::new();
     let before = problems.len();
-    search(path, &mut files, problems);
-    if files.is_empty() && problems.len() == before {
-        problems.push(format!("{}: no *.yaml, *.yml or *.json file in this directory", path.display()));
+    match walk {
+        Walk::Recursive => search(path, &mut files, problems),
+        Walk::Templates => match library::list(path) {
+            Ok(found) => files = found,
+            Err(problem) => problems.push(problem.to_string()),
+        },
     }
+    if files.is_empty() && problems.len() == before {
+        problems.push(match walk {
+            Walk::Recursive => format!("{}: no *.yaml, *.yml or *.json file in this directory", path.display()),
+            Walk::Templates => super::no_template_file(path),
+        });
+    }
+    // A pipe that nobody writes to would be waited for; one that is named is meant.
+    files.retain(|file| {
+        let other = file.metadata().is_ok_and(|metadata| !metadata.is_file());
+        if other {
+            problems.push(format!("{}: is no regular file", file.display()));
+        }
+        !other
+    });
     files
 }
 
@@ -122,7 +150,19 @@ fn read_one(path: &Path) -> Result<Input, String> {
     } else {
         (path.display().to_string(), fs::File::open(path).and_then(read_to_end))
     };
-    let bytes = bytes.map_err(|error| format!("{name}: {error}"))?;
+    let bytes = bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if name.contains("://") => {
+            format!("{name}: a URL is not read; pipe it in: curl -fsSL {name} | podgraft …")
+        }
+        io::ErrorKind::NotFound if name.contains(',') => {
+            format!("{name}: {error}; name several files one after the other: {}", name.replace(',', " "))
+        }
+        _ => format!("{name}: {error}"),
+    })?;
+    // A byte order mark, or an ASCII character of two bytes.
+    if matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=127, ..] | [1..=127, 0, ..]) {
+        return Err(format!("{name}: is UTF-16; save it as UTF-8"));
+    }
     if bytes.len() as u64 > MAX_INPUT {
         return Err(format!("{name}: has more than {MAX_INPUT} bytes, the most that is read; split it"));
     }

@@ -10,16 +10,25 @@ use crate::library::{self, Library};
 use crate::snapshot::{ImageMirror, OnError, OnUnknown, Policy};
 use crate::template::{LoadOptions, parameter};
 
+/// Where templates come from.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Templates and namespaces")]
+pub struct TemplateArgs {
+    /// Template file, or directory of them (*.yaml, *.yml, *.json; not those in directories below), beside the built-in
+    /// ones; repeatable or comma-separated, later ones win.
+    #[arg(long = "templates", value_name = "PATH", env = "PODGRAFT_TEMPLATES", value_delimiter = ',')]
+    templates: Vec<PathBuf>,
+}
+
 /// Where templates and namespaces come from.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Templates and namespaces")]
 pub struct SourceArgs {
-    /// Directory of template files (*.yaml, *.yml, *.json), beside the built-in ones; repeatable, later ones win.
-    #[arg(long = "templates", value_name = "DIR", env = "PODGRAFT_TEMPLATES", value_delimiter = ',')]
-    pub templates: Vec<PathBuf>,
+    #[command(flatten)]
+    templates: TemplateArgs,
     /// File or directory of Namespace objects: annotations of those labelled podgraft.dev/inject=enabled are defaults.
     #[arg(long, value_name = "PATH", env = "PODGRAFT_NAMESPACES")]
-    pub namespaces: Option<PathBuf>,
+    namespaces: Option<PathBuf>,
 }
 
 /// Whether and how the Kubernetes API is used.
@@ -27,7 +36,7 @@ pub struct SourceArgs {
 #[command(next_help_heading = "Kubernetes")]
 pub struct KubernetesArgs {
     /// Whether templates and namespaces are read from the Kubernetes API as well.
-    #[arg(long, value_enum, env = "PODGRAFT_KUBERNETES", default_value = "auto")]
+    #[arg(long, value_enum, value_name = "auto|always|never", env = "PODGRAFT_KUBERNETES", default_value = "auto")]
     pub kubernetes: Kubernetes,
     /// Reach the API server as this file's current context says, instead of as the pod's service account.
     #[arg(long, value_name = "FILE", env = "PODGRAFT_KUBECONFIG")]
@@ -42,7 +51,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "PREFIX", env = "PODGRAFT_ANNOTATION_PREFIX", default_value = "inject", value_parser = prefix)]
     pub annotation_prefix: String,
     /// What to do with fields of a template that core/v1 does not know.
-    #[arg(long, value_enum, env = "PODGRAFT_UNKNOWN_FIELDS", default_value = "deny")]
+    #[arg(long, value_enum, value_name = "deny|warn", env = "PODGRAFT_UNKNOWN_FIELDS", default_value = "deny")]
     pub unknown_fields: UnknownFields,
 }
 
@@ -51,25 +60,25 @@ pub struct LoadArgs {
 #[command(next_help_heading = "Policy")]
 pub struct PolicyArgs {
     /// What happens to a pod that names an unknown template or parameter.
-    #[arg(long, value_enum, env = "PODGRAFT_ON_UNKNOWN", default_value = "deny")]
+    #[arg(long, value_enum, value_name = "deny|warn", env = "PODGRAFT_ON_UNKNOWN", default_value = "deny")]
     pub on_unknown: OnUnknownArg,
     /// Inject sidecars as init containers with restartPolicy Always, or as ordinary containers.
-    #[arg(long, value_enum, env = "PODGRAFT_NATIVE_SIDECARS", default_value = "always")]
+    #[arg(long, value_enum, value_name = "always|never", env = "PODGRAFT_NATIVE_SIDECARS", default_value = "always")]
     pub native_sidecars: NativeSidecars,
     /// Names of containers that other injectors add and that are never a target, beside the known ones.
-    #[arg(long, value_name = "NAMES", env = "PODGRAFT_FOREIGN_CONTAINERS", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", env = "PODGRAFT_FOREIGN_CONTAINERS", value_delimiter = ',', value_parser = container)]
     pub foreign_containers: Vec<String>,
     /// User and group of an injected container that runs as its target where the target has none; none writes nothing.
     #[arg(long, value_name = "ID|none", env = "PODGRAFT_DEFAULT_RUN_AS_USER", default_value = "65532", value_parser = user)]
     pub default_run_as_user: User,
     /// podgraft's own image, which templates name as podgraft.image.
-    #[arg(long, value_name = "IMAGE", env = "PODGRAFT_IMAGE", default_value = concat!("podgraft:", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, value_name = "IMAGE", env = "PODGRAFT_IMAGE", default_value = concat!("podgraft:", env!("CARGO_PKG_VERSION")), value_parser = image)]
     pub image: String,
     /// Registry that has the built-in templates' images: busybox becomes REGISTRY/library/busybox; what a pod names stays.
     #[arg(long, value_name = "REGISTRY[/PATH]", env = "PODGRAFT_IMAGE_MIRROR")]
     pub image_mirror: Option<ImageMirror>,
     /// What to do with grafts that break the Pod Security Standard which the namespace enforces.
-    #[arg(long, value_enum, env = "PODGRAFT_PSA_ERRORS", default_value = "warn")]
+    #[arg(long, value_enum, value_name = "warn|deny", env = "PODGRAFT_PSA_ERRORS", default_value = "warn")]
     pub psa_errors: OnErrorArg,
     /// How templates are compiled.
     #[command(flatten)]
@@ -163,6 +172,31 @@ fn prefix(text: &str) -> Result<String, String> {
     }
 }
 
+/// A namespace's name.
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    label(text).ok_or_else(|| "write a namespace's name: at most 63 lower case letters, digits and dashes".to_owned())
+}
+
+fn container(text: &str) -> Result<String, String> {
+    label(text).ok_or_else(|| "write a container's name: at most 63 lower case letters, digits and dashes".to_owned())
+}
+
+/// An RFC 1123 label.
+fn label(text: &str) -> Option<String> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let label = text.len() <= 63 && text.chars().all(|c| word(c) || c == '-');
+    (label && text.starts_with(word) && text.ends_with(word)).then(|| text.to_owned())
+}
+
+/// What the API server takes for an image: text without white space. Whether it is there is the kubelet's to find out.
+fn image(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("write an image, such as registry.example.com/podgraft:1.0".to_owned())
+    }
+}
+
 /// A duration as Kubernetes writes it, and as templates' parameters are: `500ms`, `1m30s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let nanoseconds = parameter::duration(text).and_then(|nanoseconds| u64::try_from(nanoseconds).ok());
@@ -174,8 +208,21 @@ impl SourceArgs {
     /// The library that these options name.
     #[must_use]
     pub fn library(&self, load: LoadOptions, policy: Policy) -> Library {
-        let (templates, namespaces) = (self.templates.clone(), self.namespaces.clone());
+        let (templates, namespaces) = (self.templates.templates.clone(), self.namespaces.clone());
         Library::new(library::Options { templates, namespaces, load, policy })
+    }
+
+    /// The files and directories that these options name.
+    pub fn paths(self) -> impl Iterator<Item = PathBuf> {
+        self.templates.templates.into_iter().chain(self.namespaces)
+    }
+}
+
+impl TemplateArgs {
+    /// The library that these options name.
+    #[must_use]
+    pub fn library(&self, load: LoadOptions) -> Library {
+        Library::new(library::Options { templates: self.templates.clone(), load, ..library::Options::default() })
     }
 }
 
@@ -229,7 +276,7 @@ impl LoadArgs {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, prefix, user};
+    use super::{container, duration, image, namespace, prefix, user};
 
     #[test]
     fn durations_are_written_as_in_templates() {
@@ -249,6 +296,19 @@ mod tests {
         for bad in ["", ".", "a.", "-a", "a-", "A", "a/b", "a b", &"a".repeat(233)] {
             prefix(bad).expect_err(bad);
         }
+    }
+
+    #[test]
+    fn names_and_images_are_what_kubernetes_takes() {
+        for bad in ["", "A", "a_b", "-a", "a-", "a b", &"a".repeat(64)] {
+            namespace(bad).expect_err(bad);
+            container(bad).expect_err(bad);
+        }
+        assert_eq!((namespace("a-1").as_deref(), container("1").as_deref()), (Ok("a-1"), Ok("1")));
+        for bad in ["", "a b", "a\n", "ä"] {
+            image(bad).expect_err(bad);
+        }
+        image("registry:5000/a_b/C@sha256:0").unwrap();
     }
 
     #[test]

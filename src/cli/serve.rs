@@ -48,7 +48,14 @@ pub struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
     /// What to do with workloads whose pods would be denied.
-    #[arg(long, value_enum, env = "PODGRAFT_WORKLOAD_ERRORS", default_value = "warn", help_heading = "Policy")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "warn|deny",
+        env = "PODGRAFT_WORKLOAD_ERRORS",
+        default_value = "warn",
+        help_heading = "Policy"
+    )]
     workload_errors: OnErrorArg,
     /// Refuse to start with a template or namespace file that is bad, instead of serving the rest.
     #[arg(long, env = "PODGRAFT_STRICT_START", value_parser = BoolishValueParser::new())]
@@ -66,7 +73,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", env = "PODGRAFT_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration)]
     drain_timeout: Duration,
     /// Form of the log, on standard error.
-    #[arg(long, value_enum, env = "PODGRAFT_LOG_FORMAT", default_value = "text")]
+    #[arg(long, value_enum, value_name = "text|json", env = "PODGRAFT_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
     /// Least level that is logged: error, warn, info, debug, trace, or directives such as info,podgraft::tls=debug.
     #[arg(long, value_name = "LEVEL", env = "PODGRAFT_LOG", default_value = "info")]

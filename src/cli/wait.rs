@@ -48,7 +48,7 @@ pub struct Args {
     /// /etc/ssl/certs/ca-certificates.crt.
     #[arg(long, value_name = "FILE", env = "PODGRAFT_WAIT_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// Believe every certificate.
+    /// Believe every certificate; not together with --ca-file.
     #[arg(long, env = "PODGRAFT_WAIT_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
     /// Where to leave for the kubelet what was being waited for; written only if it is there already.
@@ -114,7 +114,7 @@ async fn wait(args: &Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::take().context("taking signals over")?;
     let mut wait = match prepare(args) {
         Ok(wait) => wait,
-        Err(problems) => return Ok(super::usage("wait", &problems.join("\n       "))),
+        Err(problems) => return Ok(super::usage(&["wait"], &problems.join("\n       "))),
     };
     let targets: Vec<_> = wait.missing().map(|(target, _)| target.to_string()).collect();
     say(&format!("waiting up to {} for {}", Rounded(args.timeout), targets.join(", ")));
@@ -146,6 +146,11 @@ fn prepare(args: &Args) -> Result<Wait, Vec<String>> {
     let mut problems = Vec::new();
     let mut target = |text: &String| text.parse().map_err(|error: TargetError| problems.push(error.to_string())).ok();
     let targets = args.targets.iter().filter_map(&mut target).collect();
+    if args.insecure && args.ca_file.is_some() {
+        let problem =
+            "--insecure believes every certificate, so that --ca-file would not be read; leave one of them out";
+        problems.push(problem.to_owned());
+    }
     let options = Options {
         timeout: args.timeout,
         interval: args.interval,

@@ -47,7 +47,11 @@ pub(super) fn texts(source: &Path) -> Result<Vec<Text>, Problem> {
 ///
 /// Not recursive. Names that begin with a dot are the kubelet's (`..data`) and editors' own. A link counts as what it
 /// leads to: in a mounted ConfigMap every file is one.
-pub(super) fn list(path: &Path) -> Result<Vec<PathBuf>, Problem> {
+///
+/// # Errors
+///
+/// It is not there or can't be read, or has too many files.
+pub fn list(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     let unreadable = |error| Problem::Unreadable { path: path.to_owned(), error: Arc::new(error) };
     if !path.metadata().map_err(unreadable)?.is_dir() {
         return Ok(vec![path.to_owned()]);

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod docs;
+mod inputs;
 
 use std::ffi::OsStr;
 use std::fs;

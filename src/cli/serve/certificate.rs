@@ -27,7 +27,7 @@ const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace
 #[command(next_help_heading = "Certificate")]
 pub(super) struct TlsArgs {
     /// Where the certificate comes from.
-    #[arg(long, value_enum, env = "PODGRAFT_TLS", default_value = "files")]
+    #[arg(long, value_enum, value_name = "files|self-managed", env = "PODGRAFT_TLS", default_value = "files")]
     tls: Tls,
     /// Directory of ca.crt, tls.crt and tls.key. Empty or absent, and the address a loopback one: a development
     /// certificate is made there.

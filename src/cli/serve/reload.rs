@@ -22,7 +22,7 @@ pub(super) async fn templates(
     assembly: Arc<Assembly>,
     metrics: Arc<Metrics>,
 ) {
-    let paths: Vec<PathBuf> = sources.templates.into_iter().chain(sources.namespaces).collect();
+    let paths: Vec<PathBuf> = sources.paths().collect();
     if paths.is_empty() {
         return;
     }

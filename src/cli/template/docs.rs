@@ -10,29 +10,28 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::cli::options::{LoadArgs, SourceArgs};
+use crate::cli::options::{LoadArgs, TemplateArgs};
 use crate::cli::{load, print};
 use crate::nearest::nearest;
-use crate::snapshot::{Policy, Templates};
+use crate::snapshot::Templates;
 use crate::template::Template;
 
 /// Options of `podgraft template docs`.
 #[derive(Debug, clap::Args)]
-#[command(mut_arg("namespaces", |arg| arg.hide(true)))]
 #[command(after_help = "Example, for a team's own templates:\n  \
     podgraft template docs --templates templates/ notifier page-writer > docs/templates.md")]
 pub struct Args {
     /// The templates; none named: all of them.
     names: Vec<String>,
     #[command(flatten)]
-    sources: SourceArgs,
+    sources: TemplateArgs,
     #[command(flatten)]
     load: LoadArgs,
 }
 
 /// Prints a Markdown page about the templates in force. The exit code is 1 if one does not load.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = load(args.sources.library(args.load.options(), Policy::default()))?;
+    let loaded = load(args.sources.library(args.load.options()))?;
     let templates = selected(&loaded.snapshot.templates, &args.names)?;
     print(page::write(&templates, &args.load.annotation_prefix).as_bytes())?;
     let good = loaded.report.problems().next().is_none();

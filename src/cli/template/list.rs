@@ -5,20 +5,18 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::cli::options::{LoadArgs, SourceArgs};
+use crate::cli::options::{LoadArgs, TemplateArgs};
 use crate::cli::{load, print, table};
-use crate::snapshot::Policy;
 use crate::template::{PodSecurity, Scope, Template};
 
 /// Options of `podgraft template list`.
 #[derive(Debug, clap::Args)]
-#[command(mut_arg("namespaces", |arg| arg.hide(true)))]
 pub struct Args {
     /// How to print them.
-    #[arg(short, long, value_enum, default_value = "table")]
+    #[arg(short, long, value_enum, value_name = "table|json|name", default_value = "table")]
     output: Format,
     #[command(flatten)]
-    sources: SourceArgs,
+    sources: TemplateArgs,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -35,7 +33,7 @@ enum Format {
 
 /// Lists the templates in force. The exit code is 1 if one does not load.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = load(args.sources.library(args.load.options(), Policy::default()))?;
+    let loaded = load(args.sources.library(args.load.options()))?;
     let templates = loaded.snapshot.templates.iter();
     let text = match args.output {
         Format::Table => {

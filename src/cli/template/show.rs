@@ -4,16 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use crate::cli::options::{LoadArgs, SourceArgs};
+use crate::cli::options::{self, LoadArgs, TemplateArgs};
 use crate::cli::{load, print};
 use crate::nearest::nearest;
-use crate::snapshot::{Lookup, Policy, Templates};
+use crate::snapshot::{Lookup, Templates};
 use crate::template::Template;
 use crate::template::parameter::Parameter;
 
 /// Options of `podgraft template show`.
 #[derive(Debug, clap::Args)]
-#[command(mut_arg("namespaces", |arg| arg.hide(true)))]
 #[command(after_help = "Example:\n  podgraft template show --parameters log-shipper")]
 pub struct Args {
     /// The template.
@@ -22,17 +21,17 @@ pub struct Args {
     #[arg(short, long)]
     parameters: bool,
     /// The namespace whose pods would ask: its own templates come before the cluster's.
-    #[arg(short, long, env = "PODGRAFT_NAMESPACE", default_value = "default")]
+    #[arg(short, long, env = "PODGRAFT_NAMESPACE", default_value = "default", value_parser = options::namespace)]
     namespace: String,
     #[command(flatten)]
-    sources: SourceArgs,
+    sources: TemplateArgs,
     #[command(flatten)]
     load: LoadArgs,
 }
 
 /// Prints the template that a pod of the namespace would get.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let loaded = load(args.sources.library(args.load.options(), Policy::default()))?;
+    let loaded = load(args.sources.library(args.load.options()))?;
     let templates = &loaded.snapshot.templates;
     match templates.find(&args.namespace, &args.name) {
         Lookup::Found(template) if args.parameters => {

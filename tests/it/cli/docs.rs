@@ -17,7 +17,8 @@ fn the_command_line_reference_is_up_to_date() {
 
 Written by `PODGRAFT_UPDATE=1 cargo test --test it up_to_date`; edit the options' own descriptions.
 
-Every option can also be given by the environment variable that is named with it; an option wins over its variable.
+Every option can also be given by the environment variable that is named with it; an option wins over its variable, and a
+variable that is empty is none.
 Exit codes: 0 done, 1 the input was refused, 2 wrong usage.
 "
     .to_owned();
