@@ -123,7 +123,8 @@ impl Library {
             }
         }
 
-        report.files.extend(self.namespaces.read(self.options.namespaces.as_slice(), namespaces::parse));
+        let parse = |path: &Path, text: &str| namespaces::parse(path, text, &load.annotation_prefix);
+        report.files.extend(self.namespaces.read(self.options.namespaces.as_slice(), parse));
         let mut namespaces = Namespaces::default();
         self.namespaces.standing().flat_map(|file| file.good).cloned().for_each(|one| namespaces.insert(one));
 

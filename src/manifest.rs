@@ -17,17 +17,18 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::snapshot::Namespace;
 pub use bounded::{Most, NoTree};
-pub use custom::{Custom, SPEC};
+pub use custom::{Custom, SPEC, template_text};
 use emit::Style;
-pub use pods::Place;
+pub use pods::{Object, Place};
 use tree::Node;
 
 /// One document of a stream.
 #[derive(Debug)]
 pub struct Document<'t> {
     text: &'t str,
+    /// The number of lines before it in the stream.
+    line: usize,
     source: Source,
     value: Value,
 }
@@ -40,7 +41,7 @@ enum Source {
     Json(&'static str),
 }
 
-/// A document's YAML with a patch applied.
+/// A document with a patch applied.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rewritten {
     /// The text, which takes the place of the document's own.
@@ -70,8 +71,7 @@ pub struct SyntaxError {
     pub message: String,
 }
 
-/// Reads a stream of YAML or JSON documents. What [`Document::yaml`] gives for each is a stream again, and for a YAML
-/// stream the same one.
+/// Reads a stream of YAML or JSON documents. What [`Document::yaml`] gives for each is a stream of YAML.
 ///
 /// # Errors
 ///
@@ -86,7 +86,8 @@ pub fn read(stream: &str) -> Result<Vec<Document<'_>>, Vec<SyntaxError>> {
     for piece in split::documents(stream) {
         match tree::parse(piece.text) {
             Ok(node) => {
-                documents.push(Document { text: piece.text, value: node.to_value(), source: Source::Yaml(node) });
+                let (text, line, value) = (piece.text, piece.line, node.to_value());
+                documents.push(Document { text, line, value, source: Source::Yaml(node) });
             }
             Err(error) => errors.push(SyntaxError { line: error.line + piece.line, ..error }),
         }
@@ -100,16 +101,18 @@ pub fn read(stream: &str) -> Result<Vec<Document<'_>>, Vec<SyntaxError>> {
 }
 
 fn read_json(stream: &str) -> Option<Result<Vec<Document<'_>>, SyntaxError>> {
-    let stream = stream.strip_prefix(split::BOM).unwrap_or(stream);
-    let mut values = serde_json::Deserializer::from_str(stream).into_iter::<Value>();
-    let mut documents = Vec::new();
+    let json = stream.strip_prefix(split::BOM).unwrap_or(stream);
+    let before = stream.len() - json.len();
+    let mut values = serde_json::Deserializer::from_str(json).into_iter::<Value>();
+    let mut documents: Vec<Document<'_>> = Vec::new();
     let mut start = 0;
     while let Some(value) = values.next() {
         match value {
             Ok(value) => {
-                let end = values.byte_offset();
+                let end = before + values.byte_offset();
                 let separator = if documents.is_empty() { "" } else { "---\n" };
-                documents.push(Document { text: stream.get(start..end)?, value, source: Source::Json(separator) });
+                let text = stream.get(start..end)?;
+                documents.push(Document { text, line: 0, value, source: Source::Json(separator) });
                 start = end;
             }
             Err(error) => {
@@ -120,6 +123,9 @@ fn read_json(stream: &str) -> Option<Result<Vec<Document<'_>>, SyntaxError>> {
                 return Some(Err(SyntaxError { line, column, message }));
             }
         }
+    }
+    if let Some(last) = documents.last_mut() {
+        last.text = stream.get(start - last.text.len()..)?;
     }
     Some(Ok(documents))
 }
@@ -137,33 +143,71 @@ impl<'t> Document<'t> {
         pods::find(&self.value)
     }
 
-    /// The namespaces that it declares.
-    #[must_use]
-    pub fn namespaces(&self) -> Vec<Namespace> {
-        pods::namespaces(&self.value)
-    }
-
     /// Whether the pod at a place has annotations of this prefix.
     #[must_use]
     pub fn asks(&self, place: &Place, prefix: &str) -> bool {
         misplaced::asks(&self.value, place, prefix)
     }
 
-    /// What its author should know: annotations of this prefix that nobody reads, or that are no text.
+    /// What its author should know: annotations of this prefix that nobody reads, keys that are repeated around pods.
     #[must_use]
     pub fn oddities(&self, prefix: &str) -> Vec<Oddity> {
         let places = self.pods();
-        let kind = self.value.get("kind").and_then(Value::as_str).unwrap_or("object");
-        let unknown = if places.is_empty() { misplaced::within(&self.value, prefix) } else { None };
-        let unknown = unknown.map(|path| Oddity {
-            subject: pods::subject(kind, &self.value),
-            text: format!("{path} asks for grafts, which are made only in a cluster: {kind} is no kind known here"),
-        });
         let around = places.iter().flat_map(|place| {
-            let misplaced = misplaced(&self.value, place, prefix).into_iter();
+            let misplaced = misplaced::around(&self.value, place, prefix).into_iter();
             misplaced.map(|text| Oddity { subject: place.subject.clone(), text })
         });
-        around.chain(unknown).collect()
+        let unknown = pods::objects(&self.value).into_iter().filter_map(|Object { pointer, kind, value }| {
+            if places.iter().any(|place| place.object == pointer) {
+                return None;
+            }
+            let path = misplaced::within(value, prefix)?;
+            let version = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            let text = match (pods::template(kind, value), pods::version(kind)) {
+                (Some(template), _) => {
+                    format!("{path} is not read: there is no pod template at {}", misplaced::dotted(template))
+                }
+                (None, Some(known)) => {
+                    format!(
+                        "{path} asks for grafts, but a {kind} that has pods is of {known}, and this is of {version}"
+                    )
+                }
+                (None, None) => {
+                    format!("{path} asks for grafts, which are made only in a cluster: {kind} is no kind known here")
+                }
+            };
+            Some(Oddity { subject: pods::subject(if kind.is_empty() { "object" } else { kind }, value), text })
+        });
+        around.chain(self.repeated(&places)).chain(unknown).collect()
+    }
+
+    /// Keys that are there again, in an object that has a pod.
+    fn repeated(&self, places: &[Place]) -> Vec<Oddity> {
+        let (Source::Yaml(node), Some(place)) = (&self.source, places.first()) else { return Vec::new() };
+        let line = |key: &Node| self.line + self.text[..key.span.start].matches('\n').count() + 1;
+        let repeated = node.repeated().into_iter();
+        repeated
+            .map(|(path, key, again)| Oddity {
+                subject: place.subject.clone(),
+                text: format!(
+                    "{path} of line {} is not read, as line {} says it again; remove one of them",
+                    line(key),
+                    line(again)
+                ),
+            })
+            .collect()
+    }
+
+    /// Its text. Those of a stream's documents are the stream, byte for byte.
+    #[must_use]
+    pub const fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// Whether it is read as JSON.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        matches!(self.source, Source::Json(_))
     }
 
     /// The document as YAML: byte for byte if it is YAML.
@@ -171,19 +215,34 @@ impl<'t> Document<'t> {
     pub fn yaml(&self) -> Cow<'t, str> {
         match self.source {
             Source::Yaml(_) => Cow::Borrowed(self.text),
-            Source::Json(separator) => Cow::Owned(format!("{separator}{}", emit::yaml(&self.value, Style::default()))),
+            Source::Json(_) => Cow::Owned(self.as_yaml(&self.value)),
         }
     }
 
-    /// The YAML of `patched`, which is this document with a patch applied.
+    /// A value as YAML in the document's place.
+    #[must_use]
+    pub fn as_yaml(&self, value: &Value) -> String {
+        let separator = match self.source {
+            Source::Yaml(_) => "",
+            Source::Json(separator) => separator,
+        };
+        format!("{separator}{}", emit::yaml(value, Style::default()))
+    }
+
+    /// The text of `patched`, which is this document with a patch applied, in its own layout as far as that goes.
     #[must_use]
     pub fn rewrite(&self, patched: &Value) -> Rewritten {
         match &self.source {
             Source::Yaml(node) => {
                 let spliced = splice::splice(self.text, node, patched);
-                let says = |text: &String| tree::parse(text).is_ok_and(|node| node.to_value() == *patched);
-                if let Some(text) = spliced.filter(says) {
-                    return Rewritten { text, comments_lost: false };
+                if let Some(text) = spliced
+                    && let Ok(again) = tree::parse(&text)
+                    && again.to_value() == *patched
+                {
+                    let mut there = again.comments(&text).into_iter();
+                    let comments_lost =
+                        !node.comments(self.text).into_iter().all(|comment| there.any(|it| it == comment));
+                    return Rewritten { text, comments_lost };
                 }
                 let (head, tail) = node.surroundings(self.text);
                 let comments_lost = node.has_comments(self.text, head.len());
@@ -193,10 +252,7 @@ impl<'t> Document<'t> {
                 }
                 Rewritten { text, comments_lost }
             }
-            Source::Json(separator) => Rewritten {
-                text: format!("{separator}{}", emit::yaml(patched, Style::default())),
-                comments_lost: false,
-            },
+            Source::Json(_) => Rewritten { text: emit::json(patched, self.text), comments_lost: false },
         }
     }
 }
@@ -205,6 +261,12 @@ impl<'t> Document<'t> {
 #[must_use]
 pub fn pods(object: &Value) -> Vec<Place> {
     pods::find(object)
+}
+
+/// The objects that a list holds; itself, if it is none.
+#[must_use]
+pub fn items(object: Value) -> Vec<Value> {
+    pods::items(object)
 }
 
 /// Whether objects of this kind make pods from a template that they hold.
@@ -218,8 +280,32 @@ pub fn makes_pods(group: &str, kind: &str) -> bool {
 #[must_use]
 pub fn misplaced(object: &Value, place: &Place, prefix: &str) -> Vec<String> {
     let mut lines = misplaced::around(object, place, prefix);
-    lines.extend(misplaced::unquoted(object, place, prefix));
+    lines.extend(unquoted(object, &place.pointer, prefix));
     lines
+}
+
+/// Annotations of this prefix that are no text, which Kubernetes refuses, on what is at a JSON Pointer.
+#[must_use]
+pub fn unquoted(object: &Value, pointer: &str, prefix: &str) -> Vec<String> {
+    misplaced::unquoted(object, pointer, prefix)
+}
+
+/// The objects of a document: itself, or the items of a list.
+#[must_use]
+pub fn objects(document: &Value) -> Vec<Object<'_>> {
+    pods::objects(document)
+}
+
+/// The Namespaces among them.
+#[must_use]
+pub fn namespaces(document: &Value) -> Vec<Object<'_>> {
+    pods::namespaces(document)
+}
+
+/// Kind and name of an object, for messages.
+#[must_use]
+pub fn subject(object: &Object<'_>) -> String {
+    pods::subject(object.kind, object.value)
 }
 
 /// Appends the text of a stream to a stream, with a document separator between them where one is needed.

@@ -154,7 +154,7 @@ pub fn manifest(stream: &[u8]) {
     let (mut whole, mut printed, mut wanted) = (String::new(), String::new(), Vec::new());
     for document in &documents {
         manifest::append(&mut whole, &document.yaml());
-        let _ = (document.oddities("inject"), document.namespaces());
+        let _ = (document.oddities("inject"), manifest::namespaces(document.value()));
         let mut patched = document.value().clone();
         for place in document.pods() {
             let before: Value = serde_json::from_str(&place.pod(document.value())).expect("JSON");

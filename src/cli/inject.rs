@@ -1,5 +1,6 @@
 //! `podgraft inject`: manifests in, manifests with the grafts out. The engine call is the server's.
 
+mod declared;
 mod graft;
 mod output;
 
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use super::input::{self, Walk};
 use super::options::{self, PolicyArgs, SourceArgs};
 use super::report;
-use crate::manifest::{self, Document};
+use crate::manifest;
 use output::Format;
 
 /// Options of `podgraft inject`.
@@ -52,7 +53,10 @@ Examples:
   Inject what a chart renders, in the namespace where it will be installed:
     helm template web ./chart | podgraft inject -n shop
 
-Documents that ask for nothing come out as they went in, byte for byte; Namespaces among them count.
+Pods are found in Pod, PodTemplate, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob and
+ReplicationController, and in lists of them; other objects that ask are named.
+Documents that ask for nothing come out as they went in, byte for byte; templates and Namespaces
+among them count.
 If any is refused, nothing is printed, every reason goes to standard error and the exit code is 1.";
 
 /// Injects into manifests.
@@ -69,14 +73,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut snapshot = super::load(library)?.snapshot;
     let streams: Vec<_> = inputs.iter().map(|input| (&*input.name, manifest::read(&input.text))).collect();
     // As in a cluster to which all of this is sent.
-    let documents = streams.iter().filter_map(|(_, stream)| stream.as_ref().ok()).flatten();
-    for namespace in documents.flat_map(Document::namespaces) {
-        snapshot.namespaces.insert(namespace);
+    for (name, stream) in &streams {
+        declared::add(name, stream.as_deref().unwrap_or_default(), args, &mut snapshot)?;
     }
     let engine = graft::Engine { snapshot: &snapshot, namespace: &args.namespace };
     let files: Vec<_> = streams.into_iter().map(|(name, stream)| engine.file(name, stream)).collect();
-    for message in files.iter().flat_map(|file| &file.messages) {
-        report(message);
+    for (file, input) in files.iter().zip(&inputs) {
+        for message in &file.messages {
+            report(message);
+        }
+        if file.unreadable && input.text.contains("{{") {
+            let name = &file.name;
+            report(format_args!(
+                "{name}: this looks like a Helm template; render it first: helm template … | podgraft inject"
+            ));
+        }
     }
     if files.iter().any(|file| file.refused) {
         return Ok(ExitCode::FAILURE);

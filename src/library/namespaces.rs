@@ -2,31 +2,30 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
+use crate::manifest;
 use crate::snapshot::Namespace;
 
 use super::report::Problem;
 use super::shelf::Parsed;
 
 /// The namespaces of a file: several documents, and lists of objects. Objects of other kinds are passed over, but a
-/// file without any namespace is a mistake.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Parsed<Namespace>, Problem> {
+/// file without any namespace is a mistake, and so are annotations of ours that are no text.
+pub(super) fn parse(path: &Path, text: &str, prefix: &str) -> Result<Parsed<Namespace>, Problem> {
     let problem = |problem: String| Problem::Namespaces { path: path.to_owned(), problem };
-    // An annotation's unquoted `yes` is text to Kubernetes' reader of today.
-    let options = serde_saphyr::options! { strict_booleans: true };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| problem(error.without_snippet().to_string()))?;
+    let documents = manifest::read(text).map_err(|errors| problem(lines(&errors)))?;
     let mut items = Vec::new();
     let mut other = 0;
-    for object in documents.into_iter().flat_map(objects) {
-        if object.get("kind").is_none_or(|kind| kind != "Namespace") {
-            other += 1;
-            continue;
+    for document in documents.iter().filter(|document| !document.value().is_null()) {
+        let namespaces = manifest::namespaces(document.value());
+        other += manifest::objects(document.value()).len() - namespaces.len();
+        for object in namespaces {
+            let unquoted = manifest::unquoted(object.value, "", prefix);
+            if !unquoted.is_empty() {
+                return Err(problem(format!("{}: {}", manifest::subject(&object), lines(&unquoted))));
+            }
+            let namespace = Namespace::from_object(object.value.clone());
+            items.push(namespace.ok_or_else(|| problem("a Namespace has no metadata.name".to_owned()))?);
         }
-        let namespace =
-            Namespace::from_object(object).ok_or_else(|| problem("a Namespace has no metadata.name".to_owned()))?;
-        items.push(namespace);
     }
     if items.is_empty() && other > 0 {
         return Err(problem(format!("none of its {other} objects is a Namespace (apiVersion: v1, kind: Namespace)")));
@@ -34,23 +33,6 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Parsed<Namespace>, Proble
     Ok(Parsed { items, notes: Vec::new() })
 }
 
-/// A document's objects: the items of a list, else itself.
-fn objects(document: Value) -> Vec<Value> {
-    match document {
-        Value::Object(mut list) if list.get("kind").is_some_and(|kind| kind == "List" || kind == "NamespaceList") => {
-            match list.remove("items") {
-                Some(Value::Array(mut items)) => {
-                    // The items of a typed list carry no kind of their own.
-                    if list.get("kind").is_some_and(|kind| kind == "NamespaceList") {
-                        for item in items.iter_mut().filter_map(Value::as_object_mut) {
-                            item.entry("kind").or_insert_with(|| "Namespace".into());
-                        }
-                    }
-                    items
-                }
-                _ => Vec::new(),
-            }
-        }
-        other => vec![other],
-    }
+fn lines<T: ToString>(problems: &[T]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

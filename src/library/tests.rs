@@ -212,7 +212,9 @@ fn a_file_that_is_too_large_or_no_text_is_refused() {
 }
 
 fn parse_namespaces(text: &str) -> Result<Vec<crate::snapshot::Namespace>, String> {
-    namespaces::parse(Path::new("ns.yaml"), text).map(|parsed| parsed.items).map_err(|problem| problem.to_string())
+    namespaces::parse(Path::new("ns.yaml"), text, "inject")
+        .map(|parsed| parsed.items)
+        .map_err(|problem| problem.to_string())
 }
 
 #[test]
@@ -223,7 +225,7 @@ kind: Namespace
 metadata:
   name: shop
   labels: {podgraft.dev/inject: enabled}
-  annotations: {inject/log-shipper: \"true\", note: yes}
+  annotations: {inject/log-shipper: \"true\", note: \"yes\"}
 ---
 # nothing
 ---
@@ -254,6 +256,12 @@ fn a_file_of_something_else_is_no_file_of_namespaces() {
     assert_eq!(error, "ns.yaml: none of its 1 objects is a Namespace (apiVersion: v1, kind: Namespace)");
     let error = parse_namespaces("kind: Namespace\nmetadata: {labels: {}}\n").unwrap_err();
     assert_eq!(error, "ns.yaml: a Namespace has no metadata.name");
+    let error =
+        parse_namespaces("kind: Namespace\nmetadata: {name: a, annotations: {inject/a: yes, b: yes}}\n").unwrap_err();
+    assert_eq!(
+        error,
+        "ns.yaml: Namespace/a: annotation inject/a is true and no text, which Kubernetes refuses; put it in quotes"
+    );
     assert!(parse_namespaces("a: [").unwrap_err().starts_with("ns.yaml: "));
     assert!(parse_namespaces("").unwrap().is_empty());
 }

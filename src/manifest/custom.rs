@@ -50,3 +50,16 @@ impl Custom<'_> {
         Ok(emit::yaml(&object.into(), Style::default()))
     }
 }
+
+/// The same of an object among manifests, which is somebody's own and as large as it likes.
+#[must_use]
+pub fn template_text(object: &Value) -> String {
+    let pick = |from: &Value, keys: &[&str]| -> Map<String, Value> {
+        keys.iter().filter_map(|key| Some(((*key).to_owned(), from.get(key)?.clone()))).collect()
+    };
+    let mut template = pick(object, &["apiVersion", "kind", "metadata", "spec"]);
+    if let Some(metadata) = template.get_mut("metadata").filter(|metadata| metadata.is_object()) {
+        *metadata = pick(metadata, &["name", "namespace"]).into();
+    }
+    emit::yaml(&template.into(), Style::default())
+}

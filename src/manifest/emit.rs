@@ -1,6 +1,8 @@
 //! Values as YAML that reads the same under YAML 1.1 and 1.2, in the layout of kubectl.
 
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::tree;
 
@@ -35,6 +37,24 @@ pub fn indented(value: &Value, indent: usize, style: Style) -> String {
     let margin = " ".repeat(indent);
     let indent = |line: &str| if line == "\n" { line.to_owned() } else { format!("{margin}{line}") };
     yaml(value, style).split_inclusive('\n').map(indent).collect()
+}
+
+/// A value as JSON, in the layout of an object's text: indented like it or on one line, with the white space around it.
+pub fn json(value: &Value, like: &str) -> String {
+    let (start, end) = (like.find('{').unwrap_or_default(), like.rfind('}').map_or(like.len(), |brace| brace + 1));
+    let inside = like[start..].trim_start_matches('{').trim_start_matches([' ', '\t', '\r']);
+    let mut json = Vec::new();
+    let written = match inside.strip_prefix('\n') {
+        Some(indented) => {
+            let indent = &indented[..indented.len() - indented.trim_start_matches([' ', '\t']).len()];
+            let layout = PrettyFormatter::with_indent(indent.as_bytes());
+            value.serialize(&mut Serializer::with_formatter(&mut json, layout))
+        }
+        None => value.serialize(&mut Serializer::new(&mut json)),
+    };
+    let json = written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_else(|| value.to_string());
+    let json = if like.contains("\r\n") { json.replace('\n', "\r\n") } else { json };
+    [&like[..start], &json, &like[end..]].concat()
 }
 
 /// A value on one line, to stand in a flow collection.

@@ -10,9 +10,9 @@ pub fn asks(document: &Value, place: &Place, prefix: &str) -> bool {
     keys(document, &format!("{}/metadata/annotations", place.pointer), prefix).next().is_some()
 }
 
-/// Annotations of ours on the pod that are no text, which Kubernetes refuses: the quotes are missing.
-pub fn unquoted(document: &Value, place: &Place, prefix: &str) -> Vec<String> {
-    let annotations = format!("{}/metadata/annotations", place.pointer);
+/// Annotations of ours on what is at a pointer that are no text, which Kubernetes refuses: the quotes are missing.
+pub fn unquoted(document: &Value, pointer: &str, prefix: &str) -> Vec<String> {
+    let annotations = format!("{pointer}/metadata/annotations");
     let value = |key: &str| document.pointer(&annotations)?.get(key);
     keys(document, &annotations, prefix)
         .filter_map(|key| Some((key, value(key).filter(|value| !value.is_string())?)))
@@ -47,12 +47,19 @@ pub fn around(document: &Value, place: &Place, prefix: &str) -> Vec<String> {
 pub fn within(object: &Value, prefix: &str) -> Option<String> {
     let mut below = vec![(String::new(), object)];
     while let Some((path, value)) = below.pop() {
-        let Value::Object(members) = value else { continue };
-        let pointer = "/metadata/annotations";
-        if !path.is_empty() && keys(value, pointer, prefix).next().is_some() {
-            return Some(dotted(&(path + pointer)));
+        match value {
+            Value::Object(members) => {
+                let pointer = "/metadata/annotations";
+                if !path.is_empty() && keys(value, pointer, prefix).next().is_some() {
+                    return Some(dotted(&(path + pointer)));
+                }
+                below.extend(members.iter().map(|(name, member)| (format!("{path}/{name}"), member)));
+            }
+            Value::Array(items) => {
+                below.extend(items.iter().enumerate().map(|(index, item)| (format!("{path}[{index}]"), item)));
+            }
+            _ => {}
         }
-        below.extend(members.iter().map(|(name, member)| (format!("{path}/{name}"), member)));
     }
     None
 }
@@ -63,6 +70,7 @@ fn keys<'v>(document: &'v Value, pointer: &str, prefix: &str) -> impl Iterator<I
     keys.filter(move |key| annotations::is_ours(prefix, key))
 }
 
-fn dotted(pointer: &str) -> String {
+/// A pointer as people write it.
+pub fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }

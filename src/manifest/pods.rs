@@ -2,19 +2,17 @@
 
 use serde_json::{Map, Value};
 
-use crate::snapshot::Namespace;
-
-/// The API groups and kinds that hold a pod template, and where they hold it.
+/// The kinds that hold a pod template, with a version of their group, and where they hold it.
 const TEMPLATES: &[(&str, &str, &str)] = &[
-    ("apps", "DaemonSet", "/spec/template"),
-    ("apps", "Deployment", "/spec/template"),
-    ("apps", "ReplicaSet", "/spec/template"),
-    ("apps", "StatefulSet", "/spec/template"),
-    ("batch", "CronJob", "/spec/jobTemplate/spec/template"),
-    ("batch", "Job", "/spec/template"),
-    ("", "Pod", ""),
-    ("", "PodTemplate", "/template"),
-    ("", "ReplicationController", "/spec/template"),
+    ("apps/v1", "DaemonSet", "/spec/template"),
+    ("apps/v1", "Deployment", "/spec/template"),
+    ("apps/v1", "ReplicaSet", "/spec/template"),
+    ("apps/v1", "StatefulSet", "/spec/template"),
+    ("batch/v1", "CronJob", "/spec/jobTemplate/spec/template"),
+    ("batch/v1", "Job", "/spec/template"),
+    ("v1", "Pod", ""),
+    ("v1", "PodTemplate", "/template"),
+    ("v1", "ReplicationController", "/spec/template"),
 ];
 
 /// A pod of a document: where it is and whose it is.
@@ -56,53 +54,93 @@ impl Place {
 
 /// Whether objects of this kind hold a pod template.
 pub fn holds_template(group: &str, kind: &str) -> bool {
-    TEMPLATES.iter().any(|(of, name, template)| (*of, *name) == (group, kind) && !template.is_empty())
+    TEMPLATES.iter().any(|(of, name, template)| (group_of(of), *name) == (group, kind) && !template.is_empty())
 }
 
 /// The pods of a document, in its order.
 pub fn find(document: &Value) -> Vec<Place> {
-    let mut places = Vec::new();
-    walk(document, String::new(), "", &mut places);
-    places
+    objects(document)
+        .into_iter()
+        .filter_map(|Object { pointer, kind, value }| {
+            let template =
+                template(kind, value).filter(|template| value.pointer(template).is_some_and(Value::is_object))?;
+            let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str);
+            let namespace = namespace.filter(|namespace| !namespace.is_empty()).map(str::to_owned);
+            let subject = subject(kind, value);
+            Some(Place { pointer: format!("{pointer}{template}"), object: pointer, subject, namespace })
+        })
+        .collect()
 }
 
-/// `listed` is the kind that an item of a typed list has without saying so (`PodList`), else empty.
-fn walk(object: &Value, pointer: String, listed: &str, places: &mut Vec<Place>) {
-    let text = |key| object.get(key).and_then(Value::as_str);
-    let kind = text("kind").unwrap_or(listed);
-    if let (Some(listed), Some(items)) = (kind.strip_suffix("List"), object.get("items").and_then(Value::as_array)) {
-        for (index, item) in items.iter().enumerate() {
-            walk(item, format!("{pointer}/items/{index}"), listed, places);
+/// Where objects of this kind and API group hold their pod template.
+pub fn template(kind: &str, object: &Value) -> Option<&'static str> {
+    // Items of a typed list need not say their API group.
+    let version = object.get("apiVersion").and_then(Value::as_str);
+    let is_of = |group| version.is_none_or(|version| group_of(version) == group);
+    let found = TEMPLATES.iter().find(|(of, name, _)| *name == kind && is_of(group_of(of)));
+    found.map(|(_, _, template)| *template)
+}
+
+/// The API version of a kind that holds a pod template.
+pub fn version(kind: &str) -> Option<&'static str> {
+    TEMPLATES.iter().find(|(_, name, _)| *name == kind).map(|(version, _, _)| *version)
+}
+
+fn group_of(api_version: &str) -> &str {
+    api_version.rsplit_once('/').map_or("", |(group, _)| group)
+}
+
+/// An object of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object<'v> {
+    /// JSON Pointer to it.
+    pub pointer: String,
+    /// Its kind; items of a typed list (`PodList`) need not say theirs.
+    pub kind: &'v str,
+    /// The object.
+    pub value: &'v Value,
+}
+
+/// A document's objects: itself, or the items of a list.
+pub fn objects(document: &Value) -> Vec<Object<'_>> {
+    let mut objects = Vec::new();
+    walk(document, String::new(), "", &mut objects);
+    objects
+}
+
+fn walk<'v>(value: &'v Value, pointer: String, listed: &'v str, objects: &mut Vec<Object<'v>>) {
+    let kind = value.get("kind").and_then(Value::as_str).unwrap_or(listed);
+    match (kind.strip_suffix("List"), value.get("items").and_then(Value::as_array)) {
+        (Some(listed), Some(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                walk(item, format!("{pointer}/items/{index}"), listed, objects);
+            }
         }
-        return;
+        _ => objects.push(Object { pointer, kind, value }),
     }
-    let found = TEMPLATES.iter().find(|(group, name, _)| *name == kind && is_of(group, text("apiVersion")));
-    let Some((_, _, template)) = found else { return };
-    let place = object.pointer(template).filter(|pod| pod.is_object());
-    if place.is_some() {
-        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
-        let namespace = namespace.filter(|namespace| !namespace.is_empty()).map(str::to_owned);
-        let subject = subject(kind, object);
-        places.push(Place { pointer: format!("{pointer}{template}"), object: pointer, subject, namespace });
+}
+
+/// A document's objects: itself, or those of a list. The items of a typed list (`PodList`) need not say what they are.
+pub fn items(mut object: Value) -> Vec<Value> {
+    let text = |key| object.get(key).and_then(Value::as_str).map(str::to_owned);
+    let (kind, api_version) = (text("kind").unwrap_or_default(), text("apiVersion"));
+    let (Some(listed), Some(Value::Array(items))) = (kind.strip_suffix("List"), object.get_mut("items")) else {
+        return vec![object];
+    };
+    let mut items = std::mem::take(items);
+    for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| !listed.is_empty()) {
+        item.entry("kind").or_insert_with(|| listed.into());
+        if let Some(version) = &api_version {
+            item.entry("apiVersion").or_insert_with(|| version.as_str().into());
+        }
     }
+    items.into_iter().flat_map(self::items).collect()
 }
 
 /// The Namespaces in a document: itself, or items of a list.
-pub fn namespaces(document: &Value) -> Vec<Namespace> {
-    let text = |key| document.get(key).and_then(Value::as_str);
-    match (text("apiVersion"), text("kind"), document.get("items").and_then(Value::as_array)) {
-        (Some("v1"), Some("Namespace"), _) => Namespace::from_object(document.clone()).into_iter().collect(),
-        (Some("v1"), Some("List" | "NamespaceList"), Some(items)) => items.iter().flat_map(namespaces).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Whether an object is of an API group. Items of a typed list need not say theirs.
-fn is_of(group: &str, api_version: Option<&str>) -> bool {
-    match api_version {
-        None => true,
-        Some(api_version) => api_version.rsplit_once('/').map_or("", |(group, _)| group) == group,
-    }
+pub fn namespaces(document: &Value) -> Vec<Object<'_>> {
+    let core = |object: &Value| object.get("apiVersion").is_none_or(|version| version == "v1");
+    objects(document).into_iter().filter(|object| object.kind == "Namespace" && core(object.value)).collect()
 }
 
 /// Kind and name of an object.

@@ -1,9 +1,8 @@
 //! Additions to a YAML document written into its text: comments, quotes and layout around them stay.
 //!
-//! What is added goes where its neighbours are, in their indentation and flow or block style. An addition to what an
-//! alias or a merge key stands for can't be written there, nor one to a list right within a list; then there is no such
-//! text, and the caller writes the whole document anew. The caller also reads the text again, as only that proves that
-//! it says what it should.
+//! What is added goes where its neighbours are, in their indentation and flow or block style. Where that can't be, as in
+//! what an alias stands for, the smallest collection around it is written anew, without the comments in it. The caller
+//! reads the text again, as only that proves that it says what it should and has which comments.
 
 use std::ops::Range;
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::emit::{self, Style};
 use super::tree::{Kind, Node};
+use crate::inject::status::STATUS;
 
 /// How many characters a flow collection may have after an addition; a longer one becomes a block.
 const WIDE: usize = 120;
@@ -19,10 +19,10 @@ const WIDE: usize = 120;
 pub fn splice(text: &str, node: &Node, patched: &Value) -> Option<String> {
     let style = Style { indent_lists: indents_lists(text, node).unwrap_or_default() };
     let mut splicer = Splicer { text, style, edits: Vec::new() };
-    if splicer.unfolds(node, patched) {
+    if splicer.unfolds(node, patched) && !node.has_comments(text, splicer.end(node)?) {
         return None;
     }
-    splicer.node(node, patched)?;
+    splicer.node(node, patched, node.span.start)?;
     splicer.apply()
 }
 
@@ -52,8 +52,8 @@ impl Splicer<'_> {
         self.edits.push((at..at, new));
     }
 
-    /// Adds what `value` has beyond `node`.
-    fn node(&mut self, node: &Node, value: &Value) -> Option<()> {
+    /// Adds what `value` has beyond `node`, whose text begins somewhere behind `start`.
+    fn node(&mut self, node: &Node, value: &Value, start: usize) -> Option<()> {
         if node.to_value() == *value {
             return Some(());
         }
@@ -62,64 +62,114 @@ impl Splicer<'_> {
         }
         match (&node.kind, value) {
             (Kind::Map(members), Value::Object(object)) => {
-                for (key, member) in members {
-                    let value = object.get(&key.to_key())?;
-                    if member.to_value() != *value {
+                for (index, (key, member)) in members.iter().enumerate() {
+                    let name = key.to_key();
+                    let value = object.get(&name)?;
+                    // Of a key that is repeated the last one counts.
+                    let counts = members[index + 1..].iter().all(|(later, _)| later.to_key() != name);
+                    if !counts || member.to_value() == *value {
+                        continue;
+                    }
+                    if key.span == key.defined {
                         self.member(node, key, member, value)?;
+                    } else {
+                        // What a merge key brought gives way to a member of the map's own.
+                        self.add_member(node, members, &name, value, false)?;
                     }
                 }
                 let new = object.iter().filter(|(name, _)| members.iter().all(|(key, _)| key.to_key() != **name));
-                for (name, value) in new {
-                    self.add_member(node, members, name, value)?;
+                for (index, (name, value)) in new.enumerate() {
+                    self.add_member(node, members, name, value, members.is_empty() && index == 0)?;
                 }
                 Some(())
             }
-            (Kind::List(items), Value::Array(values)) => self.list(node, items, values),
-            // A stale status annotation.
-            (Kind::Scalar(_), Value::String(_)) => {
-                self.edits.push((node.span.clone(), value.to_string()));
-                Some(())
-            }
+            (Kind::List(items), Value::Array(values)) => self.list(node, items, values, start),
             _ => None,
         }
     }
 
     /// A member whose value changes.
     fn member(&mut self, map: &Node, key: &Node, member: &Node, value: &Value) -> Option<()> {
+        if matches!(&member.kind, Kind::Scalar(Value::String(_))) && key.to_key() == STATUS {
+            self.edits.push((member.span.start..self.end(member)?, value.to_string()));
+            return Some(());
+        }
+        let flow = self.is_flow(map);
         let empty = match &member.kind {
             Kind::Scalar(scalar) => scalar.is_null(),
-            Kind::List(items) => items.is_empty(),
-            Kind::Map(members) => members.is_empty(),
+            Kind::List(items) => items.is_empty() && !self.holds_comments(member),
+            Kind::Map(members) => members.is_empty() && !self.holds_comments(member),
         };
-        let flow = self.is_flow(map);
-        if member.span != member.defined || !(empty || !flow && self.unfolds(member, value)) {
-            return self.node(member, value);
+        let done = self.edits.len();
+        let start = self.colon(key).unwrap_or(member.span.start);
+        if !empty && (flow || !self.unfolds(member, value)) && self.node(member, value, start).is_some() {
+            return Some(());
         }
-        let colon = self.text[key.span.end..].find(':')? + key.span.end + 1;
-        if !self.text[key.span.end..colon - 1].trim().is_empty() {
-            return None;
-        }
-        let end = self.end(member)?.max(colon);
+        self.edits.truncate(done);
+        self.anew(flow, key, member, value)
+    }
+
+    /// Writes a member's value in the place of the one that it has. What stands between the colon and that one stays.
+    fn anew(&mut self, flow: bool, key: &Node, member: &Node, value: &Value) -> Option<()> {
+        let colon = self.colon(key)?;
+        let (start, end) = match &member.kind {
+            Kind::Scalar(Value::Null) if member.span.is_empty() => (colon, colon),
+            // No addition changes what is there.
+            Kind::Scalar(scalar) if !scalar.is_null() => return None,
+            _ => (member.span.start.max(colon), self.end(member)?.max(colon)),
+        };
         if flow {
-            self.edits.push((colon..end, format!(" {}", emit::flow(value))));
-        } else {
-            let indent = self.column(key.span.start) + if value.is_array() && !self.style.indent_lists { 0 } else { 2 };
-            self.edits.push((colon..end, String::new()));
-            self.insert_lines(end, &emit::indented(value, indent, self.style));
+            let blank = if start == colon { " " } else { "" };
+            self.edits.push((start..end, format!("{blank}{}", emit::flow(value))));
+            return Some(());
+        }
+        let indent = self.column(key.span.start) + if value.is_array() && !self.style.indent_lists { 0 } else { 2 };
+        let block = emit::indented(value, indent, self.style);
+        let before = self.text[..start].trim_end_matches([' ', '\t']);
+        match (before.ends_with('\n'), self.ends_line(end)) {
+            (true, true) => self.edits.push((before.len()..end, block.strip_suffix('\n')?.to_owned())),
+            (on_its_own_line, _) => {
+                let from = if on_its_own_line { start } else { before.len() };
+                self.edits.push((from..end, String::new()));
+                self.insert_lines(end, &block);
+            }
         }
         Some(())
     }
 
-    /// An item of a block list that changes.
-    fn item(&mut self, item: &Node, value: &Value) -> Option<()> {
-        if !self.unfolds(item, value) {
-            return self.node(item, value);
-        }
+    /// The end of the colon behind a key.
+    fn colon(&self, key: &Node) -> Option<usize> {
+        let (between, _) = self.text[key.span.end..].split_once(':')?;
+        between.trim().is_empty().then(|| key.span.end + between.len() + 1)
+    }
+
+    /// An item of a list that changes.
+    fn item(&mut self, flow: bool, item: &Node, value: &Value) -> Option<()> {
         let end = self.end(item)?;
-        let rest = self.text[end..].lines().next().unwrap_or_default();
-        let block = emit::indented(value, self.column(item.span.start), self.style);
-        // A comment behind it would get into a block scalar at its end.
-        rest.trim().is_empty().then(|| self.edits.push((item.span.start..end, block.trim().to_owned())))
+        // A comment behind a block would get into a scalar at its end.
+        let block = !flow && self.ends_line(end);
+        let done = self.edits.len();
+        if !(block && self.unfolds(item, value)) && self.node(item, value, item.span.start).is_some() {
+            return Some(());
+        }
+        self.edits.truncate(done);
+        let new = if block {
+            emit::indented(value, self.column(item.span.start), self.style).trim_start().strip_suffix('\n')?.to_owned()
+        } else {
+            emit::flow(value)
+        };
+        // No addition changes what is there.
+        (item.span != item.defined || !matches!(item.kind, Kind::Scalar(_)))
+            .then(|| self.edits.push((item.span.start..end, new)))
+    }
+
+    /// Whether nothing else stands on the line on which something ends.
+    fn ends_line(&self, end: usize) -> bool {
+        self.text[end..].lines().next().unwrap_or_default().trim().is_empty()
+    }
+
+    fn holds_comments(&self, node: &Node) -> bool {
+        self.end(node).is_none_or(|end| node.has_comments(&self.text[..end], node.span.start))
     }
 
     /// Whether a value is better written as a block than in the brackets that it has: it is long, and no comment is lost.
@@ -128,15 +178,22 @@ impl Splicer<'_> {
             && self.is_flow(node)
             && node.to_value() != *value
             && emit::flow(value).len() > WIDE
-            && self.end(node).is_some_and(|end| !node.has_comments(&self.text[..end], node.span.start))
+            && !self.holds_comments(node)
     }
 
-    fn add_member(&mut self, map: &Node, members: &[(Node, Node)], name: &str, value: &Value) -> Option<()> {
+    fn add_member(
+        &mut self,
+        map: &Node,
+        members: &[(Node, Node)],
+        name: &str,
+        value: &Value,
+        first: bool,
+    ) -> Option<()> {
         let member = json!({ name: value });
         if self.is_flow(map) {
             let member = emit::flow(&member);
             let member = member.strip_prefix('{')?.strip_suffix('}')?;
-            let comma = if members.is_empty() { "" } else { ", " };
+            let comma = if first { "" } else { ", " };
             self.insert(self.last_end(map)?, format!("{comma}{member}"));
         } else {
             let indent = self.column(members.first()?.0.span.start);
@@ -146,9 +203,8 @@ impl Splicer<'_> {
     }
 
     /// The items of a list are among the values, in their order; the other values are new.
-    fn list(&mut self, list: &Node, items: &[Node], values: &[Value]) -> Option<()> {
+    fn list(&mut self, list: &Node, items: &[Node], values: &[Value], start: usize) -> Option<()> {
         let flow = self.is_flow(list);
-        let comma = if items.is_empty() { "" } else { ", " };
         let mut rest = items.iter().peekable();
         for (index, value) in values.iter().enumerate() {
             let later = &values[index + 1..];
@@ -159,15 +215,20 @@ impl Splicer<'_> {
                 extends(value, &item) && (left > later.len() || *value == item || !later.contains(&item))
             };
             if let Some(item) = rest.next_if(is_old) {
-                let write = if flow { Self::node } else { Self::item };
-                write(self, item, value)?;
+                if item.to_value() != *value {
+                    self.item(flow, item, value)?;
+                }
                 continue;
             }
             match (rest.peek(), flow) {
                 (Some(next), true) => self.insert(next.span.start, format!("{}, ", emit::flow(value))),
-                (None, true) => self.insert(self.last_end(list)?, format!("{comma}{}", emit::flow(value))),
+                (None, true) => {
+                    let comma = if index == 0 { "" } else { ", " };
+                    self.insert(self.last_end(list)?, format!("{comma}{}", emit::flow(value)));
+                }
                 (next, false) => {
-                    let dash = self.dash(next.copied().or_else(|| items.last())?)?;
+                    let number = items.len() - left - usize::from(next.is_none());
+                    let dash = self.dash(items, number, start)?;
                     let lines = emit::indented(&json!([value]), self.column(dash), self.style);
                     match next {
                         Some(_) => self.insert(self.above(dash)?, lines),
@@ -234,15 +295,23 @@ impl Splicer<'_> {
         }
     }
 
-    /// The dash of a block list's item.
-    fn dash(&self, item: &Node) -> Option<usize> {
-        let before = self.text[..item.span.start].trim_end();
-        let before = match before.rsplit_once(' ') {
-            // The header of a block scalar.
-            Some((before, header)) if header.starts_with(['|', '>']) => before.trim_end(),
-            _ => before,
+    /// The dash of a block list's item: behind the item before it, or behind where the list starts, there are only
+    /// comments, and the list's own anchor and tag. (The span of a list that isn't indented begins behind its dash.)
+    fn dash(&self, items: &[Node], number: usize, start: usize) -> Option<usize> {
+        let mut at = match number.checked_sub(1) {
+            Some(before) => self.end(items.get(before)?)?,
+            None => start,
         };
-        before.ends_with('-').then(|| before.len() - 1)
+        loop {
+            let rest = &self.text[at..];
+            match rest.chars().next()? {
+                '-' => return Some(at),
+                '#' => at += rest.find('\n')?,
+                '&' | '!' => at += rest.find(char::is_whitespace)?,
+                blank if blank.is_whitespace() => at += blank.len_utf8(),
+                _ => return None,
+            }
+        }
     }
 
     /// The start of the line on which this is the first thing, or of the comments right above it.
@@ -279,8 +348,11 @@ fn indents_lists(text: &str, node: &Node) -> Option<bool> {
         Kind::List(items) => items.iter().find_map(|item| indents_lists(text, item)),
         Kind::Map(members) => members.iter().find_map(|(key, value)| match &value.kind {
             Kind::List(items) if !text[value.span.clone()].starts_with('[') => {
-                let dash = text[..items.first()?.span.start].trim_end().strip_suffix('-')?.len();
-                Some(column(text, dash) > column(text, key.span.start))
+                // The span of a list that isn't indented begins behind its dash.
+                Some(
+                    items.first()?.span.start > value.span.start
+                        && column(text, value.span.start) > column(text, key.span.start),
+                )
             }
             _ => indents_lists(text, value),
         }),

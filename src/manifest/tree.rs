@@ -1,5 +1,6 @@
 //! A YAML document as a tree whose nodes know their place in the text.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -94,19 +95,29 @@ impl Node {
         (head, split::end_marker(text))
     }
 
-    /// Whether there are comments from this byte on: a `#` outside of all scalars.
+    /// Whether there are comments from this byte on.
     pub fn has_comments(&self, text: &str, from: usize) -> bool {
+        self.gaps(text, from).any(|gap| gap.contains('#'))
+    }
+
+    /// The comments, in their order.
+    pub fn comments<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        let comment = |line: &'t str| line.find('#').map(|start| line[start..].trim_end());
+        self.gaps(text, 0).flat_map(str::lines).filter_map(comment).collect()
+    }
+
+    /// What stands between scalars, from this byte on: a `#` there begins a comment.
+    fn gaps<'t>(&self, text: &'t str, from: usize) -> impl Iterator<Item = &'t str> {
         let mut scalars = Vec::new();
         self.scalars(&mut scalars);
+        scalars.push(text.len()..text.len());
         scalars.sort_unstable_by_key(|span| span.start);
         let mut end = from;
-        for span in scalars {
-            if text.get(end..span.start).is_some_and(|gap| gap.contains('#')) {
-                return true;
-            }
+        scalars.into_iter().filter_map(move |span| {
+            let gap = text.get(end..span.start);
             end = end.max(span.end);
-        }
-        text.get(end..).is_some_and(|gap| gap.contains('#'))
+            gap
+        })
     }
 
     /// The first key that can't be the name of a JSON object's member.
@@ -118,6 +129,38 @@ impl Node {
                 Kind::Scalar(Value::String(_) | Value::Number(_) | Value::Bool(_)) => value.strange_key(),
                 _ => Some(key),
             }),
+        }
+    }
+
+    /// Keys that are there again in their map, with the path to each and the next one of that name.
+    pub fn repeated(&self) -> Vec<(String, &Self, &Self)> {
+        let mut found = Vec::new();
+        self.walk_repeated("", &mut found);
+        found
+    }
+
+    fn walk_repeated<'n>(&'n self, path: &str, found: &mut Vec<(String, &'n Self, &'n Self)>) {
+        match &self.kind {
+            // What an alias stands for has been looked at where it is defined.
+            _ if self.span != self.defined => {}
+            Kind::Scalar(_) => {}
+            Kind::List(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, item)| item.walk_repeated(&format!("{path}[{index}]"), found));
+            }
+            Kind::Map(members) => {
+                let mut last = HashMap::new();
+                for (key, member) in members {
+                    let name = key.to_key();
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    member.walk_repeated(&path, found);
+                    if let Some(before) = last.insert(name, key) {
+                        found.push((path, before, key));
+                    }
+                }
+            }
         }
     }
 

@@ -40,7 +40,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("watch", &["watch"]),
     ("shutdown", &["shutdown"]),
     ("telemetry", &["telemetry"]),
-    ("library", &["library", "snapshot", "template"]),
+    ("library", &["library", "manifest", "snapshot", "template"]),
     ("tls", &["tls", "watch"]),
     ("authority", &["authority", "tls"]),
     ("cluster", &["admission", "authority", "cluster", "manifest", "snapshot", "template", "tls"]),

@@ -1,5 +1,7 @@
 //! Documents through the engine.
 
+use std::borrow::Cow;
+
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::Value;
@@ -7,8 +9,9 @@ use serde_json::Value;
 use crate::inject::outcome::Plan;
 use crate::inject::request::PodRequest;
 use crate::inject::{self, Outcome};
-use crate::manifest::{Document, Place, Rewritten, SyntaxError};
+use crate::manifest::{self, Document, Object, Place, Rewritten, SyntaxError};
 use crate::snapshot::Snapshot;
+use crate::validate;
 
 /// What decides.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct File<'i> {
     pub messages: Vec<String>,
     /// There are errors among the messages.
     pub refused: bool,
+    /// They are those of a text that is no YAML.
+    pub unreadable: bool,
 }
 
 /// A document and what it gets.
@@ -48,14 +53,14 @@ pub struct Grafted<'i> {
 pub struct Patched {
     /// As data.
     pub value: Value,
-    /// As YAML.
-    pub yaml: Rewritten,
+    /// As text.
+    pub written: Rewritten,
 }
 
 impl Engine<'_> {
     /// Injects into every document of a file.
     pub fn file<'i>(&self, name: &'i str, stream: Result<Vec<Document<'i>>, Vec<SyntaxError>>) -> File<'i> {
-        let mut file = File { name, documents: Vec::new(), messages: Vec::new(), refused: false };
+        let mut file = File { name, documents: Vec::new(), messages: Vec::new(), refused: false, unreadable: false };
         match stream {
             Ok(documents) => {
                 for document in documents {
@@ -64,7 +69,7 @@ impl Engine<'_> {
                 }
             }
             Err(errors) => {
-                file.refused = true;
+                (file.refused, file.unreadable) = (true, true);
                 file.messages.extend(errors.iter().map(|error| format!("{name}:{error}")));
             }
         }
@@ -75,8 +80,16 @@ impl Engine<'_> {
         for oddity in document.oddities(&self.snapshot.policy.annotation_prefix) {
             file.messages.push(format!("{}: {}: warning: {}", file.name, oddity.subject, oddity.text));
         }
+        let prefix = &*self.snapshot.policy.annotation_prefix;
+        for namespace in manifest::namespaces(document.value()) {
+            self.namespace(&namespace, file);
+        }
         let mut patch = Patch(Vec::new());
         for place in document.pods() {
+            for problem in manifest::unquoted(document.value(), &place.pointer, prefix) {
+                file.refused = true;
+                file.messages.push(format!("{}: {}: error: {problem}", file.name, place.subject));
+            }
             let mut say = |what: &str, text: &str| {
                 file.messages.push(format!("{}: {}: {what}: {text}", file.name, place.subject));
             };
@@ -96,6 +109,31 @@ impl Engine<'_> {
             None
         });
         Grafted { document, patch, patched }
+    }
+
+    /// Says of a Namespace what the cluster would say.
+    fn namespace(&self, namespace: &Object<'_>, file: &mut File<'_>) {
+        let subject = manifest::subject(namespace);
+        for problem in manifest::unquoted(namespace.value, "", &self.snapshot.policy.annotation_prefix) {
+            file.refused = true;
+            file.messages.push(format!("{}: {subject}: error: {problem}", file.name));
+        }
+        let Ok(object) = serde_json::value::to_raw_value(namespace.value) else { return };
+        let request = validate::Request {
+            group: "".into(),
+            kind: "Namespace".into(),
+            sub_resource: "".into(),
+            operation: "CREATE".into(),
+            namespace: "".into(),
+            name: namespace.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().into(),
+            dry_run: false,
+            object: Some(&object),
+            old_object: None,
+        };
+        for warning in validate::validate(&request, self.snapshot).warnings {
+            let text = warning.strip_prefix(&format!("{subject}: ")).unwrap_or(&warning);
+            file.messages.push(format!("{}: {subject}: warning: {text}", file.name));
+        }
     }
 
     /// Whether pod or namespace say anything to us.
@@ -147,7 +185,7 @@ fn apply(document: &Document<'_>, patch: &Patch) -> Result<Option<Patched>, json
     }
     let mut value = document.value().clone();
     json_patch::patch(&mut value, patch)?;
-    Ok(Some(Patched { yaml: document.rewrite(&value), value }))
+    Ok(Some(Patched { written: document.rewrite(&value), value }))
 }
 
 /// A plan's operations, their paths leading to the pod at `pointer`.
@@ -159,21 +197,31 @@ fn operations(plan: &Plan<'_>, pointer: &str) -> anyhow::Result<Vec<PatchOperati
     plan.changes.iter().map(|change| operation(&change.op)).collect()
 }
 
+impl Grafted<'_> {
+    /// The document's text, with the patch applied.
+    pub fn text(&self) -> &str {
+        self.patched.as_ref().map_or(self.document.text(), |patched| &patched.written.text)
+    }
+
+    fn yaml(&self) -> Cow<'_, str> {
+        match &self.patched {
+            Some(patched) if self.document.is_json() => self.document.as_yaml(&patched.value).into(),
+            Some(patched) => patched.written.text.as_str().into(),
+            None => self.document.yaml(),
+        }
+    }
+}
+
 impl File<'_> {
     /// The file with everything in it injected, as YAML.
     pub fn yaml(&self) -> String {
-        self.documents
-            .iter()
-            .map(|grafted| match &grafted.patched {
-                Some(patched) => patched.yaml.text.as_str().into(),
-                None => grafted.document.yaml(),
-            })
-            .collect()
+        self.documents.iter().map(Grafted::yaml).collect()
     }
 
     /// Its documents that lose their comments, as messages name them.
     pub fn without_comments(&self) -> Vec<String> {
-        let lost = |grafted: &&Grafted<'_>| grafted.patched.as_ref().is_some_and(|patched| patched.yaml.comments_lost);
+        let lost =
+            |grafted: &&Grafted<'_>| grafted.patched.as_ref().is_some_and(|patched| patched.written.comments_lost);
         self.documents
             .iter()
             .filter(lost)

@@ -3,7 +3,16 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use super::{command, complete, directory, run, run_in};
+
+/// A pod that asks for what these annotations say.
+fn pod(annotations: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  annotations: {annotations}\nspec:\n  containers:\n  - name: web\n    image: nginx\n"
+    )
+}
 
 const TEMPLATE: &str = "\
 apiVersion: podgraft.dev/v1alpha1
@@ -11,6 +20,39 @@ kind: ClusterInjectionTemplate
 metadata: {name: own}
 spec: {target: {env: [{name: OWN, value: b}]}}
 ";
+
+#[test]
+fn templates_among_the_manifests_count() {
+    let asks = pod("{inject/own: 'true'}");
+    let stream = format!("{asks}---\n{TEMPLATE}");
+    let run = |input: &str| run(["inject"], input);
+    let both = run(&stream);
+    assert_eq!((both.code, both.err.as_str()), (0, ""));
+    assert!(both.out.contains("name: OWN") && both.out.ends_with(TEMPLATE), "{}", both.out);
+
+    let item = TEMPLATE.replace('\n', "\n  ");
+    let listed = run(&format!("apiVersion: v1\nkind: List\nitems:\n- {item}\n---\n{asks}"));
+    assert_eq!((listed.code, listed.err.as_str()), (0, ""));
+    assert!(listed.out.contains("name: OWN"), "{}", listed.out);
+
+    let bad = run(&format!("{asks}---\n{}", TEMPLATE.replace("target:", "targe:")));
+    assert_eq!((bad.code, bad.out.as_str()), (1, ""));
+    assert!(bad.err.contains("stdin:14:") && bad.err.contains("targe"), "{}", bad.err);
+
+    let own = TEMPLATE.replace("ClusterInjectionTemplate", "InjectionTemplate");
+    let in_shop = super::run(["inject", "-n", "shop"], &format!("{asks}---\n{own}"));
+    assert_eq!((in_shop.code, in_shop.err.as_str()), (0, ""));
+}
+
+#[test]
+fn a_dump_of_templates_is_a_file_of_templates() {
+    let item = TEMPLATE.replace('\n', "\n  ");
+    let files = directory(&[("t/dump.yaml", &format!("apiVersion: v1\nitems:\n- {item}\nkind: List\n"))]);
+    let check = run_in(files.path(), ["template", "check", "t"], "");
+    assert_eq!((check.code, check.out.as_str(), check.err.as_str()), (0, "t/dump.yaml: ok: own\n", ""));
+    let show = run_in(files.path(), ["template", "show", "own", "--templates", "t"], "");
+    assert_eq!((show.code, show.out.as_str()), (0, TEMPLATE));
+}
 
 #[test]
 fn check_and_templates_mean_the_same_files() {
@@ -40,6 +82,97 @@ fn a_pipe_in_a_directory_is_not_waited_for() {
         assert_eq!((run.code, run.out.as_str()), (1, ""), "{args:?}");
         assert!(run.err.contains("m/x.yaml: is no regular file\n"), "{}", run.err);
     }
+}
+
+#[test]
+fn json_holds_no_list_in_a_list() {
+    let stream = format!(
+        "apiVersion: v1\nkind: Service\n---\napiVersion: v1\nkind: List\nitems:\n- {}---\n\
+         apiVersion: apps/v1\nkind: DeploymentList\nitems:\n- metadata: {{name: d}}\n",
+        pod("{inject/set-env: A=b}").replace('\n', "\n  ").trim_end_matches(' ')
+    );
+    let run = run(["inject", "-o", "json"], &stream);
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    let list: Value = serde_json::from_str(&run.out).unwrap();
+    let kinds: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| &item["kind"]).collect();
+    assert_eq!(kinds, ["Service", "Pod", "Deployment"]);
+    assert_eq!(list["items"][2]["apiVersion"], "apps/v1");
+}
+
+#[test]
+fn json_stays_json_where_all_of_it_is() {
+    let untouched = "\u{feff}{\"a\": 1.50}\n{\n\t\"b\":\t[]\n}\n\n";
+    assert_eq!(run(["inject"], untouched).out, untouched);
+    let asks = "{\r\n    \"kind\": \"Pod\",\r\n    \"apiVersion\": \"v1\",\r\n    \"metadata\": {\"annotations\": {\"inject/set-env\": \"A=b\"}},\r\n    \"spec\": {\"containers\": [{\"name\": \"a\"}]}\r\n}\r\n";
+    let injected = run(["inject"], &format!("{asks}{untouched}").replace('\u{feff}', "")).out;
+    let rest = untouched.replace('\u{feff}', "");
+    assert!(injected.starts_with("{\r\n    \"kind\": \"Pod\"") && injected.ends_with(&rest), "{injected}");
+    assert!(injected.contains("\r\n                        \"name\": \"A\",\r\n"), "{injected}");
+    assert_eq!(run(["inject"], &injected).out, injected);
+    let compact = run(["inject"], &asks.replace("\r\n", "").replace("    ", ""));
+    assert_eq!(compact.out.lines().count(), 1, "{}", compact.out);
+}
+
+#[test]
+fn a_diff_applies() {
+    let many = format!("---\n{}", pod("{inject/set-env: A=b}")).repeat(40);
+    let json = r#"{"kind": "Pod", "apiVersion": "v1", "metadata": {"annotations": {"inject/set-env": "A=b"}}, "spec": {"containers": [{"name": "a"}]}}"#;
+    for (name, text) in [
+        ("m.yaml", many.as_str()),
+        ("m.yaml", many.trim_end()),
+        ("m.json", json),
+        ("two.json", &format!("{json}{json}\n")),
+    ] {
+        let files = directory(&[(name, text)]);
+        let diff = run_in(files.path(), ["inject", "-o", "diff", name], "");
+        assert_eq!((diff.code, diff.err.as_str()), (0, ""));
+        let injected = run_in(files.path(), ["inject", name], "").out;
+        assert_ne!(injected, text);
+        let mut patch = Command::new("patch");
+        patch.args(["-s", "-p0", "--fuzz=0"]).current_dir(files.path());
+        let applied = complete(patch, &diff.out);
+        assert_eq!((applied.code, applied.out.as_str()), (0, ""), "{}{}", applied.err, diff.out);
+        assert_eq!(fs::read_to_string(files.path().join(name)).unwrap(), injected);
+    }
+}
+
+#[test]
+fn annotations_without_quotes_are_refused() {
+    let refused = "annotation inject/log-shipper is true and no text, which Kubernetes refuses; put it in quotes";
+    let bare = run(["inject"], &pod("{inject/log-shipper: yes}"));
+    assert_eq!((bare.code, bare.out.as_str()), (1, ""));
+    assert!(bare.err.contains(&format!("stdin: Pod/web: error: {refused}\n")), "{}", bare.err);
+
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {podgraft.dev/inject: enabled}, annotations: {inject/log-shipper: yes}}\n";
+    let streamed = run(["inject"], namespace);
+    assert_eq!(
+        (streamed.code, streamed.err.as_str()),
+        (1, format!("stdin: Namespace/shop: error: {refused}\n").as_str())
+    );
+    let files = directory(&[("ns.yaml", namespace)]);
+    let named = run_in(files.path(), ["inject", "--namespaces", "ns.yaml"], &pod("{}"));
+    assert_eq!(named.code, 1);
+    assert!(named.err.contains(&format!("ns.yaml: Namespace/shop: {refused}\n")), "{}", named.err);
+}
+
+#[test]
+fn a_namespace_is_told_what_the_cluster_would_say() {
+    let namespace =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, annotations: {inject/log-shiper: 'true'}}\n";
+    let run = run(["inject"], namespace);
+    assert_eq!((run.code, run.out.as_str()), (0, namespace));
+    let lines: Vec<_> = run.err.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", run.err);
+    assert!(
+        lines[0].starts_with("stdin: Namespace/shop: warning: annotation inject/log-shiper is not read"),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].starts_with("stdin: Namespace/shop: warning: ") && lines[1].contains("log-shipper"),
+        "{}",
+        lines[1]
+    );
 }
 
 #[test]
@@ -85,7 +218,7 @@ fn contradictions_and_impossible_values_are_wrong_usage() {
 
 #[test]
 fn what_is_no_manifest_is_said_with_what_to_do() {
-    let files = directory(&[]);
+    let files = directory(&[("chart.yaml", "kind: Pod\nmetadata: {{ .Values.x }}\n")]);
     let utf16: Vec<u8> = "\u{feff}a: 1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     fs::write(files.path().join("u16.yaml"), utf16).unwrap();
     let told = |args: &[&str]| {
@@ -93,6 +226,9 @@ fn what_is_no_manifest_is_said_with_what_to_do() {
         assert_eq!((run.code, run.out.as_str()), (1, ""), "{args:?}");
         run.err
     };
+    assert!(told(&["inject", "chart.yaml"]).ends_with(
+        "\nchart.yaml: this looks like a Helm template; render it first: helm template … | podgraft inject\n"
+    ));
     assert_eq!(told(&["inject", "u16.yaml"]), "error: u16.yaml: is UTF-16; save it as UTF-8\n");
     assert_eq!(
         told(&["inject", "https://example.com/a.yaml"]),
