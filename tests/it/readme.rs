@@ -42,9 +42,24 @@ fn the_curl_line_is_answered_with_a_patch() {
 
 #[test]
 fn the_inject_line_shows_what_changes() {
-    let script = block("-- inject ").replace("cargo run --release --", env!("CARGO_BIN_EXE_podgraft"));
+    let script = block("podgraft inject -o diff ")
+        .replace("podgraft inject", concat!(env!("CARGO_BIN_EXE_podgraft"), " inject"));
     let diff = output(Command::new("sh").args(["-c", &script]));
     assert!(diff.lines().any(|line| line.starts_with('+') && line.contains("log-shipper")), "{diff}");
+}
+
+#[test]
+fn the_pod_for_a_cluster_gets_its_sidecar_and_logs_where_that_looks() {
+    let pod = block("kind create cluster").split_once("<<END\n").unwrap().1.split_once("END\n").unwrap().0;
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    fs::write(&file, pod).unwrap();
+    let injected: Value =
+        serde_json::from_str(&output(podgraft().args(["inject", "-o", "json"]).arg(file.path()))).unwrap();
+    let spec = &injected["spec"];
+    assert_eq!(spec["initContainers"][0]["name"], "log-shipper", "{injected:#}");
+    let written = spec["containers"][0]["command"][2].as_str().unwrap();
+    let mounted = spec["containers"][0]["volumeMounts"][0]["mountPath"].as_str().unwrap();
+    assert!(written.contains(&format!("{mounted}/web.log")), "{injected:#}");
 }
 
 #[test]
