@@ -34,8 +34,13 @@ fn files(folder: &str) -> Vec<PathBuf> {
 fn objects(file: &Path) -> Vec<Value> {
     let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
     let text = fs::read_to_string(file).expect("a file");
-    let objects: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options).unwrap_or_default();
-    objects.into_iter().filter(|object| object["metadata"]["name"].is_string()).collect()
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options).unwrap_or_default();
+    // Of a list, its items.
+    let objects = documents.into_iter().flat_map(|document| match document["items"].as_array() {
+        Some(items) => items.clone(),
+        None => vec![document],
+    });
+    objects.filter(|object| object["metadata"]["name"].is_string()).collect()
 }
 
 #[tokio::test]
