@@ -22,7 +22,7 @@ pub const SMALL: Size = Size { name: "small", containers: 1, settings: 0, plain:
 /// About 8 kB.
 pub const MEDIUM: Size = Size { name: "medium", containers: 3, settings: 4, plain: false };
 /// About 91 kB.
-pub const LARGE: Size = Size { name: "large", containers: 20, settings: 38, plain: false };
+pub const LARGE: Size = Size { name: "large", containers: 20, settings: 39, plain: false };
 pub const SIZES: [Size; 3] = [SMALL, MEDIUM, LARGE];
 
 impl Size {
