@@ -235,10 +235,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         }
     }
 
-    /// Who it runs as, where that depends on its target. A Windows pod must not say it by numbers (core/v1 validation).
+    /// Who it runs as, where that depends on its target.
     fn user(&self, template: &ContainerTemplate) -> Option<(Option<i64>, Option<i64>)> {
-        let by_target = template.run_as == RunAs::Target && self.template().os != "windows";
-        let target = self.targets.first().filter(|_| by_target)?;
+        let target = self.targets.first().filter(|_| template.run_as == RunAs::Target)?;
         Some(hardening::run_as(self.context.pod, target, self.context.policy.default_run_as_user))
     }
 
