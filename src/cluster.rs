@@ -3,6 +3,7 @@
 //! Everything here is optional: without permissions or definitions, files and built-in templates are served as before.
 //! But an API server that is to be asked and does not answer leaves open what is in force, and then nothing is.
 
+mod attempt;
 pub mod certificate;
 pub mod client;
 pub mod events;

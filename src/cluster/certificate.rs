@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Sight, Standing};
 
+use super::attempt;
 use registration::{Configuration, Kind};
 use secret::Vault;
 
@@ -251,8 +252,7 @@ impl Keeper {
 
 /// One call, in bounded time.
 async fn call(call: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let late = |_| Err(Failure::Other(format!("the API server did not answer within {} s", CALL.as_secs())));
-    timeout(CALL, call).await.unwrap_or_else(late)
+    timeout(CALL, call).await.unwrap_or_else(|_| Err(Failure::Other(attempt::late(CALL))))
 }
 
 /// How long the API server is left alone: after failures, and after too much.

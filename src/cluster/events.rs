@@ -22,10 +22,11 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::admission::{Owner, Rejection};
 
+use super::attempt::{Told, within};
 use limit::{Limits, Turn};
 
 /// How long an Event may take, all its calls together. The next rejection brings the next attempt.
@@ -49,7 +50,7 @@ pub enum Fate {
 /// Writes what it is sent until nobody sends any more. Each replica counts what it has seen itself; `instance` is its name.
 pub async fn write(client: Client, instance: String, mut rejections: mpsc::Receiver<Rejection>, tell: impl Fn(Fate)) {
     let (mut limits, hasher) = (Limits::new(Instant::now()), RandomState::new());
-    let mut told = None;
+    let mut told = Told::default();
     while let Some(rejection) = rejections.recv().await {
         let Owner { api_version, kind, name, uid } = &rejection.owner;
         // All of it: who says something false of a controller takes no turn of what is true.
@@ -59,21 +60,15 @@ pub async fn write(client: Client, instance: String, mut rejections: mpsc::Recei
             Turn::Never => Fate::Limited,
             Turn::Now { count } => {
                 let report = Report { rejection: &rejection, instance: &instance, key, count };
-                match timeout(PATIENCE, report.publish(&client)).await {
-                    Ok(Ok(fate)) => {
-                        told = None;
+                match within(PATIENCE, report.publish(&client)).await {
+                    Ok(fate) => {
+                        told.works();
                         fate
                     }
-                    failed => {
-                        let (kind, problem) = match failed {
-                            Ok(Err(kube::Error::Api(status))) => (status.code, status.message),
-                            Ok(Err(error)) => (0, error.to_string()),
-                            _ => (0, format!("the API server did not answer within {} s", PATIENCE.as_secs())),
-                        };
-                        // Messages name the object: one alone is told of what is wrong with all.
-                        if told != Some(kind) {
+                    Err(failure) => {
+                        if told.is_news(&failure) {
+                            let problem = failure.problem;
                             tracing::warn!(namespace = rejection.namespace, "an event can't be written: {problem}");
-                            told = Some(kind);
                         }
                         Fate::Failed
                     }

@@ -13,10 +13,11 @@ use kube::Client;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::template::LoadError;
 
+use super::attempt::{Failure, Told, within};
 use super::kind::{Key, Kind, api_version};
 use super::object::Object;
 use super::templates;
@@ -199,24 +200,22 @@ impl Pending {
 
 /// Writes what there is to write, one after the other, for as long as the process lives.
 pub(super) async fn write(client: Client, pending: Pending) {
-    let (mut pause, mut told) = (PAUSE, None);
+    let (mut pause, mut told) = (PAUSE, Told::default());
     loop {
         let verdict = pending.next().await;
-        let (kind, problem) = match attempt(&client, &verdict).await {
+        let failure = match attempt(&client, &verdict).await {
             Ok(()) => {
-                (pause, told) = (PAUSE, None);
+                pause = PAUSE;
+                told.works();
                 continue;
             }
             // It is gone, or another one by now; then it comes by again.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => continue,
-            Err(kube::Error::Api(status)) => (status.code, status.message),
-            Err(error) => (0, error.to_string()),
+            Err(failure) if matches!(failure.code, 404 | 409) => continue,
+            Err(failure) => failure,
         };
-        // Messages name the object: one alone is told of what is wrong with all.
-        if told != Some(kind) {
-            let template = templates::origin(verdict.kind, &verdict.key).0;
+        if told.is_news(&failure) {
+            let (template, problem) = (templates::origin(verdict.kind, &verdict.key).0, failure.problem);
             tracing::warn!(%template, "the status of templates can't be written; it is tried again: {problem}");
-            told = Some(kind);
         }
         pending.put_back(verdict);
         sleep(pause).await;
@@ -224,13 +223,10 @@ pub(super) async fn write(client: Client, pending: Pending) {
     }
 }
 
-async fn attempt(client: &Client, verdict: &Verdict) -> Result<(), kube::Error> {
+async fn attempt(client: &Client, verdict: &Verdict) -> Result<(), Failure> {
     let api = verdict.kind.beside(&verdict.key, client);
     let (patch, params) = (Patch::Apply(verdict.patch()), PatchParams::apply(MANAGER).force());
-    match timeout(PATIENCE, api.patch_status(&verdict.key.name, &params, &patch)).await {
-        Ok(answer) => answer.map(drop),
-        Err(_) => Err(kube::Error::Service(format!("no answer within {} s", PATIENCE.as_secs()).into())),
-    }
+    within(PATIENCE, api.patch_status(&verdict.key.name, &params, &patch)).await.map(drop)
 }
 
 #[cfg(test)]
