@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-pub use bounded::{Most, NoTree};
+pub use bounded::{Most, NoTree, json_tree};
 pub use custom::{Custom, SPEC, template_text};
 use emit::Style;
 pub use pods::{Object, Place};

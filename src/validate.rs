@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::inject::outcome::Reason;
-use crate::manifest::{self, Most, NoTree};
+use crate::manifest::{self, Most, NoTree, json_tree};
 use crate::snapshot::Snapshot;
 use crate::template::LoadError;
 
@@ -259,7 +259,7 @@ impl<'a> Object<'a> {
         most.holds(metadata.iter().flatten().chain(&top).filter_map(|(_, part)| Some(part.as_deref()?.get())))?;
         let map = |parts: &[(&str, Option<&RawValue>)]| {
             let parts = parts.iter().filter_map(|(name, part)| Some((*name, (*part)?)));
-            parts.map(|(name, part)| Ok((name.to_owned(), most.tree(part.get())?))).collect::<Result<Map<_, _>, _>>()
+            parts.map(|(name, part)| Ok((name.to_owned(), json_tree(part.get())?))).collect::<Result<Map<_, _>, _>>()
         };
         let mut object = map(&top)?;
         if let Some(metadata) = metadata {

@@ -57,8 +57,17 @@ impl Most {
     /// It is too large, too deep, or no JSON.
     pub fn tree(self, text: &str) -> Result<Value, NoTree> {
         self.holds(std::iter::once(text))?;
-        serde_json::from_str(text).map_err(|error| NoTree::Unreadable(error.to_string()))
+        json_tree(text)
     }
+}
+
+/// A text as a tree: one of which [`Most::holds`] has said that it may be made one.
+///
+/// # Errors
+///
+/// It is too deep, or no JSON.
+pub fn json_tree(text: &str) -> Result<Value, NoTree> {
+    serde_json::from_str(text).map_err(|error| NoTree::Unreadable(error.to_string()))
 }
 
 /// The brackets, commas and colons of a JSON text outside of its strings.

@@ -1,7 +1,7 @@
 //! A template that came as a custom resource, as the text that is compiled.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::bounded::{Most, NoTree};
 use super::emit::{self, Style};
@@ -38,28 +38,34 @@ impl Custom<'_> {
     ///
     /// The spec is too large to be looked at.
     pub fn text(self) -> Result<String, NoTree> {
-        let text = |(key, value): (&str, Option<&str>)| Some((key.to_owned(), Value::from(value?)));
-        let metadata: Map<_, _> =
-            [("name", self.name), ("namespace", self.namespace)].into_iter().filter_map(text).collect();
-        let kind = [("apiVersion", Some(self.api_version)), ("kind", Some(self.kind))];
-        let mut object: Map<_, _> = kind.into_iter().filter_map(text).collect();
-        object.insert("metadata".to_owned(), metadata.into());
-        if let Some(spec) = self.spec {
-            object.insert("spec".to_owned(), SPEC.tree(spec.get())?);
-        }
-        Ok(emit::yaml(&object.into(), Style::default()))
+        let spec = self.spec.map(|spec| SPEC.tree(spec.get())).transpose()?;
+        let metadata = [("name", self.name), ("namespace", self.namespace)];
+        let metadata = map(metadata.map(|(key, value)| (key, value.map(Value::from))));
+        Ok(yaml(Some(self.api_version.into()), Some(self.kind.into()), Some(metadata), spec))
     }
 }
 
 /// The same of an object among manifests, which is somebody's own and as large as it likes.
 #[must_use]
 pub fn template_text(object: &Value) -> String {
-    let pick = |from: &Value, keys: &[&str]| -> Map<String, Value> {
-        keys.iter().filter_map(|key| Some(((*key).to_owned(), from.get(key)?.clone()))).collect()
-    };
-    let mut template = pick(object, &["apiVersion", "kind", "metadata", "spec"]);
-    if let Some(metadata) = template.get_mut("metadata").filter(|metadata| metadata.is_object()) {
-        *metadata = pick(metadata, &["name", "namespace"]).into();
-    }
-    emit::yaml(&template.into(), Style::default())
+    let part = |key| object.get(key).cloned();
+    let metadata = object.get("metadata").map(|metadata| {
+        if metadata.is_object() {
+            map(["name", "namespace"].map(|key| (key, metadata.get(key).cloned())))
+        } else {
+            metadata.clone()
+        }
+    });
+    yaml(part("apiVersion"), part("kind"), metadata, part("spec"))
+}
+
+/// The text of these parts, as far as they are there.
+fn yaml(api_version: Option<Value>, kind: Option<Value>, metadata: Option<Value>, spec: Option<Value>) -> String {
+    let object = map([("apiVersion", api_version), ("kind", kind), ("metadata", metadata), ("spec", spec)]);
+    emit::yaml(&object, Style::default())
+}
+
+fn map<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let members = members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Value::Object(members.collect())
 }
