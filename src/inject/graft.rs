@@ -23,6 +23,7 @@ use super::targets::Target;
 use crate::snapshot::Policy;
 use crate::template::expression::{EvaluationError, Item};
 use crate::template::node::Entry;
+use crate::template::parameter::HIDDEN_PROBLEM;
 use crate::template::{Action, Enforced, Line, Template};
 
 /// The most warnings that the grafts of a pod may give: many times what an answer shows.
@@ -228,8 +229,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// A message that quotes a value, unless that may show a sensitive parameter.
     fn shown(&self, message: String) -> String {
-        const HIDDEN: &str = "what a sensitive parameter makes of it is not allowed here (not shown)";
-        if self.bindings.may_show_secret() { HIDDEN.to_owned() } else { message }
+        if self.bindings.may_show_secret() { HIDDEN_PROBLEM.to_owned() } else { message }
     }
 
     /// What the template asks of the pod and the parameters: all that does not hold.

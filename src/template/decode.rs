@@ -15,6 +15,7 @@ use serde::forward_to_deserialize_any;
 use super::LoadOptions;
 use super::diagnostic::{MAX_DIAGNOSTICS, Problems};
 use super::fields::{shorten, unknown_field};
+use super::parameter::HIDDEN;
 use super::trial::{Basis, Content, Rendered};
 use super::yaml::Place;
 
@@ -40,7 +41,7 @@ pub(super) fn strictly<T: DeserializeOwned>(
         let place = found.place;
         if found.basis < Basis::Pod {
             let help = mismatch.help(problems.text().get(found.place.range.clone()).unwrap_or_default());
-            let found = if found.secret { Some("the value (not shown)") } else { None };
+            let found = found.secret.then_some(HIDDEN);
             problems.error(place, mismatch.shown(found)).help = help;
         }
     }

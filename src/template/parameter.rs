@@ -197,9 +197,20 @@ impl Parameter {
 
     /// What a message calls a value: the value in quotes, or, when it is sensitive, nothing that shows it.
     fn subject(&self, text: &str) -> String {
-        if self.sensitive { "the value (not shown)".to_owned() } else { quoted(text) }
+        shown(self.sensitive, text)
     }
 }
+
+/// What stands in messages for a sensitive value.
+pub(super) const HIDDEN: &str = "the value (not shown)";
+
+/// A value in a message: in quotes, unless it is sensitive.
+pub(super) fn shown(sensitive: bool, text: &str) -> String {
+    if sensitive { HIDDEN.to_owned() } else { quoted(text) }
+}
+
+/// What is said instead of what is wrong with something that shows a sensitive value.
+pub(crate) const HIDDEN_PROBLEM: &str = "what a sensitive parameter makes of it is not allowed here (not shown)";
 
 /// Whether two texts are the same resource quantity, in whatever notation: `1` and `1000m`.
 pub(crate) fn same_quantity(a: &str, b: &str) -> bool {

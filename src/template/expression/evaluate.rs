@@ -18,7 +18,7 @@ use super::data::{Data, List, Map, Text};
 use super::functions::{self, Function};
 use super::{Budget, EvaluationError, Expression, Given, Item, Variable, Variables, operators};
 use crate::nearest::did_you_mean;
-use crate::template::parameter::{Value, quoted};
+use crate::template::parameter::{self, Value, quoted};
 
 /// Units that one evaluation may spend. Two nested loops over 64 items with ten nodes inside take half of it; so does
 /// reading three texts of 1 MiB.
@@ -439,6 +439,6 @@ impl<'v> Machine<'v> {
 
     /// A text in a message.
     pub(super) fn quoted(&self, text: &str) -> String {
-        if self.sensitive { "the value (not shown)".to_owned() } else { quoted(text) }
+        parameter::shown(self.sensitive, text)
     }
 }

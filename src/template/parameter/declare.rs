@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::constraint::compare;
 use super::value::quoted;
-use super::{Constraints, Parameter, Pattern, Type, Value};
+use super::{Constraints, HIDDEN, Parameter, Pattern, Type, Value, shown};
 use crate::template::Line;
 use crate::template::node::MAX_ITEMS;
 
@@ -250,7 +250,7 @@ impl Check {
         for (index, json) in values.iter().enumerate() {
             match self.literal(self.kind.item(), json) {
                 Ok(value) if read.iter().any(|seen| compare(self.kind, seen, &value) == Some(Ordering::Equal)) => {
-                    let value = if self.sensitive { "the value (not shown)".to_owned() } else { value.to_string() };
+                    let value = if self.sensitive { HIDDEN.to_owned() } else { value.to_string() };
                     let message = format!("{value} is there twice");
                     self.errors.push(DeclarationError::new("enum", message, "remove one of them").at(index));
                 }
@@ -305,14 +305,13 @@ impl Check {
         if !self.sensitive {
             return read;
         }
-        read.map_err(|_| (format!("the value (not shown) is not {}", kind.noun()), format!("write {}", kind.noun())))
+        read.map_err(|_| (format!("{HIDDEN} is not {}", kind.noun()), format!("write {}", kind.noun())))
     }
 
     fn constrained(&self, field: &'static str, constraints: &Constraints, value: &Value) -> Option<DeclarationError> {
         let kind = self.kind.item();
         let problem = constraints.check(kind, value).err()?;
-        let value = if self.sensitive { "the value (not shown)".to_owned() } else { quoted(&value.to_string()) };
-        let message = format!("{value} {problem}");
+        let message = format!("{} {problem}", shown(self.sensitive, &value.to_string()));
         Some(DeclarationError::new(field, message, format!("allowed: {}", constraints.allowed(kind))))
     }
 }
