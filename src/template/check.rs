@@ -1,22 +1,24 @@
 //! The API server's rules for containers and volumes (`pkg/apis/core/validation`), as far as a trial rendering decides
 //! them: a table of rules for values, and one for what stands together.
 
+mod together;
 mod value;
+mod volume;
 
 use std::fmt;
 
 use super::container::Role;
 use super::diagnostic::Problems;
-use super::fields::shorten;
 use super::names;
-use super::parameter::quantity;
+use super::parameter::HIDDEN_PROBLEM;
 use super::trial::{Basis, Content, Rendered};
 use super::yaml::Place;
+use together::{divisor, profile, resources, together};
 use value::{
-    ONE, address, amount, capability, field_path, header, host_path, id, item_path, medium, mode, mount_path,
-    not_negative, one_of, parse_amount, port, port_or_name, positive, present, resource_field, resource_name, sub_path,
-    token_lifetime, volume_field_path,
+    address, amount, capability, field_path, header, id, mount_path, not_negative, one_of, port, port_or_name,
+    positive, resource_field, sub_path,
 };
+pub(super) use volume::{is_open_volume, volume_rules, volume_source};
 
 /// What is wrong with a value, or nothing.
 type Rule = fn(&Rendered<'_>) -> Option<String>;
@@ -89,43 +91,6 @@ const PROBE_VALUES: &[(&str, Rule)] = &[
     ("failureThreshold", not_negative),
 ];
 
-/// Rules for the values in a volume's source.
-const VOLUME_VALUES: &[(&str, Rule)] = &[
-    ("emptyDir.sizeLimit", amount),
-    ("emptyDir.medium", medium),
-    ("configMap.name", present),
-    ("secret.secretName", present),
-    ("persistentVolumeClaim.claimName", |name| names::subdomain(name.text()?)),
-    ("configMap.defaultMode", mode),
-    ("configMap.items[].key", present),
-    ("configMap.items[].path", item_path),
-    ("configMap.items[].mode", mode),
-    ("secret.defaultMode", mode),
-    ("secret.items[].key", present),
-    ("secret.items[].path", item_path),
-    ("secret.items[].mode", mode),
-    ("downwardAPI.defaultMode", mode),
-    ("downwardAPI.items[].path", item_path),
-    ("downwardAPI.items[].mode", mode),
-    ("downwardAPI.items[].fieldRef.fieldPath", volume_field_path),
-    ("downwardAPI.items[].resourceFieldRef.resource", resource_field),
-    ("projected.defaultMode", mode),
-    ("projected.sources[].configMap.items[].path", item_path),
-    ("projected.sources[].secret.items[].path", item_path),
-    ("projected.sources[].downwardAPI.items[].path", item_path),
-    ("projected.sources[].downwardAPI.items[].fieldRef.fieldPath", volume_field_path),
-    ("projected.sources[].serviceAccountToken.path", item_path),
-    ("projected.sources[].serviceAccountToken.expirationSeconds", token_lifetime),
-    ("hostPath.path", host_path),
-    ("hostPath.type", |kind| one_of(kind, HOST_PATHS).filter(|_| kind.text() != Some(""))),
-    ("image.pullPolicy", |policy| one_of(policy, &["Always", "IfNotPresent", "Never"])),
-    ("nfs.path", |path| (!path.text()?.starts_with('/')).then(|| "the path must be absolute".to_owned())),
-];
-
-/// What may have to be at a path of the node.
-const HOST_PATHS: &[&str] =
-    &["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
-
 /// Rules for the values in a host alias.
 const ALIAS_VALUES: &[(&str, Rule)] = &[("ip", address), ("hostnames[]", |name| names::subdomain(name.text()?))];
 
@@ -185,41 +150,6 @@ const PROBE_SHAPES: &[(&str, Shape)] =
 /// Hooks, which do what probes do.
 const HOOKS: &[&str] = &["postStart", "preStop"];
 
-const VOLUME_SHAPES: &[(&str, Shape)] = &[
-    ("configMap", Shape::All(&["name"])),
-    ("secret", Shape::All(&["secretName"])),
-    ("hostPath", Shape::All(&["path"])),
-    ("persistentVolumeClaim", Shape::All(&["claimName"])),
-    ("csi", Shape::All(&["driver"])),
-    ("image", Shape::All(&["reference"])),
-    ("nfs", Shape::All(&["server", "path"])),
-    ("ephemeral", Shape::All(&["volumeClaimTemplate"])),
-    ("configMap.items[]", Shape::All(&["key", "path"])),
-    ("secret.items[]", Shape::All(&["key", "path"])),
-    ("downwardAPI.items[]", Shape::All(&["path"])),
-    ("downwardAPI.items[]", Shape::ExactlyOne(&["fieldRef", "resourceFieldRef"])),
-    ("downwardAPI.items[].resourceFieldRef", Shape::All(&["containerName", "resource"])),
-    ("downwardAPI.items[].resourceFieldRef", Shape::Other(divisor)),
-    (
-        "projected.sources[]",
-        Shape::AtMostOne(&[
-            "clusterTrustBundle",
-            "configMap",
-            "downwardAPI",
-            "podCertificate",
-            "secret",
-            "serviceAccountToken",
-        ]),
-    ),
-    ("projected.sources[].configMap", Shape::All(&["name"])),
-    ("projected.sources[].secret", Shape::All(&["name"])),
-    ("projected.sources[].configMap.items[]", Shape::All(&["key", "path"])),
-    ("projected.sources[].secret.items[]", Shape::All(&["key", "path"])),
-    ("projected.sources[].downwardAPI.items[]", Shape::All(&["path"])),
-    ("projected.sources[].downwardAPI.items[]", Shape::ExactlyOne(&["fieldRef", "resourceFieldRef"])),
-    ("projected.sources[].serviceAccountToken", Shape::All(&["path"])),
-];
-
 /// What only Linux has of a `securityContext` (`validateWindows`).
 const LINUX: &[&str] = &[
     "allowPrivilegeEscalation",
@@ -247,6 +177,13 @@ pub(super) struct Broken<'r> {
     problem: String,
 }
 
+impl<'r> Broken<'r> {
+    /// What is wrong with a value where it stands.
+    fn of(path: impl Into<String>, value: &'r Rendered<'r>, problem: impl Into<String>) -> Self {
+        Self { path: path.into(), value, place: value.place, problem: problem.into() }
+    }
+}
+
 impl fmt::Display for Broken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, problem, .. } = self;
@@ -257,12 +194,10 @@ impl fmt::Display for Broken<'_> {
 /// Checks a container, or what `target` adds to one.
 pub(super) fn container(container: &Rendered<'_>, role: Option<Role>, problems: &mut Problems<'_>) {
     report_all(rules(container), problems);
-    for (key, place, _) in container.members() {
-        let help = match &**key {
-            "volumeDevices" => "mount a volume with a file system: what is injected shares files, not disks",
-            _ => continue,
-        };
-        problems.error(place, format!("an injected container can't have `{key}`")).help(help);
+    if let Some((key, place, _)) = container.members().iter().find(|(key, ..)| key == "volumeDevices") {
+        problems
+            .error(place, format!("an injected container can't have `{key}`"))
+            .help("mount a volume with a file system: what is injected shares files, not disks");
     }
     if role == Some(Role::Init) {
         for policy in select(container, "resizePolicy[].restartPolicy") {
@@ -299,15 +234,15 @@ pub(super) fn rules<'r>(container: &'r Rendered<'r>) -> Vec<Broken<'r>> {
     }
     let grace = container.get("readinessProbe").and_then(|probe| probe.get("terminationGracePeriodSeconds"));
     if let Some(value) = grace {
-        let path = "readinessProbe.terminationGracePeriodSeconds".to_owned();
-        let problem = "a readinessProbe ends nothing, so it has none".to_owned();
-        broken.push(Broken { path, value, place: value.place, problem });
+        let path = "readinessProbe.terminationGracePeriodSeconds";
+        let problem = "a readinessProbe ends nothing, so it has none";
+        broken.push(Broken::of(path, value, problem));
     }
     for name in ["livenessProbe", "startupProbe"] {
         let threshold = container.get(name).and_then(|probe| probe.get("successThreshold"));
         if let Some(value) = threshold.filter(|threshold| decides(threshold) && threshold.integer() != Some(1)) {
             let problem = format!("the successThreshold of a {name} must be 1");
-            broken.push(Broken { path: join(name, "successThreshold"), value, place: value.place, problem });
+            broken.push(Broken::of(join(name, "successThreshold"), value, problem));
         }
     }
     resources(container, &mut broken);
@@ -321,52 +256,6 @@ fn action<'r>(action: &'r Rendered<'r>, at: &str, broken: &mut Vec<Broken<'r>>) 
     shapes(action, at, ACTION_SHAPES, broken);
 }
 
-/// What does not go together in a container.
-fn together<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
-    let decided = |value: Option<&'r Rendered<'r>>| value.filter(|value| decides(value));
-    let is = |value: Option<&'r Rendered<'r>>, wanted: bool| {
-        decided(value).is_some_and(|value| matches!(value.content, Content::Bool(found) if found == wanted))
-    };
-    let context = container.get("securityContext");
-    let privileged = context.and_then(|context| context.get("privileged"));
-    let escalation = context.and_then(|context| context.get("allowPrivilegeEscalation"));
-    if let Some(value) = escalation.filter(|value| is(Some(value), false) && is(privileged, true)) {
-        broken.push(Broken {
-            path: "securityContext.allowPrivilegeEscalation".to_owned(),
-            value,
-            place: value.place,
-            problem: "what is privileged may escalate: this can't be false".to_owned(),
-        });
-    }
-    for mount in select(container, "volumeMounts[]") {
-        let propagation = decided(mount.get("mountPropagation"));
-        if let Some(value) = propagation.filter(|value| value.text() == Some("Bidirectional"))
-            && privileged.is_none_or(|_| is(privileged, false))
-            && context.is_none_or(|context| matches!(context.content, Content::Map(_)))
-            // What a target may do, the pod decides.
-            && container.get("image").is_some()
-        {
-            let problem = "Bidirectional is for privileged containers".to_owned();
-            broken.push(Broken {
-                path: "volumeMounts[].mountPropagation".to_owned(),
-                value,
-                place: value.place,
-                problem,
-            });
-        }
-        let recursive = decided(mount.get("recursiveReadOnly"));
-        if let Some(value) = recursive.filter(|value| matches!(value.text(), Some("Enabled" | "IfPossible"))) {
-            let writable = mount.get("readOnly").is_none_or(|_| is(mount.get("readOnly"), false));
-            let propagated = propagation.is_some_and(|mode| mode.text() != Some("None"));
-            if writable || propagated {
-                let problem = "it wants readOnly: true, and no mountPropagation".to_owned();
-                let path = "volumeMounts[].recursiveReadOnly".to_owned();
-                broken.push(Broken { path, value, place: value.place, problem });
-            }
-        }
-    }
-}
-
 /// Checks what Windows does not have.
 pub(super) fn windows(container: &Rendered<'_>, problems: &mut Problems<'_>) {
     for (key, place, _) in container.get("securityContext").map(Rendered::members).unwrap_or_default() {
@@ -374,34 +263,6 @@ pub(super) fn windows(container: &Rendered<'_>, problems: &mut Problems<'_>) {
             problems.error(place, format!("a container of Windows has no `{key}`")).help("remove it");
         }
     }
-}
-
-/// Checks the source of a volume; `place` is the volume's.
-pub(super) fn volume_source(volume: &Rendered<'_>, place: &Place, problems: &mut Problems<'_>) {
-    if volume.members().iter().any(|(.., source)| matches!(source.content, Content::Hole)) {
-        return;
-    }
-    let sources: Vec<_> = volume.members().iter().filter(|(key, ..)| key != "name").collect();
-    match sources[..] {
-        [] => {
-            problems
-                .error(place, "this volume has no source")
-                .help("one such as `emptyDir: {}`; a key without a value is nothing");
-        }
-        [_] => {}
-        [_, (second, place, _), ..] => {
-            problems.error(place, format!("a volume has one source, and `{second}` is another"));
-        }
-    }
-    report_all(volume_rules(volume), problems);
-}
-
-/// What the rules for any volume have against one.
-pub(super) fn volume_rules<'r>(volume: &'r Rendered<'r>) -> Vec<Broken<'r>> {
-    let mut broken = Vec::new();
-    values(volume, "", VOLUME_VALUES, &mut broken);
-    shapes(volume, "", VOLUME_SHAPES, &mut broken);
-    broken
 }
 
 /// Checks `mountPath` of a shared volume.
@@ -457,12 +318,6 @@ pub(super) fn is_open(container: &Rendered<'_>) -> bool {
             .is_some_and(|hooks| hooks.members().iter().any(|(.., hook)| open(hook, ACTION_VALUES)))
 }
 
-/// The same for a volume. A parameter that is a quantity needs no second look.
-pub(super) fn is_open_volume(volume: &Rendered<'_>) -> bool {
-    let ruled = VOLUME_VALUES.iter().flat_map(|(path, _)| select(volume, path));
-    ruled.into_iter().any(|value| is_made(value) && !value.quantity)
-}
-
 fn is_made(value: &Rendered<'_>) -> bool {
     value.expression || matches!(value.content, Content::Hole)
 }
@@ -476,8 +331,7 @@ fn report_all(broken: Vec<Broken<'_>>, problems: &mut Problems<'_>) {
 
 /// Holds a value against the author.
 pub(super) fn report(value: &Rendered<'_>, place: &Place, problem: &str, problems: &mut Problems<'_>) {
-    let problem =
-        if value.secret { "what a sensitive parameter makes of it is not allowed here (not shown)" } else { problem };
+    let problem = if value.secret { HIDDEN_PROBLEM } else { problem };
     let by_parameters = value.basis != Basis::Constant && !matches!(value.content, Content::Map(_));
     let source = if by_parameters { "with its parameters' own values: " } else { "" };
     problems.error(place, format!("{source}{problem}"));
@@ -507,7 +361,7 @@ fn values<'r>(root: &'r Rendered<'r>, at: &str, rules: &[(&str, Rule)], broken: 
     for (path, rule) in rules {
         for value in select(root, path).into_iter().filter(|value| decides(value)) {
             if let Some(problem) = rule(value) {
-                broken.push(Broken { path: join(at, path), value, place: value.place, problem });
+                broken.push(Broken::of(join(at, path), value, problem));
             }
         }
     }
@@ -554,93 +408,4 @@ impl Shape {
             _ => Vec::new(),
         }
     }
-}
-
-/// What is wrong with a profile.
-fn profile<'r>(map: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
-    let Some(kind) = map.get("type") else { return vec![(map.place, "`type` is missing here".to_owned())] };
-    let profile = map.members().iter().find(|(key, ..)| key == "localhostProfile");
-    match (kind.text().filter(|_| decides(kind)), profile) {
-        (Some("Localhost"), None) => vec![(map.place, "`localhostProfile` is missing here".to_owned())],
-        (Some(kind), Some((_, place, _))) if kind != "Localhost" => {
-            vec![(place, format!("`localhostProfile` is for the type Localhost, not for {}", shorten(kind)))]
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// What is wrong with the unit in which a variable or file has a resource.
-fn divisor<'r>(map: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
-    const OF_CPU: &[&str] = &["0", "1m", "1"];
-    const OF_BYTES: &[&str] = &["0", "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
-    let text = |name: &str| map.get(name).filter(|value| decides(value));
-    let Some((resource, divisor)) = text("resource").and_then(Rendered::text).zip(text("divisor")) else {
-        return Vec::new();
-    };
-    let allowed = if matches!(resource, "limits.cpu" | "requests.cpu") { OF_CPU } else { OF_BYTES };
-    let amount = parse_amount(divisor);
-    if amount.is_none() || allowed.iter().any(|unit| quantity(unit) == amount) {
-        return Vec::new();
-    }
-    vec![(divisor.place, format!("the divisor of {} is none of {}", shorten(resource), allowed[1..].join(", ")))]
-}
-
-/// What a container asks of its node.
-fn resources<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {
-    let Some(resources) = container.get("resources") else { return };
-    let written = |(key, _, value): &&(_, _, Rendered<'_>)| key == "claims" && !value.expression;
-    if let Some((_, place, value)) = resources.members().iter().find(written) {
-        let problem = "a template can't add the pod's resourceClaims that these would be".to_owned();
-        broken.push(Broken { path: "resources.claims".to_owned(), value, place, problem });
-    }
-    let amounts = |name: &str| resources.get(name).map(Rendered::members).unwrap_or_default();
-    let all = || ["limits", "requests"].into_iter().flat_map(|list| amounts(list).iter().map(move |it| (list, it)));
-    for (list, (key, place, value)) in all() {
-        if let Some(problem) = resource_name(key) {
-            broken.push(Broken { path: format!("resources.{list}.{key}"), value, place, problem });
-        }
-    }
-    let ordinary = all().any(|(_, (key, ..))| matches!(&**key, "cpu" | "memory"));
-    let decided = |list: &str| resources.get(list).is_none_or(|list| matches!(list.content, Content::Map(_)));
-    let all_decided = decided("limits") && decided("requests");
-    let whole = |(_, (key, ..)): &(_, &(std::borrow::Cow<'_, str>, _, _))| {
-        all_decided && resource_name(key).is_none() && !is_shared(key)
-    };
-    for (list, (key, place, value)) in all().filter(whole) {
-        let other = amounts(if list == "limits" { "requests" } else { "limits" });
-        let other = other.iter().find(|(name, ..)| name == key).map(|(.., other)| other);
-        let differ =
-            other.filter(|other| decides(other) && decides(value) && parse_amount(other) != parse_amount(value));
-        let problem = if list == "requests" && other.is_none() {
-            "it can't be shared, so its limit must be there, too"
-        } else if list == "requests" && differ.is_some() {
-            "it can't be shared, so request and limit must be the same"
-        } else if key.starts_with("hugepages-") && !ordinary {
-            "huge pages want cpu or memory beside them"
-        } else if key.contains('/') && decides(value) && parse_amount(value).is_some_and(|amount| amount % ONE != 0) {
-            "it comes in whole numbers"
-        } else {
-            continue;
-        };
-        let path = format!("resources.{list}.{key}");
-        broken.push(Broken { path, value, place, problem: format!("{}: {problem}", shorten(key)) });
-    }
-    for (key, _, request) in amounts("requests").iter().filter(|(key, ..)| is_shared(key)) {
-        let limit = amounts("limits").iter().find(|(other, ..)| other == key).map(|(.., limit)| limit);
-        let Some(limit) = limit.filter(|limit| decides(limit) && decides(request)) else { continue };
-        if parse_amount(request).zip(parse_amount(limit)).is_some_and(|(request, limit)| request > limit) {
-            let problem = format!("the request of {} is greater than its limit", shorten(key));
-            broken.push(Broken {
-                path: format!("resources.requests.{key}"),
-                value: request,
-                place: request.place,
-                problem,
-            });
-        }
-    }
-}
-
-/// A resource of which a node gives more than it has: containers share it.
-fn is_shared(name: &str) -> bool {
-    !name.starts_with("hugepages-") && (!name.contains('/') || name.contains("kubernetes.io/"))
 }
