@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::cluster::client::Access;
 use crate::library::{self, Library};
 use crate::snapshot::{ImageMirror, OnError, OnUnknown, Policy};
-use crate::template::{LoadOptions, parameter};
+use crate::template::{LoadOptions, names, parameter};
 
 /// Where templates come from.
 #[derive(Debug, Clone, clap::Args)]
@@ -183,9 +183,7 @@ fn container(text: &str) -> Result<String, String> {
 
 /// An RFC 1123 label.
 fn label(text: &str) -> Option<String> {
-    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let label = text.len() <= 63 && text.chars().all(|c| word(c) || c == '-');
-    (label && text.starts_with(word) && text.ends_with(word)).then(|| text.to_owned())
+    names::label(text, names::MAX_LABEL).is_none().then(|| text.to_owned())
 }
 
 /// What the API server takes for an image: text without white space. Whether it is there is the kubelet's to find out.
