@@ -162,18 +162,14 @@ pub(super) async fn read<'b>(
     if let Some(read) = arrives.as_mut().now_or_never() {
         return read;
     }
-    let needed = async {
-        let also = OptionFuture::from(beside.map(|places| places.outstayed(Guest::Stranger)));
-        tokio::select! {
-            () = places.outstayed(Guest::Stranger) => {}
-            Some(()) = also => {}
-        }
-    };
     let arrives = async {
+        let also = OptionFuture::from(beside.map(|places| places.outstayed(Guest::Stranger)));
+        let outstayed = || Err(Shed::Outstayed(places.grace(Guest::Stranger)).into());
         tokio::select! {
             biased;
             read = timeout(patience, arrives) => read.unwrap_or(Err(Bad::TooSlow(patience).into())),
-            () = needed => Err(Shed::Outstayed(places.grace(Guest::Stranger)).into()),
+            () = places.outstayed(Guest::Stranger) => outstayed(),
+            Some(()) = also => outstayed(),
         }
     };
     Box::pin(arrives).await
