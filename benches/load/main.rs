@@ -13,6 +13,7 @@ mod client;
 mod cpus;
 mod echo;
 mod figures;
+mod pair;
 mod server;
 
 #[path = "../review/mod.rs"]
@@ -34,7 +35,8 @@ use tempfile::TempDir;
 
 use client::{Connection, OWN, Protocol, Target, at_rate, saturate};
 use cpus::Cpus;
-use figures::{Turns, median, milliseconds, ratio};
+use figures::{median, milliseconds, ratio};
+use pair::{Pair, ROUNDS, Side, TURN};
 use server::Server;
 use sizes::{LARGE, MEDIUM, SMALL, Size};
 
@@ -43,10 +45,6 @@ const PARTS: [&str; 8] = ["starts", "requests", "unseen", "rate", "instructions"
 
 /// How often the program is started for a median.
 const STARTS: usize = 21;
-
-/// How many turns each server has, and how long one is.
-const ROUNDS: usize = 7;
-const TURN: Duration = Duration::from_millis(700);
 
 /// Requests at a time.
 const AT_ONCE: [usize; 3] = [1, 16, 64];
@@ -457,61 +455,6 @@ impl Bench {
             start.elapsed().as_secs_f64()
         );
         Ok(())
-    }
-}
-
-/// Podgraft and the echo, asked the same.
-struct Pair {
-    servers: [Server; 2],
-    targets: [Target; 2],
-    answer: Bytes,
-}
-
-impl Pair {
-    async fn sides(&self, count: usize) -> Result<[Side<'_>; 2]> {
-        let side = |which: usize| Side::new(&self.servers[which], &self.targets[which], count);
-        Ok([side(0).await?, side(1).await?])
-    }
-
-    /// What they come to when so many requests at a time are there always: a row for people, and the ratio of processor time.
-    async fn saturated(&self, count: usize) -> Result<(String, f64)> {
-        let mut sides = self.sides(count).await?;
-        for _ in 0..ROUNDS {
-            for side in &mut sides {
-                let spent = side.server.processor_time()?;
-                let turn = saturate(&mut side.connections, &self.answer, TURN, usize::MAX).await?;
-                side.turns.push(turn, side.server.processor_time()?.saturating_sub(spent));
-            }
-        }
-        let (median, least, most) = ratio(&sides[0].turns.cost, &sides[1].turns.cost);
-        let [podgraft, echo] = [sides[0].row()?, sides[1].row()?];
-        Ok((format!("{count:>20}{podgraft} |{echo} | {median:.2} ({least:.2} to {most:.2})"), median))
-    }
-}
-
-/// One of two servers that take turns.
-struct Side<'s> {
-    server: &'s Server,
-    connections: Vec<Connection>,
-    turns: Turns,
-}
-
-impl<'s> Side<'s> {
-    async fn new(server: &'s Server, target: &Target, count: usize) -> Result<Self> {
-        Ok(Self { server, connections: Connection::open(target, count).await?, turns: Turns::default() })
-    }
-
-    fn row(&self) -> Result<String> {
-        let percentile = |per_mille| median(self.turns.percentiles(per_mille));
-        Ok(format!(
-            "{:>10.0}{:>8.2}{:>8.2}{:>8.2}{:>8.1}{:>8.1}",
-            self.turns.rate(),
-            percentile(500),
-            percentile(990),
-            percentile(999),
-            median(self.turns.cost.iter().copied()),
-            self.server.peak()?,
-        ))
     }
 }
 

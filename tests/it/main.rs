@@ -21,6 +21,7 @@ mod image_mirror;
 mod layers;
 mod limits;
 mod manifest;
+mod patience;
 mod process;
 mod promises;
 mod properties;

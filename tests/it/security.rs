@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 use podgraft::tls::{DEVELOPMENT_LIFETIME, authority, directory};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::process::Process;
 use crate::properties::sensitive;
-use crate::webhook::{LONG, mutate, review_of, send, start};
+use crate::webhook::{LONG, mutate, review_of, roots, send, start};
 
 /// A ClientHello of TLS 1.1 (RFC 4346, section 7.4.1.2): version, random, no session, two cipher suites, no compression;
 /// a group and a signature, so that nothing is wrong with it but its version.
@@ -41,10 +41,7 @@ async fn tls_1_1_is_refused_with_an_alert() {
 #[tokio::test]
 async fn tls_1_2_and_1_3_are_served() {
     let webhook = start().await;
-    let mut roots = RootCertStore::empty();
-    let ca = webhook.certs().join("ca.crt");
-    let ca = <rustls::pki_types::CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_file(ca);
-    roots.add(ca.unwrap()).unwrap();
+    let roots = roots(&webhook.certs().join("ca.crt"));
     let versions: [&'static SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
     for version in versions {
         let config = ClientConfig::builder_with_provider(podgraft::tls::provider().into())

@@ -7,15 +7,14 @@ use std::time::{Duration, SystemTime};
 use hyper::StatusCode;
 use podgraft::server::Patience;
 use podgraft::tls::{Clients, DEVELOPMENT_LIFETIME, Handshakes, Keeper, Reload, authority, directory, provider};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, HandshakeKind, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::webhook::{LONG, Setup, Webhook, mutate, review, send, start, tls_to};
+use crate::webhook::{LONG, Setup, Webhook, mutate, review, roots, send, start, tls_to};
 
 fn another(now: SystemTime) -> directory::Files {
     authority::make(vec!["localhost".to_owned()], DEVELOPMENT_LIFETIME, now).unwrap()
@@ -72,12 +71,10 @@ impl TimeProvider for Shows {
 
 /// What connects a client by whose clock it is `now`.
 fn connector(webhook: &Webhook, now: SystemTime) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(webhook.certs().join("ca.crt")).unwrap()).unwrap();
     let config = ClientConfig::builder_with_details(Arc::new(provider()), Arc::new(Shows(now)))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(&webhook.certs().join("ca.crt")))
         .with_no_client_auth();
     TlsConnector::from(Arc::new(config))
 }
@@ -142,13 +139,12 @@ async fn with_authorities_of_clients_no_session_resumes() {
     let authorities = dir.path().join("clients.crt");
     fs::write(&authorities, client.cert.pem()).unwrap();
     let clients = Clients::open(&authorities).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(dir.path().join("ca.crt")).unwrap()).unwrap();
+    let roots = roots(&dir.path().join("ca.crt"));
     for (clients, kind) in [(None, HandshakeKind::Resumed), (Some(&clients), HandshakeKind::Full)] {
         let handshakes = Handshakes::new(keeper.resolver(), clients).unwrap();
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             let key = client.signing_key.serialize_der().try_into().unwrap();
-            let config = rustls::ClientConfig::builder_with_provider(Arc::new(podgraft::tls::provider()))
+            let config = ClientConfig::builder_with_provider(Arc::new(provider()))
                 .with_protocol_versions(&[version])
                 .unwrap()
                 .with_root_certificates(roots.clone())
