@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// Bytes of lines that wait to be written.
@@ -31,13 +31,15 @@ struct Waiting {
     text: Vec<u8>,
     /// Lines for which there was no room.
     lost: u64,
+    /// The writer, while it tells how many were lost: nobody else's line comes before that one, or takes its room.
+    teller: Option<ThreadId>,
     sleeps: bool,
     writes: bool,
 }
 
 impl Lines {
     pub(super) const fn new() -> Self {
-        let waiting = Waiting { text: Vec::new(), lost: 0, sleeps: false, writes: false };
+        let waiting = Waiting { text: Vec::new(), lost: 0, teller: None, sleeps: false, writes: false };
         Self { waiting: Mutex::new(waiting), came: Condvar::new(), done: Condvar::new() }
     }
 
@@ -47,7 +49,8 @@ impl Lines {
 
     fn push(&self, line: &[u8]) {
         let mut waiting = self.waiting();
-        if waiting.text.len() + line.len() > MAX_WAITING {
+        let others_turn = waiting.teller.is_some_and(|teller| teller != thread::current().id());
+        if others_turn || waiting.text.len() + line.len() > MAX_WAITING {
             waiting.lost += 1;
             return;
         }
@@ -70,11 +73,14 @@ impl Lines {
             mem::swap(&mut waiting.text, &mut text);
             waiting.writes = true;
             let untold = mem::take(&mut waiting.lost);
-            drop(waiting);
             if untold > 0 {
-                // Now there is room for one more.
+                waiting.teller = Some(thread::current().id());
+                drop(waiting);
                 lost(untold);
+                waiting = self.waiting();
+                waiting.teller = None;
             }
+            drop(waiting);
             // There is nobody to tell if that fails.
             let _ = out.write_all(&text).and_then(|()| out.flush());
             text.clear();
@@ -107,7 +113,6 @@ impl Write for &Lines {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-    use std::time::Instant;
 
     use super::*;
 
@@ -125,37 +130,69 @@ mod tests {
         }
     }
 
-    fn start() -> (&'static Lines, Receiver<Vec<u8>>) {
+    fn start(lines: &'static Lines) -> Receiver<Vec<u8>> {
         let (sender, written) = sync_channel(0);
-        let lines: &'static Lines = Box::leak(Box::new(Lines::new()));
         let tell = |lost: u64| lines.push(format!("{lost} lost\n").as_bytes());
         thread::spawn(move || lines.write_to(Slow(sender), tell));
-        (lines, written)
+        written
+    }
+
+    fn forever() -> &'static Lines {
+        Box::leak(Box::new(Lines::new()))
+    }
+
+    /// What is written next: lines of `x`, and those that were lost.
+    fn next(written: &Receiver<Vec<u8>>, line: usize) -> (usize, usize) {
+        let text = written.recv_timeout(Duration::from_mins(1)).expect("the writer goes on");
+        let text = str::from_utf8(&text).unwrap();
+        let told = text.split('x').flat_map(str::lines);
+        let lost = told.map(|told| told.strip_suffix(" lost").expect(told).parse::<usize>().unwrap());
+        (text.matches('x').count() / line, lost.sum())
     }
 
     #[test]
     fn lines_that_nobody_takes_hold_nobody_up_and_are_counted() {
-        let (lines, written) = start();
+        let lines = forever();
         let line = [b'x'; 1024];
-        let start = Instant::now();
-        for _ in 0..5 * MAX_WAITING / line.len() {
-            lines.push(&line);
-        }
+        let (before, behind) = (3 * MAX_WAITING / line.len(), 5 * MAX_WAITING / line.len());
+        // Some are lost before the writer comes, more while it waits for its reader.
+        (0..before).for_each(|_| lines.push(&line));
+        let written = start(lines);
+        (0..behind).for_each(|_| lines.push(&line));
         lines.wait(Duration::from_millis(50));
-        assert!(start.elapsed() < Duration::from_secs(10), "nobody was held up");
-        let mut all = Vec::new();
-        while !all.ends_with(b" lost\n") {
-            all.extend(written.recv().unwrap());
+        let (mut kept, mut lost) = (0, 0);
+        while kept + lost < before + behind {
+            let (more, told) = next(&written, line.len());
+            (kept, lost) = (kept + more, lost + told);
         }
-        let told = all.iter().rposition(|byte| *byte == b'x').unwrap() + 1;
-        let lost: usize = str::from_utf8(&all[told..]).unwrap().split(' ').next().unwrap().parse().unwrap();
-        assert!(told <= 3 * MAX_WAITING, "no more is kept");
-        assert_eq!(told + lost * line.len(), 5 * MAX_WAITING);
+        assert_eq!(kept + lost, before + behind, "each line is written or told as lost");
+        assert!(kept * line.len() <= 3 * MAX_WAITING, "no more is kept");
+    }
+
+    #[test]
+    fn what_was_lost_is_told_though_others_go_on_at_once() {
+        let lines = forever();
+        let line = [b'x'; 1024];
+        let pushed = 2 * MAX_WAITING / line.len();
+        (0..pushed).for_each(|_| lines.push(&line));
+        let (sender, written) = sync_channel(0);
+        // Another thread has much to say while the writer tells for the first time.
+        let tell = move |lost: u64| {
+            if lost == pushed as u64 / 2 {
+                thread::spawn(move || (0..pushed).for_each(|_| lines.push(&line))).join().unwrap();
+            }
+            lines.push(format!("{lost} lost\n").as_bytes());
+        };
+        thread::spawn(move || lines.write_to(Slow(sender), tell));
+        assert_eq!(next(&written, line.len()), (pushed / 2, 0));
+        assert_eq!(next(&written, line.len()), (0, pushed / 2), "where the lines are missing");
+        assert_eq!(next(&written, line.len()), (0, pushed), "those of the other thread");
     }
 
     #[test]
     fn what_was_said_before_the_end_is_written() {
-        let (lines, written) = start();
+        let lines = forever();
+        let written = start(lines);
         let reader = thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));
             let mut all = written.recv().unwrap();
