@@ -10,6 +10,7 @@ pub mod events;
 #[cfg(test)]
 mod fake;
 mod kind;
+pub mod kubeconfig;
 mod mirror;
 mod object;
 pub mod prefix;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use axum::http::header::USER_AGENT;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::InClusterError;
 use kube::{Client, Config};
 
 use crate::tls;
+
+use super::kubeconfig::{self, Unusable};
 
 /// Where the kubelet mounts the service account's token (Kubernetes documentation, "Accessing the Kubernetes API from a
 /// Pod").
@@ -45,7 +47,7 @@ pub enum ClientError {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: Box<KubeconfigError>,
+        error: Unusable,
     },
     /// Its certificates, keys or addresses are of no use.
     #[error("the API server's address or credentials can't be used: {0}")]
@@ -69,7 +71,9 @@ impl Access {
 pub async fn connect(access: &Access) -> Result<Client, ClientError> {
     let mut config = match access {
         Access::InCluster => Config::incluster()?,
-        Access::Kubeconfig(path) => kubeconfig(path).await?,
+        Access::Kubeconfig(path) => {
+            kubeconfig::read(path).await.map_err(|error| ClientError::Kubeconfig { path: path.clone(), error })?
+        }
     };
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(SILENCE);
@@ -79,12 +83,6 @@ pub async fn connect(access: &Access) -> Result<Client, ClientError> {
     // The client takes the process's provider. An error says that there is one: ours, of an earlier client.
     let _ = tls::provider().install_default();
     Ok(Client::try_from(config)?)
-}
-
-async fn kubeconfig(path: &Path) -> Result<Config, ClientError> {
-    let unusable = |error| ClientError::Kubeconfig { path: path.to_owned(), error: Box::new(error) };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unusable)
 }
 
 #[cfg(test)]

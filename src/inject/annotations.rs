@@ -119,9 +119,13 @@ pub fn read<'a>(
             Err(reason) => reasons.push(reason),
         }
     }
-    // A JSON map has no order: the API server's is by key, the command line's the file's. Ours is by key.
-    found.sort_by(|a, b| a.key.cmp(b.key));
+    order(&mut found);
     found
+}
+
+/// A JSON map has no order: the API server's is by key, the command line's the file's. Ours is by key.
+fn order(found: &mut [Annotation<'_>]) {
+    found.sort_by(|a, b| a.key.cmp(b.key));
 }
 
 fn parse<'a>(

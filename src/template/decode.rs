@@ -107,6 +107,20 @@ impl<'r> Decoder<'r> {
     fn at(self, rendered: &'r Rendered<'r>) -> Self {
         Self { rendered, ..self }
     }
+
+    /// Keeps what a map has beside these fields.
+    fn look_for_strangers(self, known: &'static [&'static str]) {
+        let strangers = self
+            .rendered
+            .members()
+            .iter()
+            .filter(|(key, _, value)| value.basis < Basis::Pod && !known.contains(&&**key));
+        let strangers = strangers.map(|(key, place, _)| (&**key, *place));
+        let nulls = self.rendered.nulls.iter().filter(|(key, _)| !known.contains(key)).copied();
+        let outermost = std::ptr::eq(self.rendered, self.root);
+        let unknown = strangers.chain(nulls).map(|(key, place)| Unknown { key, place, known, outermost });
+        self.unknown.borrow_mut().extend(unknown);
+    }
 }
 
 impl Rendered<'_> {
@@ -149,16 +163,7 @@ impl<'de, 'r> Deserializer<'de> for Decoder<'r> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        let strangers = self
-            .rendered
-            .members()
-            .iter()
-            .filter(|(key, _, value)| value.basis < Basis::Pod && !known.contains(&&**key));
-        let strangers = strangers.map(|(key, place, _)| (&**key, *place));
-        let nulls = self.rendered.nulls.iter().filter(|(key, _)| !known.contains(key)).copied();
-        let outermost = std::ptr::eq(self.rendered, self.root);
-        let unknown = strangers.chain(nulls).map(|(key, place)| Unknown { key, place, known, outermost });
-        self.unknown.borrow_mut().extend(unknown);
+        self.look_for_strangers(known);
         self.deserialize_any(visitor)
     }
 
