@@ -144,16 +144,15 @@ pub fn expression(source: &[u8]) {
 }
 
 /// A stream of manifests, as `podgraft inject` gets it: what is not touched keeps its bytes, what is says the same as the
-/// patched data, by itself and in the stream that is printed.
+/// patched data, by itself and in the streams that are printed: in the file's own language, and as YAML.
 pub fn manifest(stream: &[u8]) {
     let Ok(stream) = std::str::from_utf8(stream) else { return };
     let documents = match manifest::read(stream) {
         Ok(documents) => documents,
         Err(errors) => return assert!(errors.iter().all(|error| !error.message.is_empty()), "an error says something"),
     };
-    let (mut whole, mut printed, mut wanted) = (String::new(), String::new(), Vec::new());
+    let (mut printed, mut yaml, mut wanted) = (String::new(), String::new(), Vec::new());
     for document in &documents {
-        manifest::append(&mut whole, &document.yaml());
         let _ = (document.oddities("inject"), manifest::namespaces(document.value()));
         let mut patched = document.value().clone();
         for place in document.pods() {
@@ -166,17 +165,23 @@ pub fn manifest(stream: &[u8]) {
                 in_place[key] = value.clone();
             }
         }
-        if patched == *document.value() {
-            printed.push_str(&document.yaml());
+        let text = if patched == *document.value() {
+            document.text().to_owned()
         } else {
             let rewritten = document.rewrite(&patched).text;
             says(&rewritten, &[whole_numbers(patched.clone())]);
-            printed.push_str(&rewritten);
-        }
+            rewritten
+        };
+        printed.push_str(&text);
+        yaml.push_str(&if document.is_json() { document.as_yaml(&patched) } else { text });
         wanted.extend(Some(whole_numbers(patched)).filter(|patched| !patched.is_null()));
     }
-    says(&whole, &values(&documents));
     says(&printed, &wanted);
+    says(&yaml, &wanted);
+    // Two files.
+    let mut both = yaml.clone();
+    manifest::append(&mut both, &yaml);
+    says(&both, &[wanted.as_slice(), &wanted].concat());
 }
 
 fn says(stream: &str, wanted: &[Value]) {
