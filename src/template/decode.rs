@@ -110,9 +110,8 @@ impl<'r> Decoder<'r> {
 
     /// Keeps what a map has beside these fields.
     fn look_for_strangers(self, known: &'static [&'static str]) {
-        // What the pod gives an expression are no fields of the author's.
-        let members = if self.rendered.basis < Basis::Pod { self.rendered.members() } else { &[] };
-        let strangers = members.iter().map(|(key, place, _)| (&**key, *place)).filter(|(key, _)| !known.contains(key));
+        let members = self.rendered.members().iter().map(|(key, place, _)| (&**key, *place));
+        let strangers = members.filter(|(key, _)| !known.contains(key));
         let nulls = self.rendered.nulls.iter().filter(|(key, _)| !known.contains(key)).copied();
         let outermost = std::ptr::eq(self.rendered, self.root);
         let unknown = strangers.chain(nulls).map(|(key, place)| Unknown { key, place, known, outermost });
