@@ -178,10 +178,12 @@ pub fn manifest(stream: &[u8]) {
     }
     says(&printed, &wanted);
     says(&yaml, &wanted);
-    // Two files.
-    let mut both = yaml.clone();
-    manifest::append(&mut both, &yaml);
-    says(&both, &[wanted.as_slice(), &wanted].concat());
+    // Two files. A text alone is no manifest, and may take in comments that come before the next document's marker.
+    if wanted.iter().all(Value::is_object) {
+        let mut both = yaml.clone();
+        manifest::append(&mut both, &yaml);
+        says(&both, &[wanted.as_slice(), &wanted].concat());
+    }
 }
 
 fn says(stream: &str, wanted: &[Value]) {
