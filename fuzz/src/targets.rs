@@ -178,8 +178,9 @@ pub fn manifest(stream: &[u8]) {
     }
     says(&printed, &wanted);
     says(&yaml, &wanted);
-    // Two files. A text alone is no manifest, and may take in comments that come before the next document's marker.
-    if wanted.iter().all(Value::is_object) {
+    // Two files. A text alone is no manifest, and may take in comments that come before the next document's marker; a last
+    // line without a break gets one, which a block scalar that keeps its breaks (`|+`) has then as well.
+    if wanted.iter().all(Value::is_object) && yaml.ends_with('\n') {
         let mut both = yaml.clone();
         manifest::append(&mut both, &yaml);
         says(&both, &[wanted.as_slice(), &wanted].concat());
