@@ -151,8 +151,9 @@ pub fn manifest(stream: &[u8]) {
         Ok(documents) => documents,
         Err(errors) => return assert!(errors.iter().all(|error| !error.message.is_empty()), "an error says something"),
     };
-    let (mut printed, mut yaml, mut wanted) = (String::new(), String::new(), Vec::new());
+    let (mut whole, mut printed, mut yaml, mut wanted) = (String::new(), String::new(), String::new(), Vec::new());
     for document in &documents {
+        manifest::append(&mut whole, &document.yaml());
         let _ = (document.oddities("inject"), manifest::namespaces(document.value()));
         let mut patched = document.value().clone();
         for place in document.pods() {
@@ -176,6 +177,7 @@ pub fn manifest(stream: &[u8]) {
         yaml.push_str(&if document.is_json() { document.as_yaml(&patched) } else { text });
         wanted.extend(Some(whole_numbers(patched)).filter(|patched| !patched.is_null()));
     }
+    says(&whole, &values(&documents));
     says(&printed, &wanted);
     says(&yaml, &wanted);
     // Two files. A text alone is no manifest, and may take in comments that come before the next document's marker; a last

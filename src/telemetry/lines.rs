@@ -113,6 +113,7 @@ impl Write for &Lines {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::time::Instant;
 
     use super::*;
 
@@ -155,11 +156,13 @@ mod tests {
         let lines = forever();
         let line = [b'x'; 1024];
         let (before, behind) = (3 * MAX_WAITING / line.len(), 5 * MAX_WAITING / line.len());
+        let begin = Instant::now();
         // Some are lost before the writer comes, more while it waits for its reader.
         (0..before).for_each(|_| lines.push(&line));
         let written = start(lines);
         (0..behind).for_each(|_| lines.push(&line));
         lines.wait(Duration::from_millis(50));
+        assert!(begin.elapsed() < Duration::from_secs(10), "nobody was held up");
         let (mut kept, mut lost) = (0, 0);
         while kept + lost < before + behind {
             let (more, told) = next(&written, line.len());
@@ -195,9 +198,9 @@ mod tests {
         let written = start(lines);
         let reader = thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));
-            let mut all = written.recv().unwrap();
+            let mut all = written.recv_timeout(Duration::from_mins(1)).unwrap();
             while !all.ends_with(b"last\n") {
-                all.extend(written.recv().unwrap());
+                all.extend(written.recv_timeout(Duration::from_mins(1)).unwrap());
             }
             all
         });
