@@ -235,7 +235,10 @@ impl<'t> Document<'t> {
         match &self.source {
             Source::Yaml(node) => {
                 let spliced = splice::splice(self.text, node, patched);
+                let ends = |text: &str| text.ends_with(['\n', '\r']);
+                // What follows in the stream must not come into its last line, which a lone carriage return may end.
                 if let Some(text) = spliced
+                    && (ends(&text) || !ends(self.text))
                     && let Ok(again) = tree::parse(&text)
                     && again.to_value() == *patched
                 {
