@@ -10,7 +10,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use podgraft::admission;
-use podgraft::inject::annotations::{self, Level};
+use podgraft::inject::annotations;
+use podgraft::inject::key::Level;
 use podgraft::inject::{Renderings, inject_with};
 use podgraft::snapshot::Snapshot;
 

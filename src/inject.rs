@@ -10,8 +10,9 @@
 
 pub mod annotations;
 pub mod fragment;
+pub mod key;
+pub mod op;
 pub mod outcome;
-pub mod patch;
 pub mod pod;
 pub mod reason;
 pub mod request;
@@ -24,6 +25,7 @@ mod graft;
 mod hardening;
 pub mod json;
 mod order;
+mod patch;
 mod paths;
 mod plan;
 mod rendering;
@@ -35,7 +37,8 @@ mod volumes;
 pub use outcome::Outcome;
 pub use renderings::Renderings;
 
-use annotations::{Level, MAX_ANNOTATIONS};
+use annotations::MAX_ANNOTATIONS;
+use key::Level;
 use outcome::{Reason, SkipReason, Warning};
 use pod::Pod;
 use request::PodRequest;

@@ -6,16 +6,18 @@
 //! reads alike; what this can't read, serde_json explains.
 //!
 //! `chunk` finds quotes and brackets 64 bytes at a time, `tape` makes a list of values of them, `node` goes through
-//! it, and `reader` is serde's door to it.
+//! it, and `reader` is serde's door to it. `write` is the other way, for text.
 
 mod chunk;
 mod node;
 mod reader;
 mod tape;
+mod write;
 
 pub use node::{Kind, Node};
 pub use reader::Unreadable;
 pub use tape::Json;
+pub use write::{write_escaped, write_string};
 
 #[cfg(test)]
 mod tests;

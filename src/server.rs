@@ -20,6 +20,7 @@
 //! - **File descriptors**, when they run out, are got back from those who linger, in the same way as places.
 
 mod admin;
+mod admit;
 mod answer;
 mod body;
 mod listener;
@@ -31,12 +32,13 @@ mod record;
 mod seldom;
 mod state;
 mod validate;
+mod webhook;
 
 pub use admin::admin;
 pub use memory::keep_freed;
-pub use mutate::router;
 pub use patience::Patience;
 pub use state::State;
+pub use webhook::router;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -144,7 +146,7 @@ impl Server {
             tcp: webhook,
             tls: Some(tls),
             router: routes,
-            is_review: mutate::is_review,
+            is_review: webhook::is_review,
             patience: state.patience,
             max_connections: options.max_connections,
             metrics: Some(Arc::clone(&state.metrics)),

@@ -22,6 +22,7 @@ pub mod node;
 pub mod parameter;
 pub(crate) mod paths;
 pub(crate) mod pod_security;
+mod rendered;
 mod shell;
 mod stand_in;
 mod trial;

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::PAD;
 
 use crate::inject::fragment::Fragment;
 use crate::inject::json::MapWriter;
+use crate::inject::op::{self, Op};
 use crate::inject::outcome::Plan;
-use crate::inject::patch::{self, Op};
-use crate::template::node::write_string;
+use crate::json::write_string;
 
 use super::audit::Audit;
 
@@ -45,7 +45,7 @@ impl Answer {
         out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
         let engine = base64();
         let mut text = String::with_capacity(1024);
-        patch::write(plan.ops(), &mut text, |value, text| match value {
+        op::write(plan.ops(), &mut text, |value, text| match value {
             Fragment::Own(json) => text.push_str(json),
             Fragment::Kept(kept) => {
                 fill_up(text);

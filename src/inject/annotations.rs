@@ -3,8 +3,7 @@
 //! `[<instance>.]<prefix>/<template>[.<parameter>]`. This file knows the grammar; what the names stand for, and which
 //! level wins, is [`super::resolve`]'s.
 
-use std::fmt;
-
+use super::key::{Key, Level};
 use super::reason::Reason;
 
 /// The parameter name that stands for the target containers.
@@ -21,40 +20,6 @@ pub const MAX_INSTANCE: usize = 20;
 
 /// Words that people write on a main key in the hope of a boolean.
 const ALMOST_BOOLEAN: [&str; 8] = ["yes", "no", "on", "off", "enabled", "disabled", "0", "1"];
-
-/// Whose annotation it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// The pod's.
-    Pod,
-    /// Its namespace's.
-    Namespace,
-}
-
-/// An annotation key in messages: says whose it is when it is not the pod's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
-    /// Whose annotation.
-    pub level: Level,
-    /// The key as written.
-    pub text: String,
-}
-
-impl Key {
-    pub(crate) fn new(level: Level, text: &str) -> Self {
-        Self { level, text: text.to_owned() }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.level {
-            // A key comes before the API server has validated it: it may hold anything.
-            Level::Pod => write!(f, "annotation {}", self.text.escape_debug()),
-            Level::Namespace => write!(f, "namespace annotation {}", self.text.escape_debug()),
-        }
-    }
-}
 
 /// What a main key says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use super::fragment::Fragment;
-use super::pod::Port;
-use super::targets::Target;
+use super::pod::{Port, Target};
 use crate::template::Line;
 
 /// The most additions that the grafts of one pod may make: planning compares each with those before it.

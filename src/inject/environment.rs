@@ -10,11 +10,10 @@ use std::hash::Hash;
 
 use super::draft::{Draft, GraftIndex, NewContainer, NewVariable};
 use super::json::{MapWriter, Members, Raw, Text};
-use super::pod::{EnvSource, EnvVar};
+use super::pod::{EnvSource, EnvVar, Target};
 use super::reason::Reason;
 use super::resolve::Asked;
-use super::targets::Target;
-use crate::template::node::write_string;
+use crate::json::write_string;
 
 /// The most bytes that all copies in one pod together may take: more than any pod that runs has.
 const MAX_COPIED: usize = 1024 * 1024;

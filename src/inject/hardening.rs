@@ -1,8 +1,7 @@
 //! Least privilege for injected containers: the user they run as, resources that keep the pod's class, no token.
 
 use super::json::{MapWriter, Members, Raw};
-use super::pod::{Pod, Resources, Spec};
-use super::targets::Target;
+use super::pod::{Pod, Resources, Spec, Target};
 use crate::template::parameter::same_quantity;
 
 /// Where the API server mounts a pod's token (Kubernetes documentation, "Configure Service Accounts for Pods").

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor
 use serde_json::value::RawValue;
 
 use crate::json::Json;
-use crate::template::node::write_string;
+use crate::json::write_string;
 
 /// Text as Go reads it: absent and `null` are empty. Borrowed from the input unless it holds an escape.
 ///

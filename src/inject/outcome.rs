@@ -6,7 +6,7 @@ use std::fmt;
 use crate::template::parameter::Value;
 use crate::template::{Line, Template};
 
-use super::patch::Op;
+use super::op::{self, Op};
 pub use super::reason::{Reason, Warning};
 
 /// The engine's answer.
@@ -166,7 +166,7 @@ impl Plan<'_> {
     #[must_use]
     pub fn patch(&self) -> String {
         let mut out = String::with_capacity(2 + self.ops().map(Op::room).sum::<usize>());
-        super::patch::write(self.ops(), &mut out, |value, out| out.push_str(value));
+        op::write(self.ops(), &mut out, |value, out| out.push_str(value));
         out
     }
 }

@@ -8,43 +8,12 @@ use std::fmt::Write;
 
 use super::draft::{Draft, Field, Kind, NewField, NewVariable};
 use super::fragment::Fragment;
+use super::op::Op;
 use super::order::Slot;
 use super::outcome::Change;
-use super::pod::{Pod, Spec};
+use super::pod::{Pod, Spec, Target};
 use super::status::STATUS;
-use super::targets::Target;
 use crate::template::Line;
-use crate::template::node::write_string;
-
-/// An `add` operation (RFC 6902, section 4.1).
-#[derive(Debug)]
-pub struct Op {
-    /// A JSON Pointer (RFC 6901), escaped.
-    pub path: Cow<'static, str>,
-    /// The value.
-    pub value: Fragment,
-}
-
-impl Op {
-    /// How many bytes it takes in a document, at most, but for an escaped path.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        self.path.len() + self.value.len() + 48
-    }
-}
-
-/// Writes operations as a JSON Patch document, values by `put`.
-pub fn write<'o>(ops: impl Iterator<Item = &'o Op>, out: &mut String, mut put: impl FnMut(&'o Fragment, &mut String)) {
-    out.push('[');
-    for (index, op) in ops.enumerate() {
-        out.push_str(if index > 0 { r#",{"op":"add","path":"# } else { r#"{"op":"add","path":"# });
-        write_string(&op.path, out);
-        out.push_str(r#","value":"#);
-        put(&op.value, out);
-        out.push('}');
-    }
-    out.push(']');
-}
 
 /// The JSON Pointer of a map's member: its key is a reference token (RFC 6901, section 3).
 fn member_of(map: &str, key: &str) -> String {
@@ -255,19 +224,5 @@ mod tests {
         assert_eq!(member_of("/a", "podgraft.dev/status~1"), "/a/podgraft.dev~1status~01");
         assert_eq!(member_of("/a", "~~//b"), "/a/~0~0~1~1b");
         assert_eq!(member_of("", ""), "/");
-    }
-
-    #[test]
-    fn operations_are_json() {
-        let written = |ops: &[Op]| {
-            let mut out = String::new();
-            write(ops.iter(), &mut out, |value, out| out.push_str(value));
-            out
-        };
-        let op = |path| Op { path, value: "{}".into() };
-        assert_eq!(written(&[op("/a\"b".into())]), r#"[{"op":"add","path":"/a\"b","value":{}}]"#);
-        let two = r#"[{"op":"add","path":"/a","value":{}},{"op":"add","path":"/b","value":{}}]"#;
-        assert_eq!(written(&[op("/a".into()), op("/b".into())]), two);
-        assert_eq!(written(&[]), "[]");
     }
 }

@@ -3,21 +3,21 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use super::annotations::Level;
 use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex};
 use super::environment;
 use super::graft::{self, Clash, Context};
 use super::json::{Members, Text};
+use super::key::Level;
 use super::order::{Impossible, Ordering, Slot};
 use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
 use super::patch;
-use super::pod::Pod;
+use super::pod::{Pod, Target};
 use super::reason::{Reason, Warning};
 use super::request::PodRequest;
 use super::resolve::{Asked, MAX_GRAFTS, Resolved};
 use super::status::{self, Record, STATUS, Skip, Status};
-use super::targets::{self, Target};
+use super::targets;
 use crate::nearest::Hints;
 use crate::snapshot::Snapshot;
 

@@ -177,6 +177,31 @@ impl Container<'_> {
     }
 }
 
+/// One of the pod's containers and its place: what grafts are wired into.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// It is in `initContainers`, else in `containers`.
+    pub init: bool,
+    /// Its index there.
+    pub index: usize,
+    /// The container.
+    pub container: &'a Container<'a>,
+}
+
+impl<'a> Target<'a> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        &self.container.name
+    }
+
+    /// The list that it is in.
+    #[must_use]
+    pub const fn list(&self) -> &'static str {
+        if self.init { "initContainers" } else { "containers" }
+    }
+}
+
 /// An entry of `env`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(remote = "Self", rename_all = "camelCase", default)]

@@ -3,7 +3,7 @@
 mod warning;
 mod words;
 
-use super::annotations::{Key, Level};
+use super::key::{Key, Level};
 use crate::template::parameter::ParameterError;
 
 pub use warning::Warning;

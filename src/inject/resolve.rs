@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::annotations::{Annotation, CONTAINERS, Key, Level, Main, Setting};
+use super::annotations::{Annotation, CONTAINERS, Main, Setting};
+use super::key::{Key, Level};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
 use super::reason::{Known, Reason, Warning};
 use super::rendering::Rendering;

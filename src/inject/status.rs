@@ -7,10 +7,9 @@ use serde::Deserialize;
 
 use super::json::{Members, Text};
 use super::outcome::GraftName;
-use super::pod::{Container, Pod, VolumeMount};
+use super::pod::{Container, Pod, Target, VolumeMount};
 use super::resolve::Asked;
-use super::targets::Target;
-use crate::template::node::write_escaped;
+use crate::json::write_escaped;
 
 /// The annotation's key.
 pub const STATUS: &str = "podgraft.dev/status";

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::annotations::Level;
-use super::pod::{Container, Pod};
+use super::key::Level;
+use super::pod::{Container, Pod, Target};
 use super::reason::{Known, Reason};
 use super::resolve::Asked;
 use super::status::Status;
@@ -34,31 +34,6 @@ const FOREIGN: [&str; 14] = [
 
 /// The most containers that one graft is wired into.
 const MAX_TARGETS: usize = 256;
-
-/// One of the pod's containers.
-#[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
-    /// It is in `initContainers`, else in `containers`.
-    pub init: bool,
-    /// Its index there.
-    pub index: usize,
-    /// The container.
-    pub container: &'a Container<'a>,
-}
-
-impl<'a> Target<'a> {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &'a str {
-        &self.container.name
-    }
-
-    /// The list that it is in.
-    #[must_use]
-    pub const fn list(&self) -> &'static str {
-        if self.init { "initContainers" } else { "containers" }
-    }
-}
 
 /// The pod's containers that can be targets: `containers`, then `initContainers`.
 fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {

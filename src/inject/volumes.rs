@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::draft::{Draft, GraftIndex};
 use super::outcome::GraftName;
 use super::paths::{below, join};
+use super::pod::Target;
 use super::reason::Reason;
-use super::targets::Target;
 
 /// A mount that a target has, from the pod or from an earlier graft.
 #[derive(Debug, Clone)]

@@ -13,9 +13,9 @@ use crate::admission::{self, DecodeError};
 use crate::metrics::{Operation, Verdict};
 use crate::validate;
 
+use super::admit::{admit, no_review, not_loaded, too_many};
 use super::answer::{json, text};
 use super::body::Unread;
-use super::mutate::{admit, no_review, not_loaded, too_many};
 use super::state::Live;
 use super::{State, record};
 

@@ -7,12 +7,10 @@ mod volume;
 
 use std::fmt;
 
-use super::container::Role;
-use super::diagnostic::Problems;
+use super::diagnostic::{Place, Problems};
 use super::names;
 use super::parameter::HIDDEN_PROBLEM;
-use super::trial::{Basis, Content, Rendered};
-use super::yaml::Place;
+use super::rendered::{Basis, Content, Rendered, Role};
 use together::{divisor, profile, resources, together};
 use value::{
     address, amount, capability, field_path, header, id, mount_path, not_negative, one_of, port, port_or_name,

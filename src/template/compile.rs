@@ -5,18 +5,16 @@ use std::rc::Rc;
 
 use super::LoadOptions;
 use super::Part;
-use super::container::Parts;
-use super::diagnostic::Problems;
+use super::diagnostic::{Place, Problems, shorten};
+use super::expression::MAX_LEAF;
 use super::expression::{Expression, ExpressionError, Leaf, Names, Style};
-use super::fields::Fields;
-use super::fields::{shorten, unexpected};
-use super::node::{Entry, MAX_LEAF, Node, write_string};
+use super::fields::{Fields, unexpected};
+use super::node::{CONTROL, Entry, Node};
 use super::parameter::Type;
-use super::trial::{Basis, Trial};
-use super::yaml::{Kind, Place, Tree};
-
-/// The keys that make a list entry conditional or repeat it; they are podgraft's and gone after rendering.
-pub(super) const CONTROL: &[&str] = &["when", "forEach"];
+use super::rendered::{Basis, Parts};
+use super::stand_in::Trial;
+use super::yaml::{Kind, Tree};
+use crate::json::write_string;
 
 /// The most expressions of one template: each is compiled and tried, which may take it some milliseconds.
 pub(super) const MAX_EXPRESSIONS: usize = 1000;

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1;
 
 use super::check;
-use super::compile::{CONTROL, Compiler, Field, MAX_EXPRESSIONS, Members};
+use super::compile::{Compiler, Field, MAX_EXPRESSIONS, Members};
 use super::decode;
-use super::diagnostic::Problems;
+use super::diagnostic::{Place, Problems};
 use super::fields::{Fields, choice, expect_map, flag, text};
 use super::metadata;
+use super::node::CONTROL;
+use super::rendered::{Rendered, Role};
 use super::shell;
-use super::trial::Rendered;
-use super::yaml::{Place, Tree};
+use super::yaml::Tree;
 use super::{
     ContainerTemplate, Environment, PodAdditions, RunAs, ServiceAccountToken, SharedVolume, TargetAdditions,
     VolumeTemplate, names,
@@ -26,25 +27,6 @@ const OURS: &[&str] = &["environment", "runAs", "serviceAccountToken", "when", "
 type MetadataCheck = fn(&Rendered<'_>, &str, &mut Problems<'_>);
 
 const METADATA: [(&str, MetadataCheck); 2] = [("labels", metadata::labels), ("annotations", metadata::annotations)];
-
-/// What a container is in the pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Runs beside the app.
-    Sidecar,
-    /// Runs to its end before the app.
-    Init,
-}
-
-/// What the trial gave, for the checks that need the whole template.
-#[derive(Debug, Default)]
-pub(super) struct Parts<'t> {
-    pub(super) containers: Vec<(Role, Rendered<'t>)>,
-    pub(super) shared_volumes: Vec<Rendered<'t>>,
-    pub(super) volumes: Vec<Rendered<'t>>,
-    pub(super) target: Option<Rendered<'t>>,
-    pub(super) pod: Option<Rendered<'t>>,
-}
 
 impl<'t> Compiler<'_, '_, 't> {
     /// A container of `sidecars` or `initContainers`.

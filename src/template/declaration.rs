@@ -2,10 +2,10 @@
 
 use serde_json::Value as Json;
 
-use super::diagnostic::Problems;
+use super::diagnostic::{Place, Problems};
 use super::fields::{Fields, choice, flag, list, text, unexpected};
 use super::parameter::{Declaration, Parameter, Type};
-use super::yaml::{Kind, Place, Tree};
+use super::yaml::{Kind, Tree};
 
 const FIELDS: &[&str] = &[
     "type",

@@ -13,11 +13,10 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::LoadOptions;
-use super::diagnostic::{MAX_DIAGNOSTICS, Problems};
-use super::fields::{shorten, unknown_field};
+use super::diagnostic::{MAX_DIAGNOSTICS, Place, Problems, shorten};
+use super::fields::unknown_field;
 use super::parameter::HIDDEN;
-use super::trial::{Basis, Content, Rendered};
-use super::yaml::Place;
+use super::rendered::{Basis, Content, Rendered};
 
 /// The most wrong types that are looked for in one rendering: each costs a decoding.
 const MAX_MISMATCHES: usize = 20;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::yaml::Place;
 use super::{Line, Origin, Scope};
 
 /// The most mistakes that are kept of one file: who has more has another problem.
@@ -14,6 +13,23 @@ pub(super) const MAX_DIAGNOSTICS: usize = 50;
 
 /// The longest line, in bytes, that is shown; of longer ones, only the place.
 const MAX_LINE: usize = 16 * 1024;
+
+/// Where something stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Line, from 1.
+    pub(super) line: Line,
+    /// Column in characters, from 1.
+    pub(super) column: u32,
+    /// Its bytes; of a block map or list, only the place where it starts.
+    pub(super) range: Range<usize>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { line: 1, column: 1, range: 0..0 }
+    }
+}
 
 /// A mistake in a template's file, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,4 +183,13 @@ fn tidy(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     found.dedup();
     found.truncate(MAX_DIAGNOSTICS);
     found
+}
+
+/// A piece of the file for a message: at most 60 characters, without control characters.
+pub(super) fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(60).is_some() {
+        short.push('…');
+    }
+    short
 }

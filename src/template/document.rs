@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::compile::Compiler;
-use super::container::{Parts, Role};
-use super::diagnostic::Problems;
+use super::diagnostic::{Problems, shorten};
 use super::expression::{Expression, Names};
-use super::fields::{Fields, choice, expect_map, list, shorten, text, unknown_field};
+use super::fields::{Fields, choice, expect_map, list, text, unknown_field};
 use super::node::Entry;
 use super::parameter::{Parameter, Type};
 use super::pod_security::{self, PodSecurity};
-use super::trial::{Basis, Trial};
+use super::rendered::{Basis, Parts, Role};
+use super::stand_in::Trial;
 use super::yaml::Tree;
 use super::{FailurePolicy, LoadOptions, Order, Origin, Scope, Targets, Template, declaration, names, whole};
 

@@ -27,12 +27,14 @@ use data::Data;
 use evaluate::fail;
 
 use super::Line;
-use super::node::MAX_ITEMS;
-use super::parameter::{Parameter, Type, Value};
+use super::parameter::{MAX_ITEMS, Parameter, Type, Value};
 
 pub use leaf::{Leaf, Style};
 pub use tree::Given;
 pub use words::Word;
+
+/// The longest text, in bytes, that one leaf may render.
+pub const MAX_LEAF: usize = 64 * 1024;
 
 /// The stack of the thread that [`with_deep_stack`] works on.
 const DEEP_STACK: usize = 16 * 1024 * 1024;

@@ -2,8 +2,8 @@
 
 use crate::nearest::nearest;
 
-use super::diagnostic::Problems;
-use super::yaml::{Kind, Place, Tree};
+use super::diagnostic::{Place, Problems, shorten};
+use super::yaml::{Kind, Tree};
 
 /// The longest name, in bytes, for which a nearest one is looked for: distances cost the product of the lengths.
 const MAX_NAME: usize = 64;
@@ -143,13 +143,4 @@ pub(super) fn choice<T: Copy>(tree: &Tree<'_>, choices: &[(&str, T)], problems: 
         problems.error(&tree.place, message).help = near.map(|near| format!("did you mean `{near}`?"));
     }
     found.map(|(_, value)| *value)
-}
-
-/// A piece of the file for a message: at most 60 characters, without control characters.
-pub(super) fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(60).is_some() {
-        short.push('…');
-    }
-    short
 }

@@ -1,9 +1,9 @@
 //! A template file: its documents, one after the other, and the mistakes of all of them together.
 
-use super::diagnostic::Problems;
+use super::diagnostic::{Place, Problems};
 use super::document::{declares, template};
 use super::lint::lint;
-use super::yaml::{Document, Place, SyntaxError, Tree, documents};
+use super::yaml::{Document, SyntaxError, Tree, documents};
 use super::{LoadError, LoadOptions, Loaded, MAX_FILE, Origin, Scope, Template};
 
 /// The most documents in one file.

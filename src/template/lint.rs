@@ -1,7 +1,7 @@
 //! What YAML reads otherwise than its author meant: looked for in the whole document before anything else.
 
-use super::diagnostic::Problems;
-use super::yaml::{Kind, Place, Tree};
+use super::diagnostic::{Place, Problems};
+use super::yaml::{Kind, Tree};
 
 /// What the YAML 1.1 readers of Kubernetes' own tools take for a boolean, beside `true` and `false`.
 const AMBIGUOUS: &[&str] = &["y", "n", "yes", "no", "on", "off"];

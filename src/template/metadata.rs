@@ -3,7 +3,7 @@
 use super::check;
 use super::diagnostic::Problems;
 use super::names;
-use super::trial::{Basis, Rendered};
+use super::rendered::{Basis, Rendered};
 
 /// The domain of podgraft's own annotations.
 const DOMAIN: &str = "podgraft.dev";

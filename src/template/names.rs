@@ -1,6 +1,6 @@
 //! The forms of names, from Kubernetes' `apimachinery/pkg/util/validation`: each says what is wrong, or nothing.
 
-use super::fields::shorten;
+use super::diagnostic::shorten;
 
 /// The longest template name: an annotation's name part holds 63 characters, and parameters need their share.
 pub(crate) const MAX_TEMPLATE: usize = 40;

@@ -1,16 +1,13 @@
 //! JSON with holes: the part of a template that becomes core/v1, serialised at load wherever no expression touches it.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use super::Line;
 use super::expression::{EvaluationError, Expression, Item, Leaf, Variables};
+use crate::json::write_string;
 
-/// The most items that one `forEach` may render.
-pub const MAX_ITEMS: usize = 64;
-
-/// The longest text, in bytes, that one leaf may render.
-pub const MAX_LEAF: usize = 64 * 1024;
+/// The keys that make a list entry conditional or repeat it; they are podgraft's and gone after rendering.
+pub(super) const CONTROL: &[&str] = &["when", "forEach"];
 
 /// The longest JSON, in bytes, that one piece of a template may become: far more than the API server takes of a pod.
 pub const MAX_NODE: usize = 1024 * 1024;
@@ -167,74 +164,6 @@ impl Node {
     }
 }
 
-/// Appends `text` as a JSON string.
-pub fn write_string(text: &str, out: &mut String) {
-    out.push('"');
-    write_escaped(text, out);
-    out.push('"');
-}
-
-/// Which bytes can't stand in a JSON string as they are (RFC 8259, section 7).
-const ESCAPED: [bool; 256] = {
-    let mut escaped = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        escaped[byte] = true;
-        byte += 1;
-    }
-    escaped[b'"' as usize] = true;
-    escaped[b'\\' as usize] = true;
-    escaped
-};
-
-/// Appends what stands between the quotes of a JSON string: `text`, escaped as serde_json does it, in place.
-pub fn write_escaped(text: &str, out: &mut String) {
-    if is_all_plain(text.as_bytes()) {
-        out.push_str(text);
-        return;
-    }
-    let mut written = 0;
-    for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| ESCAPED[usize::from(*byte)]) {
-        out.push_str(&text[written..at]);
-        write_escape(byte, out);
-        written = at + 1;
-    }
-    out.push_str(&text[written..]);
-}
-
-/// Whether there is nothing to escape: nearly always, so that it is looked for eight bytes at a time.
-fn is_all_plain(bytes: &[u8]) -> bool {
-    match bytes.last_chunk() {
-        // The last eight may have been looked at in part.
-        Some(last) => bytes.as_chunks().0.iter().all(|eight| is_plain(*eight)) && is_plain(*last),
-        None => bytes.iter().all(|byte| !ESCAPED[usize::from(*byte)]),
-    }
-}
-
-/// Whether none of eight bytes is one of [`ESCAPED`].
-fn is_plain(bytes: [u8; 8]) -> bool {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_ne_bytes(bytes);
-    // In the highest bit of a byte: that one is below the limit, which is at most 128.
-    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
-    let equal = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
-    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (EACH << 7) == 0
-}
-
-fn write_escape(byte: u8, out: &mut String) {
-    match byte {
-        b'"' => out.push_str("\\\""),
-        b'\\' => out.push_str("\\\\"),
-        b'\n' => out.push_str("\\n"),
-        b'\r' => out.push_str("\\r"),
-        b'\t' => out.push_str("\\t"),
-        0x08 => out.push_str("\\b"),
-        0x0c => out.push_str("\\f"),
-        // Writing to a String can't fail.
-        byte => drop(write!(out, "\\u{byte:04x}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,19 +205,5 @@ mod tests {
         assert_eq!(map.render(&nothing, None).unwrap().unwrap(), r#"{"b":2,"c":[]}"#);
         let long = list("lists.range(64)", Node::Json("1".repeat(MAX_NODE / 50).into()));
         assert_eq!(long.render(&nothing, None).unwrap_err().message, "the rendered part is longer than 1024 KiB");
-    }
-
-    #[test]
-    fn text_is_escaped_as_serde_json_escapes_it() {
-        let every: String = (0..0x300_u32).filter_map(char::from_u32).collect();
-        for text in ["", "plain", "\"", "a\\b\"c\nd", "\u{7f}\u{2028}é\u{1f600}", &every] {
-            // At each place among eight bytes.
-            for before in 0..9 {
-                let text = format!("{}{text}", "x".repeat(before));
-                let mut out = String::new();
-                write_string(&text, &mut out);
-                assert_eq!(out, serde_json::to_string(&text).unwrap());
-            }
-        }
     }
 }

@@ -10,7 +10,6 @@ mod pattern;
 mod value;
 
 use super::Line;
-use super::node::MAX_ITEMS;
 
 pub use constraint::Constraints;
 pub use declare::{Declaration, DeclarationError};
@@ -20,6 +19,9 @@ pub use value::Value;
 pub(crate) use notation::duration;
 pub(in crate::template) use notation::{quantity, seconds, units};
 pub(in crate::template) use value::quoted;
+
+/// The most items that a list may have, and for as many one `forEach` may render.
+pub const MAX_ITEMS: usize = 64;
 
 /// The type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,8 @@
 pub(crate) mod enforce;
 
 use super::check::{self, decides, select};
-use super::container::Parts;
-use super::diagnostic::Problems;
-use super::fields::shorten;
-use super::trial::{Content, Rendered};
-use super::yaml::Place;
+use super::diagnostic::{Place, Problems, shorten};
+use super::rendered::{Content, Parts, Rendered};
 
 /// A Pod Security Standard, from the laxest to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

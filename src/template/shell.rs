@@ -5,11 +5,11 @@
 
 use std::collections::HashSet;
 
-use super::compile::CONTROL;
-use super::diagnostic::Problems;
+use super::diagnostic::{Place, Problems};
 use super::expression::{Leaf, Names, Style, Word};
+use super::node::CONTROL;
 use super::parameter::Parameter;
-use super::yaml::{Place, Tree};
+use super::yaml::Tree;
 
 /// Programs that take a script after `-c`. What runs other programs (`busybox`, `env`, `timeout`) has one of these among
 /// its own words.

@@ -1,14 +1,70 @@
-//! The pod of trial renderings: an ordinary one, with what expressions like to look at.
+//! What the expressions of a trial rendering see: parameters' own values, and a pod that is an ordinary one, with what
+//! expressions like to look at.
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
-use super::expression::Variable;
+use super::expression::{Budget, Given, Variable, Variables};
+use super::parameter::{Parameter, Value};
+use super::rendered::Basis;
+
+/// What the expressions of a trial see.
+pub(super) struct Trial {
+    values: Vec<(Value, Basis)>,
+    /// The least sure thing that was looked at since it was last set.
+    touched: Cell<Basis>,
+    budget: Budget,
+}
+
+impl Trial {
+    pub(super) fn new(parameters: &[Parameter]) -> Self {
+        let value = |parameter: &Parameter| (parameter.trial(), basis(parameter));
+        Self {
+            values: parameters.iter().map(value).collect(),
+            touched: Cell::new(Basis::Constant),
+            budget: Budget::new(),
+        }
+    }
+
+    /// Evaluates something, and says what it was made from, `floor` at best.
+    pub(super) fn observe<T>(&self, floor: Basis, evaluate: impl FnOnce(&Self) -> T) -> (T, Basis) {
+        self.touched.set(floor);
+        let outcome = evaluate(self);
+        (outcome, self.touched.get())
+    }
+}
+
+fn basis(parameter: &Parameter) -> Basis {
+    let constraints = &parameter.constraints;
+    let given = parameter.default.is_some()
+        || parameter.example.is_some()
+        || constraints.one_of.is_some()
+        || constraints.minimum.is_some();
+    if given { Basis::Declared } else { Basis::Placeholder }
+}
+
+impl Variables for Trial {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    fn parameter(&self, index: usize) -> &Value {
+        let (value, basis) = &self.values[index];
+        self.touched.set(self.touched.get().max(*basis));
+        value
+    }
+
+    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
+        self.touched.set(Basis::Pod);
+        Ok(self::variable(variable).into())
+    }
+}
 
 /// The value of a variable.
-pub(super) fn variable(variable: Variable) -> &'static Value {
-    static VALUES: LazyLock<Value> = LazyLock::new(values);
+fn variable(variable: Variable) -> &'static Json {
+    static VALUES: LazyLock<Json> = LazyLock::new(values);
     let (key, index) = match variable {
         Variable::Object => ("object", None),
         Variable::NamespaceObject => ("namespaceObject", None),
@@ -25,11 +81,11 @@ pub(super) fn variable(variable: Variable) -> &'static Value {
 }
 
 /// An item for a `forEach` whose list is empty or unknown.
-pub(super) fn item() -> Value {
+pub(super) fn item() -> Json {
     json!("item")
 }
 
-fn values() -> Value {
+fn values() -> Json {
     let container = json!({
         "name": "app",
         "image": "registry.example/app:1.0",

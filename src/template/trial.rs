@@ -1,187 +1,23 @@
 //! Trial renderings: a template is rendered once when it is loaded, so that its mistakes are found before a pod is.
 //!
-//! Parameters have their [`Parameter::trial`] values, the pod is a plausible stand-in, every `when` is taken to be true
+//! Parameters have their trial values, the pod is a plausible stand-in, every `when` is taken to be true
 //! and every `forEach` renders its first item. What comes of it knows what it was made from ([`Basis`]): only what can't
 //! depend on a real pod is held against the author.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use serde_json::{Number, Value as Json};
+use serde_json::Value as Json;
 
-use super::compile::{CONTROL, Compiler};
-use super::expression::{Budget, EvaluationError, Expression, Given, Item, Leaf, Names, Style, Variable, Variables};
-use super::node::{Entry, Node};
-use super::parameter::{Parameter, Type, Value};
-use super::stand_in;
-use super::yaml::{Kind, Place, Tree};
-
-/// What a rendered value was made from, from the surest to the least sure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Basis {
-    /// The file alone.
-    Constant,
-    /// Values that the author gave to parameters: default, example, enum or minimum.
-    Declared,
-    /// A placeholder for a required parameter: of the right type, but any value.
-    Placeholder,
-    /// The stand-in pod.
-    Pod,
-}
-
-/// A piece of core/v1 as the trial rendered it.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "what is known of a value, each asked for by itself")]
-pub(super) struct Rendered<'t> {
-    pub(super) content: Content<'t>,
-    pub(super) place: &'t Place,
-    pub(super) basis: Basis,
-    /// An expression made it.
-    pub(super) expression: bool,
-    /// The expression is a parameter that is a quantity.
-    pub(super) quantity: bool,
-    /// It stands in an entry with `when` or `forEach`: in a pod it may be absent, or there several times.
-    pub(super) conditional: bool,
-    /// An expression that looks at a sensitive parameter made it: messages don't show it.
-    pub(super) secret: bool,
-    /// The keys of a map that have no value.
-    pub(super) nulls: Vec<(&'t str, &'t Place)>,
-    /// It has the wrong type, which was reported, and is passed over.
-    pub(super) refused: Cell<bool>,
-}
-
-/// What a rendered value is.
-#[derive(Debug)]
-pub(super) enum Content<'t> {
-    Bool(bool),
-    Number(Number),
-    Text(Cow<'t, str>),
-    List(Vec<Rendered<'t>>),
-    Map(Vec<(Cow<'t, str>, &'t Place, Rendered<'t>)>),
-    /// Nothing is known of it: its expression has no value with the trial's values, or is null.
-    Hole,
-}
-
-impl<'t> Rendered<'t> {
-    pub(super) fn new(content: Content<'t>, place: &'t Place) -> Self {
-        Self {
-            content,
-            place,
-            basis: Basis::Constant,
-            expression: false,
-            quantity: false,
-            conditional: false,
-            secret: false,
-            nulls: Vec::new(),
-            refused: Cell::new(false),
-        }
-    }
-
-    /// The members of a map.
-    pub(super) fn members(&self) -> &[(Cow<'t, str>, &'t Place, Rendered<'t>)] {
-        match &self.content {
-            Content::Map(members) => members,
-            _ => &[],
-        }
-    }
-
-    /// The items of a list.
-    pub(super) fn items(&self) -> &[Rendered<'t>] {
-        match &self.content {
-            Content::List(items) => items,
-            _ => &[],
-        }
-    }
-
-    /// A member of a map.
-    pub(super) fn get(&self, name: &str) -> Option<&Rendered<'t>> {
-        self.members().iter().find(|(key, ..)| key == name).map(|(.., value)| value)
-    }
-
-    /// The text, if it is text.
-    pub(super) fn text(&self) -> Option<&str> {
-        match &self.content {
-            Content::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The text, if the file alone decides it.
-    pub(super) fn constant_text(&self) -> Option<&str> {
-        self.text().filter(|_| self.basis == Basis::Constant)
-    }
-
-    /// The integer, if it is one.
-    pub(super) fn integer(&self) -> Option<i64> {
-        match &self.content {
-            Content::Number(number) => number.as_i64(),
-            _ => None,
-        }
-    }
-
-    /// What a leaf's JSON is, all of it made in one place from one basis.
-    pub(super) fn from_json(value: Json, place: &'t Place, basis: Basis, secret: bool) -> Self {
-        let inner = |value| Self::from_json(value, place, basis, secret);
-        let content = match value {
-            Json::Null => Content::Hole,
-            Json::Bool(value) => Content::Bool(value),
-            Json::Number(number) => Content::Number(number),
-            Json::String(text) => Content::Text(Cow::Owned(text)),
-            Json::Array(items) => Content::List(items.into_iter().map(inner).collect()),
-            Json::Object(members) => {
-                Content::Map(members.into_iter().map(|(key, value)| (Cow::Owned(key), place, inner(value))).collect())
-            }
-        };
-        Self { basis, expression: true, secret, ..Self::new(content, place) }
-    }
-}
-
-/// What the expressions of a trial see.
-pub(super) struct Trial {
-    values: Vec<(Value, Basis)>,
-    /// The least sure thing that was looked at since it was last set.
-    touched: Cell<Basis>,
-    budget: Budget,
-}
-
-impl Trial {
-    pub(super) fn new(parameters: &[Parameter]) -> Self {
-        let value = |parameter: &Parameter| (parameter.trial(), basis(parameter));
-        Self {
-            values: parameters.iter().map(value).collect(),
-            touched: Cell::new(Basis::Constant),
-            budget: Budget::new(),
-        }
-    }
-}
-
-fn basis(parameter: &Parameter) -> Basis {
-    let constraints = &parameter.constraints;
-    let given = parameter.default.is_some()
-        || parameter.example.is_some()
-        || constraints.one_of.is_some()
-        || constraints.minimum.is_some();
-    if given { Basis::Declared } else { Basis::Placeholder }
-}
-
-impl Variables for Trial {
-    fn budget(&self) -> &Budget {
-        &self.budget
-    }
-
-    fn parameter(&self, index: usize) -> &Value {
-        let (value, basis) = &self.values[index];
-        self.touched.set(self.touched.get().max(*basis));
-        value
-    }
-
-    fn variable(&self, variable: Variable) -> Result<Given<'_>, String> {
-        self.touched.set(Basis::Pod);
-        Ok(stand_in::variable(variable).into())
-    }
-}
+use super::compile::Compiler;
+use super::diagnostic::Place;
+use super::expression::{EvaluationError, Expression, Item, Leaf, Names, Style};
+use super::node::{CONTROL, Entry, Node};
+use super::parameter::Type;
+use super::rendered::{Basis, Content, Rendered};
+use super::stand_in::{self, Trial};
+use super::yaml::{Kind, Tree};
 
 impl<'t> Compiler<'_, '_, 't> {
     /// Renders what was compiled from `tree`.
@@ -293,9 +129,8 @@ impl<'t> Compiler<'_, '_, 't> {
 
     /// Evaluates something, and says what it was made from.
     fn observe<T>(&self, evaluate: impl FnOnce(&Trial, Option<&Item<'_>>) -> T) -> (T, Basis) {
-        self.trial.touched.set(self.floor);
-        let outcome = evaluate(self.trial, self.item.as_deref().map(|item| Item::new(item, 0)).as_ref());
-        (outcome, self.trial.touched.get())
+        self.trial
+            .observe(self.floor, |trial| evaluate(trial, self.item.as_deref().map(|item| Item::new(item, 0)).as_ref()))
     }
 
     /// An evaluation failed: the author's mistake only if no pod and no parameter could change it.

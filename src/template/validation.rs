@@ -5,7 +5,7 @@ use super::compile::{Compiler, Field};
 use super::expression::{EvaluationError, Item, Style, Variables};
 use super::fields::{Fields, list, text};
 use super::node::{Entry, Node};
-use super::trial::Basis;
+use super::rendered::Basis;
 use super::yaml::Tree;
 use super::{Action, Validation};
 

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::check::{self, Broken};
 use super::decode;
-use super::trial::{Basis, Rendered};
-use super::yaml::Place;
+use super::diagnostic::Place;
+use super::rendered::{Basis, Rendered};
 
 /// No file holds what is looked at here.
 static NOWHERE: Place = Place { line: 0, column: 0, range: 0..0 };

@@ -7,11 +7,10 @@ use std::collections::{HashMap, HashSet};
 use crate::nearest::nearest;
 
 use super::check::select;
-use super::container::{Parts, Role};
-use super::diagnostic::Problems;
-use super::fields::{Fields, shorten};
+use super::diagnostic::{Problems, shorten};
+use super::fields::Fields;
 use super::paths;
-use super::trial::{Basis, Rendered};
+use super::rendered::{Basis, Parts, Rendered, Role};
 use super::yaml::Tree;
 
 /// Checks the parts of a template against each other.

@@ -8,18 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
 use super::Line;
-use super::fields::shorten;
-
-/// Where something stands in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Line, from 1.
-    pub(super) line: Line,
-    /// Column in characters, from 1.
-    pub(super) column: u32,
-    /// Its bytes; of a block map or list, only the place where it starts.
-    pub(super) range: Range<usize>,
-}
+use super::diagnostic::{Place, shorten};
 
 /// A key or a value.
 #[derive(Debug)]
@@ -150,12 +139,6 @@ fn options() -> serde_saphyr::Options {
         reject_unsupported_tags: true,
         strict_booleans: true,
         with_snippet: false,
-    }
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { line: 1, column: 1, range: 0..0 }
     }
 }
 

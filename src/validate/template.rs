@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use super::same::same;
 use super::{Decision, Denial, Object, Request, Skip, Verdict, word};
-use crate::inject::annotations::{self, Level, Main, Setting};
+use crate::inject::annotations::{self, Main, Setting};
+use crate::inject::key::Level;
 use crate::manifest::{Custom, NoTree, SPEC};
 use crate::snapshot::{Namespace, Snapshot};
 use crate::template::expression::with_deep_stack;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::tls;
+use rustls::CertificateError;
 
 /// More characters of a server's own words than these say nothing new.
 const MOST_WORDS: usize = 200;
@@ -90,7 +90,7 @@ impl From<io::Error> for NotYet {
 impl From<&io::Error> for NotYet {
     fn from(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(error) => Self::Tls(tls::words(error)),
+            Some(error) => Self::Tls(tls_words(error)),
             None if error.kind() == io::ErrorKind::UnexpectedEof => Self::HungUp,
             None => Self::System(words(error)),
         }
@@ -105,6 +105,35 @@ pub(super) fn words(error: &io::Error) -> String {
     let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(text);
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// What rustls says, for people.
+fn tls_words(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(error) => match error {
+            // The second where an authority of the same name is trusted.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate is signed by no authority that is trusted here (--ca-file names them)".to_owned()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name".to_owned()
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet".to_owned()
+            }
+            // What `openssl req -x509` makes. webpki tells this no other way.
+            CertificateError::Other(error) if error.to_string() == "CaUsedAsEndEntity" => {
+                "its certificate is an authority's own, and none that a server should have (--insecure believes it)"
+                    .to_owned()
+            }
+            other => format!("its certificate can't be believed: {other}"),
+        },
+        rustls::Error::InvalidMessage(_) => "it does not answer as TLS does".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

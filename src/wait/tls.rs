@@ -10,7 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::tls::provider;
 
@@ -62,35 +62,6 @@ fn authorities(path: &Path) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if roots.is_empty() { Err(TrustError::Empty(path.to_owned())) } else { Ok(roots) }
-}
-
-/// What rustls says, for people.
-pub(super) fn words(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(error) => match error {
-            // The second where an authority of the same name is trusted.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "its certificate is signed by no authority that is trusted here (--ca-file names them)".to_owned()
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another name".to_owned()
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "its certificate has expired".to_owned()
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "its certificate is not valid yet".to_owned()
-            }
-            // What `openssl req -x509` makes. webpki tells this no other way.
-            CertificateError::Other(error) if error.to_string() == "CaUsedAsEndEntity" => {
-                "its certificate is an authority's own, and none that a server should have (--insecure believes it)"
-                    .to_owned()
-            }
-            other => format!("its certificate can't be believed: {other}"),
-        },
-        rustls::Error::InvalidMessage(_) => "it does not answer as TLS does".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 /// Believes every certificate, but only to who holds its key.

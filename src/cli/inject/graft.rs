@@ -190,7 +190,7 @@ fn apply(document: &Document<'_>, patch: &Patch) -> Result<Option<Patched>, json
 
 /// A plan's operations, their paths leading to the pod at `pointer`.
 fn operations(plan: &Plan<'_>, pointer: &str) -> anyhow::Result<Vec<PatchOperation>> {
-    let operation = |op: &inject::patch::Op| {
+    let operation = |op: &inject::op::Op| {
         let path = PointerBuf::parse(format!("{pointer}{}", op.path))?;
         Ok(PatchOperation::Add(AddOperation { path, value: serde_json::from_str(&op.value)? }))
     };

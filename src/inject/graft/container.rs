@@ -11,8 +11,9 @@ use crate::inject::json::same;
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::rendering::{Body, Container, Fit, Identity, Ready};
 use crate::inject::targets::DEFAULT_CONTAINER;
+use crate::json::write_string;
 use crate::template::expression::EvaluationError;
-use crate::template::node::{Entry, write_string};
+use crate::template::node::Entry;
 use crate::template::{ContainerTemplate, Environment, Line, RunAs, ServiceAccountToken};
 
 /// Where a container comes from, and where its mistakes are noted.

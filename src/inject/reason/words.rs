@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::inject::annotations::Key;
+use crate::inject::key::Key;
 
 /// The names that would have been right, as far as a sentence shows them: there may be many, and many mistakes.
 #[derive(Debug, Clone, PartialEq, Eq)]

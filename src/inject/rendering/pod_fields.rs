@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use super::{Problems, Size, View, items, read, render};
 use crate::inject::draft::Field;
 use crate::inject::json::{Members, Raw, Text};
+use crate::json::write_string;
 use crate::template::expression::EvaluationError;
-use crate::template::node::write_string;
 use crate::template::{Part, PodAdditions, names, verify};
 
 /// A member of a map, or an entry of a list with its key.

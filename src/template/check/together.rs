@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use super::value::{ONE, parse_amount, resource_name};
 use super::{Broken, decides, select};
-use crate::template::fields::shorten;
+use crate::template::diagnostic::{Place, shorten};
 use crate::template::parameter::quantity;
-use crate::template::trial::{Content, Rendered};
-use crate::template::yaml::Place;
+use crate::template::rendered::{Content, Rendered};
 
 /// What does not go together in a container.
 pub(super) fn together<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<'r>>) {

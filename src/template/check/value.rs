@@ -2,11 +2,11 @@
 
 use core::net::IpAddr;
 
-use crate::template::fields::shorten;
+use crate::template::diagnostic::shorten;
 use crate::template::names;
 use crate::template::parameter::quantity;
 use crate::template::paths::{self, Fault};
-use crate::template::trial::{Content, Rendered};
+use crate::template::rendered::{Content, Rendered};
 
 pub(super) fn one_of(value: &Rendered<'_>, allowed: &[&str]) -> Option<String> {
     let value = value.text()?;

@@ -5,10 +5,9 @@ use super::value::{
     amount, host_path, item_path, medium, mode, one_of, present, resource_field, token_lifetime, volume_field_path,
 };
 use super::{Broken, Rule, Shape, is_made, report_all, select, shapes, values};
-use crate::template::diagnostic::Problems;
+use crate::template::diagnostic::{Place, Problems};
 use crate::template::names;
-use crate::template::trial::{Content, Rendered};
-use crate::template::yaml::Place;
+use crate::template::rendered::{Content, Rendered};
 
 /// Rules for the values in a volume's source.
 const VOLUME_VALUES: &[(&str, Rule)] = &[

@@ -5,7 +5,7 @@ use super::evaluate::{self, CHUNK};
 use super::scan::{self, Piece};
 use super::write::Writer;
 use super::{EvaluationError, Expression, ExpressionError, Item, Names, Variable, Variables};
-use crate::template::node::write_escaped;
+use crate::json::write_escaped;
 use crate::template::parameter::{Parameter, Type};
 
 /// How a leaf's value becomes JSON. An optional is its value, or `null` without one.

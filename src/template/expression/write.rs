@@ -1,9 +1,10 @@
 //! From values to core/v1 JSON, bounded.
 
+use super::MAX_LEAF;
 use super::data::Data;
 use super::evaluate::fail;
 use super::{EvaluationError, Style};
-use crate::template::node::{MAX_LEAF, write_escaped};
+use crate::json::write_escaped;
 
 /// How deep a rendered value may nest; core/v1 needs about ten levels.
 const MAX_DEPTH: usize = 32;

@@ -6,9 +6,8 @@ use serde_json::Value as Json;
 
 use super::constraint::compare;
 use super::value::quoted;
-use super::{Constraints, HIDDEN, Parameter, Pattern, Type, Value, shown};
+use super::{Constraints, HIDDEN, MAX_ITEMS, Parameter, Pattern, Type, Value, shown};
 use crate::template::Line;
-use crate::template::node::MAX_ITEMS;
 
 /// The longest name: an annotation's name part holds 63 characters, a template's name 40 of them and the dot one.
 const MAX_NAME: usize = 22;

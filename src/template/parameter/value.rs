@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::template::node::write_string;
+use crate::json::write_string;
 
 /// A checked value.
 #[derive(Debug, Clone, PartialEq)]

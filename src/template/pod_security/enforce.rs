@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::{Asked, Broken, PodSecurity, Version};
-use crate::template::trial::{Basis, Rendered};
-use crate::template::yaml::Place;
+use crate::template::diagnostic::Place;
+use crate::template::rendered::{Basis, Rendered};
 
 /// The label of the standard, and of its version.
 const LABELS: [&str; 2] = ["pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/enforce-version"];

@@ -1,8 +1,9 @@
 //! Annotations to copy, and the values that a template's parameters have with them.
 
-use crate::inject::annotations::{self, Annotation, Level, Main, Setting};
+use crate::inject::annotations::{self, Annotation, Main, Setting};
+use crate::inject::key::Level;
+use crate::json::write_string;
 use crate::template::Template;
-use crate::template::node::write_string;
 use crate::template::parameter::{Value, list};
 
 /// A pod that asks for a template, with every parameter that it must set and the primary one.

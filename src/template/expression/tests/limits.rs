@@ -139,7 +139,7 @@ fn values_that_double_are_bounded() {
 #[test]
 fn long_results_are_refused_and_long_items_too() {
     let world = |length: usize| move |world: &mut World| world.values[0] = Value::Text("x".repeat(length));
-    let limit = crate::template::node::MAX_LEAF;
+    let limit = crate::template::expression::MAX_LEAF;
     assert_eq!(attack(world(limit - 2), "params.path"), Ok(limit));
     exhausts(world(limit - 1), "params.path");
     exhausts(|world| world.values[0] = Value::Text("\u{1}".repeat(20_000)), "params.path");
