@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::inject::crowd::{self, Outline};
 use crate::inject::outcome::{Outcome, Reason};
 use crate::inject::pod::Pod;
 use crate::inject::request::{Document, PodError, PodRequest};
@@ -62,7 +63,10 @@ pub enum DecodeError {
 pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
     let text = wire::text(body)?;
     let json = Json::read(text).ok_or_else(|| wire::no_review(text))?;
-    if let Ok(wire) = Wire::<'_, Pod<'_>>::deserialize(json.root()) {
+    let crowd = crowd::of(&json, &["request", "object"]);
+    if crowd.is_none()
+        && let Ok(wire) = Wire::<'_, Pod<'_>>::deserialize(json.root())
+    {
         let request = checked(wire)?;
         let creates_pod = request.creates_pod();
         if creates_pod && request.object.is_none() {
@@ -74,7 +78,20 @@ pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
     let wire = Wire::<'_, IgnoredAny>::deserialize(json.root()).map_err(|_| wire::no_review(text))?;
     let request = checked(wire)?;
     if request.creates_pod() {
-        let PodError { path, problem } = PodError::of::<Wire<'_, Pod<'_>>>(text);
+        let PodError { path, problem } = match crowd {
+            Some(entries) => match Wire::<'_, Outline<'_>>::deserialize(json.root()).ok().and_then(|wire| wire.request)
+            {
+                Some(outlined) => {
+                    let pod = outlined.object.unwrap_or_default().pod(entries);
+                    return Ok(Review {
+                        uid: request.uid.0.clone(),
+                        request: pod_request(json, true, request.of(pod)),
+                    });
+                }
+                None => PodError::of::<Wire<'_, Outline<'_>>>(text),
+            },
+            None => PodError::of::<Wire<'_, Pod<'_>>>(text),
+        };
         return Err(bad_object(&request, format!("{path}: {problem}")));
     }
     Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, false, request.of(Pod::default())) })

@@ -19,6 +19,7 @@ pub mod request;
 pub mod status;
 
 mod bindings;
+pub mod crowd;
 mod draft;
 mod environment;
 mod graft;
@@ -38,6 +39,7 @@ pub use outcome::Outcome;
 pub use renderings::Renderings;
 
 use annotations::MAX_ANNOTATIONS;
+use crowd::MAX_ENTRIES;
 use key::Level;
 use outcome::{Reason, SkipReason, Warning};
 use pod::Pod;
@@ -47,10 +49,6 @@ use crate::snapshot::Snapshot;
 
 /// The annotation of the kubelet's copies of static pods (Kubernetes' well-known annotations): they can't be changed.
 const MIRROR: &str = "kubernetes.io/config.mirror";
-
-/// The most volumes, containers and entries of their lists that a pod with grafts may have. Each graft looks at all of
-/// them; pods that run have some hundred.
-const MAX_ENTRIES: usize = 16 * 1024;
 
 /// Decides what a pod gets.
 #[must_use]
@@ -130,7 +128,7 @@ pub fn check_defaults<'a>(
 
 /// What nobody writes by hand and nobody may make others wait for.
 fn too_much(asked: usize, pod: &Pod<'_>) -> Option<Reason> {
-    let entries = pod.spec.as_ref().map_or(0, pod::Spec::entries);
+    let entries = pod.entries();
     if asked > MAX_ANNOTATIONS {
         Some(Reason::TooManyAnnotations { level: Level::Pod, found: asked, most: MAX_ANNOTATIONS })
     } else if entries > MAX_ENTRIES {

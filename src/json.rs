@@ -16,7 +16,7 @@ mod write;
 
 pub use node::{Kind, Node};
 pub use reader::Unreadable;
-pub use tape::Json;
+pub use tape::{Json, MAX_VALUES};
 pub use write::{write_escaped, write_string};
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::crowd::ENTRY;
 use super::json::{Lazy, Members, Raw, Text, from_map};
 use super::paths::clean;
 
@@ -29,6 +30,17 @@ pub struct Pod<'a> {
     /// `spec`.
     #[serde(borrow, default)]
     pub spec: Option<Spec<'a>>,
+    /// How many entries it has, where they are so many that they are not read ([`super::crowd`]).
+    #[serde(skip)]
+    pub crowd: Option<usize>,
+}
+
+impl Pod<'_> {
+    /// How much there is to compare with.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.crowd.unwrap_or_else(|| self.spec.as_ref().map_or(0, Spec::entries))
+    }
 }
 
 /// `metadata`.
@@ -97,7 +109,7 @@ pub struct Spec<'a> {
 }
 
 impl Spec<'_> {
-    /// How much there is to compare with: volumes, containers, and the entries of the containers' lists.
+    /// How much there is to compare with: volumes, containers, the entries of their lists, and those of the pod's own.
     #[must_use]
     pub fn entries(&self) -> usize {
         fn len<T>(list: Option<&Vec<T>>) -> usize {
@@ -105,11 +117,12 @@ impl Spec<'_> {
         }
         let containers = self.init_containers.iter().chain(&self.containers).flatten();
         let each = containers.map(|it| {
-            // These lists are not read for it; few of their entries are as short as it takes them to be.
+            // These lists are not read for it.
             let text = [it.env.text_len(), it.env_from.text_len(), it.ports.text_len(), it.volume_devices.text_len()];
-            1 + len(it.volume_mounts.as_ref()) + text.iter().sum::<usize>() / 32
+            1 + len(it.volume_mounts.as_ref()) + text.iter().sum::<usize>() / ENTRY
         });
-        len(self.volumes.as_ref()) + len(self.ephemeral_containers.as_ref()) + each.sum::<usize>()
+        let lists = len(self.volumes.as_ref()) + len(self.ephemeral_containers.as_ref());
+        lists + len(self.image_pull_secrets.as_ref()) + len(self.host_aliases.as_ref()) + each.sum::<usize>()
     }
 }
 

@@ -36,6 +36,9 @@ pub use volume::{Mount, Shared, Volume};
 /// open.
 pub const MAX_READY: usize = 32 * 1024;
 
+/// The most bytes of values of a rendering that is kept.
+const MAX_VALUES: usize = 16 * 1024;
+
 /// All that a part of a template became, by its `when` and `forEach`; `None` while it is open.
 pub type Ready<T> = Option<Vec<T>>;
 
@@ -60,7 +63,7 @@ pub struct Rendering {
     pub parameters: Vec<Bound>,
     /// A hash of the values that pod or namespace say; empty if all are the template's.
     pub values_hash: String,
-    /// Nobody says a value that is not to be shown.
+    /// Nobody says a value that is not to be shown, and the values are not long.
     pub may_be_kept: bool,
     /// `when`.
     pub when: Option<bool>,
@@ -121,7 +124,7 @@ impl Rendering {
             fields: fields(&template.pod)
                 .map(|(field, part)| values.list(|problems| Member::render(view, field, part, problems))),
             values_hash: values_hash(template, &parameters),
-            may_be_kept: !says_secrets(template, &parameters),
+            may_be_kept: !says_secrets(template, &parameters) && length(&parameters) <= MAX_VALUES,
             parameters,
         }
     }
@@ -132,6 +135,16 @@ fn values_hash(template: &Template, parameters: &[Bound]) -> String {
     let said = all.filter(|(_, bound)| bound.source != Source::Default);
     let said: Vec<_> = said.map(|(parameter, bound)| (&parameter.name, &bound.value)).collect();
     if said.is_empty() { String::new() } else { crate::template::hash_of(&format_args!("{said:?}")) }
+}
+
+/// How many bytes of text the values are.
+fn length(parameters: &[Bound]) -> usize {
+    let length = |bound: &Bound| match &bound.value {
+        Value::Text(text) => text.len(),
+        Value::List(items) => items.iter().map(|item| size_of::<String>() + item.len()).sum(),
+        _ => 0,
+    };
+    parameters.iter().map(length).sum()
 }
 
 /// Whether pod or namespace say a value that is not to be shown.

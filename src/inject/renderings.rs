@@ -17,6 +17,10 @@ const SETS: usize = 64;
 /// How many places a set has.
 const WAYS: usize = 4;
 
+/// The most bytes that a pod and its namespace say to a template for what it becomes to be kept. Who makes pods says them, and
+/// as many are kept as there are places.
+const MAX_SAID: usize = 4 * 1024;
+
 /// What a pod and its namespace say to a template, as bytes: alike if, and only if, the same is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(Vec<u8>);
@@ -78,8 +82,12 @@ impl Renderings {
         })
     }
 
-    /// Keeps a rendering, if need be instead of another one.
-    pub(super) fn keep(&self, template: &Arc<Template>, key: Key, rendering: &Arc<Rendering>) {
+    /// Keeps a rendering that may be kept, if need be instead of another one.
+    pub(super) fn keep(&self, template: &Arc<Template>, key: &Key, rendering: &Arc<Rendering>) {
+        if !rendering.may_be_kept || key.0.len() > MAX_SAID {
+            return;
+        }
+        let key = key.clone();
         let set = self.set(&key);
         let free = set.iter().position(|place| place.load().is_none());
         let place = &set[free.unwrap_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed) % WAYS)];
@@ -167,7 +175,7 @@ mod tests {
         let (one, other) = (template("{}"), template("{}"));
         let renderings = Renderings::default();
         let made = Arc::new(rendering(&one, &[]));
-        renderings.keep(&one, key(&["a", "b"]), &made);
+        renderings.keep(&one, &key(&["a", "b"]), &made);
         let found = |template, words: &[&str]| renderings.find(template, &key(words)).is_some();
         assert!(found(&one, &["a", "b"]));
         assert!(!found(&one, &["ab"]) && !found(&one, &["a", "b", ""]) && !found(&one, &["a"]));
@@ -202,6 +210,42 @@ mod tests {
         assert_eq!(made.len(), 4);
     }
 
+    /// Who makes pods says what is kept, and nobody may fill our memory.
+    #[test]
+    fn what_is_long_is_made_for_each_pod() {
+        let spec =
+            "{parameters: {x: {type: string}, y: {type: list, default: []}, z: {type: string, default: 'DEFAULT'}},
+                     sharedVolumes: [{name: v, mountPath: /a, volume: {emptyDir: {}}}],
+                     sidecars: [{name: s, image: i, volumeMounts: [{name: v, mountPath: /v}]}]}";
+        let kept = |default: usize, annotations: &[(&str, String)], volume: &str| {
+            let mut snapshot = Snapshot::default();
+            snapshot.templates.insert(template(&spec.replace("DEFAULT", &"d".repeat(default))));
+            let annotations: std::collections::BTreeMap<_, _> = annotations.iter().map(|(k, v)| (*k, v)).collect();
+            let pod = serde_json::json!({
+                "metadata": {"annotations": annotations},
+                "spec": {
+                    "containers": [{"name": "app", "volumeMounts": [{"name": volume, "mountPath": "/a"}]}],
+                    "volumes": [{"name": volume, "emptyDir": {}}],
+                }
+            });
+            let pod = pod.to_string();
+            let request = PodRequest::create(&pod, "default").unwrap();
+            let renderings = Renderings::default();
+            let Outcome::Inject(plan) = inject_with(&request, &snapshot, &renderings) else { panic!("{pod}") };
+            let container = plan.ops().any(|op| matches!(op.value, crate::inject::fragment::Fragment::Kept(_)));
+            (renderings.places.iter().any(|place| place.load().is_some()), container)
+        };
+        let asks = |x: usize| vec![("inject/a", "true".to_owned()), ("inject/a.x", "x".repeat(x))];
+        assert_eq!(kept(0, &asks(3000), "own"), (true, true));
+        assert!(!kept(0, &asks(MAX_SAID), "own").0, "what the pod says");
+        let blanks = [asks(1), vec![("inject/a.y", format!("a, {} b", " ".repeat(MAX_SAID)))]].concat();
+        assert!(!kept(0, &blanks, "own").0, "how it says it");
+        assert_eq!(kept(15_000, &asks(1), "own"), (true, true));
+        assert!(!kept(17_000, &asks(1), "own").0, "what the template says");
+        assert_eq!(kept(0, &asks(1), &"v".repeat(3000)), (true, true));
+        assert_eq!(kept(0, &asks(1), &"v".repeat(5000)), (true, false), "what the pod's volume is named");
+    }
+
     #[test]
     fn what_is_new_finds_a_place_and_all_places_are_taken() {
         let template = template("{}");
@@ -209,7 +253,7 @@ mod tests {
         let made = Arc::new(rendering(&template, &[]));
         let keys: Vec<Key> = (0..10 * SETS * WAYS).map(|n| key(&[&n.to_string()])).collect();
         for key in &keys {
-            renderings.keep(&template, key.clone(), &made);
+            renderings.keep(&template, key, &made);
             assert!(renderings.find(&template, key).is_some());
         }
         assert!(renderings.places.iter().all(|place| place.load().is_some()));

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_path_to_error::Segment;
 
+use super::crowd::{self, Outline};
 use super::pod::Pod;
-use crate::json::{Json, Node};
+use crate::json::{Json, MAX_VALUES, Node};
 
 /// A text with a pod in it.
 #[derive(Debug)]
@@ -53,10 +55,12 @@ impl<'a> PodRequest<'a> {
     ///
     /// The text is no pod.
     pub fn create(pod: &'a str, namespace: &'a str) -> Result<Self, PodError> {
-        let Some((view, json)) = Json::read(pod).and_then(|json| Some((Pod::deserialize(json.root()).ok()?, json)))
-        else {
-            return Err(PodError::of::<Pod<'_>>(pod));
+        let Some(json) = Json::read(pod) else { return Err(PodError::of::<IgnoredAny>(pod)) };
+        let view = match crowd::of(&json, &[]) {
+            Some(entries) => Outline::read(json.root()).map(|outline| outline.pod(entries)),
+            None => Pod::deserialize(json.root()),
         };
+        let Ok(view) = view else { return Err(PodError::of::<Pod<'_>>(pod)) };
         let name = view.metadata.as_ref().map(|metadata| metadata.name.0.clone()).unwrap_or_default();
         Ok(Self {
             namespace: Cow::Borrowed(namespace),
@@ -83,6 +87,9 @@ impl PodError {
     /// Reads `text`, which is no `T`, once more, slowly, to tell where and why.
     pub(crate) fn of<'de, T: Deserialize<'de>>(text: &'de str) -> Self {
         let pod = |problem: String| Self { path: "pod".to_owned(), problem };
+        if Json::is_too_much(text) {
+            return pod(format!("it has more than {MAX_VALUES} values, keys among them, lists and maps twice"));
+        }
         let mut reader = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize::<_, T>(&mut reader) {
             Err(located) if located.path().iter().any(|segment| !matches!(segment, Segment::Unknown)) => {

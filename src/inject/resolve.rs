@@ -244,10 +244,9 @@ impl<'a> Graft<'_, 'a> {
         let instance = self.name.instance.unwrap_or_default();
         let rendering = Arc::new(Rendering::of(template, instance, parameters, &self.snapshot.policy));
         if let Some(renderings) = renderings
-            && rendering.may_be_kept
             && resolved.warnings.len() == warned
         {
-            renderings.keep(template, words.clone(), &rendering);
+            renderings.keep(template, words, &rendering);
         }
         self.ask(template, rendering, mistakes, resolved);
     }

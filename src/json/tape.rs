@@ -7,6 +7,10 @@ use serde::de::IgnoredAny;
 use super::chunk::{Chunk, SIZE, backslashes, controls};
 use super::node::Node;
 
+/// The most values of a text that is read, keys among them, lists and maps twice. Each is an entry of eight bytes, where a text
+/// may have one a byte; of a pod, etcd takes 1.5 MiB, which are a tenth of these.
+pub const MAX_VALUES: usize = 1024 * 1024;
+
 /// A value of the text, or a member's key. A list or map has a second one, of its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -27,7 +31,7 @@ pub struct Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Finds the values; `None` if the text is no JSON.
+    /// Finds the values; `None` if the text is no JSON, or has more than [`MAX_VALUES`].
     #[must_use]
     pub fn read(text: &'a str) -> Option<Self> {
         // A string that does not end is taken to end behind the last chunk, and a level has 31 bits for its entry.
@@ -35,6 +39,19 @@ impl<'a> Json<'a> {
         let mut scan = Scan::new(text.as_bytes());
         scan.run()?;
         Some(Self { text, entries: scan.entries, last_escape: scan.last_escape })
+    }
+
+    /// How many values there are, keys among them, lists and maps twice.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether a text has more values than are read, as far as it is JSON.
+    #[must_use]
+    pub fn is_too_much(text: &str) -> bool {
+        let mut scan = Scan::new(text.as_bytes());
+        scan.run().is_none() && scan.found > MAX_VALUES
     }
 
     /// The text's value.
@@ -150,7 +167,7 @@ impl<'a> Scan<'a> {
         }
         self.entries.truncate(self.found);
         let one = self.level == Level::TEXT && self.found - self.first == 1;
-        (one && self.inside == 0 && self.before == Before(0)).then_some(())
+        (one && self.found <= MAX_VALUES && self.inside == 0 && self.before == Before(0)).then_some(())
     }
 
     #[inline]
@@ -206,6 +223,7 @@ impl<'a> Scan<'a> {
         behind: u64,
     ) -> Option<u64> {
         if self.found + 2 * SIZE > self.entries.len() {
+            (self.found <= MAX_VALUES).then_some(())?;
             self.entries.extend_from_slice(&[Entry { start: 0, next: 0 }; 4 * SIZE]);
         }
         let (entries, mut found) = (&mut self.entries[..], self.found);

@@ -211,6 +211,18 @@ fn of_names_that_stand_twice_the_last_counts() {
     assert_eq!(json.root().members().count(), 3);
 }
 
+#[test]
+fn no_more_values_are_read_than_a_bound() {
+    // Of a list two entries, and one of each of its items.
+    let list = |items: usize| format!("[{}1]", "1,".repeat(items - 1));
+    assert_eq!(Json::read(&list(MAX_VALUES - 2)).map(|json| json.values()), Some(MAX_VALUES));
+    assert!(!Json::is_too_much(&list(MAX_VALUES - 2)));
+    for text in [list(MAX_VALUES - 1), list(2 * MAX_VALUES), "[".repeat(MAX_VALUES)] {
+        assert!(Json::read(&text).is_none() && Json::is_too_much(&text));
+    }
+    assert!(!Json::is_too_much("[1,"), "it is no JSON, however short");
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -22,6 +22,7 @@ mod client;
 mod hostile;
 mod http2;
 mod load;
+mod memory;
 mod scene;
 mod stopping;
 mod templates;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::header;
 use hyper::{Method, Request, StatusCode};
+use podgraft::json::MAX_VALUES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::webhook::{Answer, Setup, mutate, review, send, start};
@@ -43,8 +44,9 @@ async fn a_body_that_is_no_review_is_400_and_says_why() {
     let no_uid = review("", "note", "x");
     let pod = r#"{"apiVersion":"v1","kind":"Pod"}"#;
     let v1beta1 = review("u", "note", "x").replace("admission.k8s.io/v1", "admission.k8s.io/v1beta1");
-    let deep = format!("{{\"a\":{}", "[".repeat(1_000_000));
-    let bodies: [(&[u8], &str); 9] = [
+    let deep = format!("{{\"a\":{}", "[".repeat(500_000));
+    let many = format!("[{}0]", "0,".repeat(MAX_VALUES));
+    let bodies: [(&[u8], &str); 10] = [
         (b"", "EOF"),
         (b"{", "EOF"),
         (b"{\"apiVersion\": nonsense}", "line 1 column"),
@@ -54,6 +56,7 @@ async fn a_body_that_is_no_review_is_400_and_says_why() {
         (v1beta1.as_bytes(), "v1beta1"),
         (no_uid.as_bytes(), "request.uid"),
         (deep.as_bytes(), "EOF while parsing a list"),
+        (many.as_bytes(), "more than 1048576 values"),
     ];
     for (body, expected) in bodies {
         let answer = webhook.mutate(body.to_vec()).await;
@@ -63,7 +66,7 @@ async fn a_body_that_is_no_review_is_400_and_says_why() {
         assert!(answer.header("content-type").starts_with("text/plain"));
     }
     let counted = r#"podgraft_admission_requests_total{operation="unknown",outcome="bad_request"}"#;
-    assert!((webhook.metric(counted).await - 9.0).abs() < 0.5);
+    assert!((webhook.metric(counted).await - 10.0).abs() < 0.5);
 }
 
 #[tokio::test]

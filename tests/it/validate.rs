@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::{Request, StatusCode, header};
+use podgraft::json::MAX_VALUES;
 use podgraft::snapshot::{Namespace, OnError, Policy, Snapshot};
 use serde_json::{Value, json};
 
@@ -252,7 +253,6 @@ fn peak(process: &Process) -> u64 {
 /// A tree of `[{"":0},…]` takes 150 times the memory of its text, and there are two in an update.
 #[tokio::test]
 async fn large_objects_take_little_memory() {
-    const BODY: usize = 8 * 1024 * 1024;
     let review = |group: &str, kind: &str, object: &str, old: &str| {
         format!(
             r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","kind":{{"group":"{group}","version":"v1","kind":"{kind}"}},
@@ -276,9 +276,9 @@ async fn large_objects_take_little_memory() {
     assert_eq!(process.ask("inject/log-shipper", "true").await["allowed"], true);
     let before = peak(&process);
     let mut bodies = Vec::new();
-    for (item, marks) in [("0", 1), (r#"{"":0}"#, 3)] {
-        // As much as is read of a body, and as is looked at.
-        let whole = (BODY / 2 - 1024) / (item.len() + 1);
+    for (item, marks, values) in [("0", 1, 1), (r#"{"":0}"#, 3, 4)] {
+        // As many values as are read of a body, in which there are two objects, and as are looked at.
+        let whole = (MAX_VALUES / 2 - 1024) / values;
         for count in [whole, 32_000 / marks] {
             bodies.push(review("apps", "Deployment", &deployment(item, count), &deployment(item, count - 1)));
         }

@@ -62,7 +62,14 @@ pub struct Fit<'f> {
     pub restart_policy: Option<&'static str>,
 }
 
+/// The most bytes that a pod has a part in of a container that is kept: who makes pods names their volumes.
+const MAX_FIT: usize = 4 * 1024;
+
 impl Fit<'_> {
+    fn length(&self) -> usize {
+        self.image.len() + self.volume_mounts.len() + self.resources.as_ref().map_or(0, |resources| resources.len())
+    }
+
     fn into_owned(self) -> Fit<'static> {
         Fit {
             image: self.image.into_owned().into(),
@@ -108,7 +115,11 @@ impl Container {
         {
             return Ok(Fragment::Kept(Arc::clone(&fitted.1)));
         }
-        let kept = Arc::new(Kept::new(self.body.fit(&self.identity, &fit)?));
+        let json = self.body.fit(&self.identity, &fit)?;
+        if fit.length() > MAX_FIT {
+            return Ok(json.into());
+        }
+        let kept = Arc::new(Kept::new(json));
         self.fitted.store(Some(Arc::new((fit.into_owned(), Arc::clone(&kept)))));
         Ok(Fragment::Kept(kept))
     }
