@@ -58,6 +58,8 @@ pub struct Metrics {
     pub template_loads: ByLabel<Load>,
     template_last_success: Gauge,
     templates: IntGauge,
+    /// Files and objects of templates that are bad as they are now.
+    pub templates_refused: IntGauge,
     /// Readings of the certificate directory that brought another certificate, or a bad one; the same of client authorities.
     pub certificate_loads: ByLabel<Load>,
     certificate_expiry: Gauge,
@@ -144,6 +146,11 @@ impl Metrics {
                 "When templates were last read without a mistake",
             )?,
             templates: gauge(&registry, "podgraft_templates", "Templates in force")?,
+            templates_refused: gauge(
+                &registry,
+                "podgraft_templates_refused",
+                "Files and objects that are refused as they are now; of some, the last good version is in force",
+            )?,
             certificate_loads: by_label(
                 &registry,
                 "podgraft_certificate_loads_total",
@@ -291,6 +298,7 @@ mod tests {
             r#"podgraft_template_loads_total{result="failed"} 0"#,
             "podgraft_template_last_success_timestamp_seconds 0",
             "podgraft_templates 0",
+            "podgraft_templates_refused 0",
             "podgraft_certificate_expiry_timestamp_seconds 0",
             r#"podgraft_tls_handshake_failures_total{reason="unknown_ca"} 0"#,
             "podgraft_connections 0",

@@ -30,8 +30,8 @@ pub struct Update {
     pub layer: Option<Layer>,
     /// What happened, in order.
     pub news: Vec<News>,
-    /// No template is bad as it is now.
-    pub sound: bool,
+    /// How many templates are bad as they are now; `None` while some of what there is was not read yet.
+    pub bad: Option<usize>,
     /// Templates were read: all of them that may be, all of a kind, or one.
     pub read: bool,
 }
@@ -224,12 +224,12 @@ impl Store {
                         self.start = Start::Early(now + START);
                     }
                 }
-                return Update { layer: None, news, sound: false, read };
+                return Update { layer: None, news, bad: None, read };
             }
         }
-        let mut held = self.templates.iter().flat_map(|source| source.mirror.iter());
-        let sound = held.all(|(_, held)| held.problem.is_none());
-        Update { layer: changed.then(|| self.layer()), news, sound, read }
+        let held = self.templates.iter().flat_map(|source| source.mirror.iter());
+        let bad = held.filter(|(_, held)| held.problem.is_some()).count();
+        Update { layer: changed.then(|| self.layer()), news, bad: Some(bad), read }
     }
 
     /// The kinds of which nothing is known yet, not even that nothing can be known for now.
@@ -380,7 +380,7 @@ mod tests {
 
         let update = store.hears(hours, Kind::Template, listed(vec![template("a", 1, GOOD)]));
         let layer = update.layer.expect("all is known");
-        assert!(matches!(layer.templates.find("shop", "a"), Lookup::Found(_)) && update.sound && update.read);
+        assert!(matches!(layer.templates.find("shop", "a"), Lookup::Found(_)) && update.bad == Some(0) && update.read);
     }
 
     #[test]
@@ -391,7 +391,7 @@ mod tests {
             store.hears(now, Kind::Template, vec![failed(code)]);
             let update = store.hears(now, Kind::Namespace, vec![failed(403)]);
             let layer = update.layer.expect("no more is to be known");
-            assert!(!layer.namespaces.awaits("shop") && update.sound && update.read, "{code}");
+            assert!(!layer.namespaces.awaits("shop") && update.bad == Some(0) && update.read, "{code}");
         }
     }
 

@@ -23,6 +23,7 @@ mod limits;
 mod manifest;
 mod patience;
 mod process;
+mod prometheus;
 mod promises;
 mod properties;
 mod readme;

@@ -87,6 +87,7 @@ async fn a_bad_file_keeps_its_last_good_version() {
     let message = response["status"]["message"].as_str().unwrap();
     assert!(message.contains("tragte"), "a pod that asks for it gets its error: {message}");
     metric_is(&process, FAILED, 1.0).await;
+    metric_is(&process, "podgraft_templates_refused", 1.0).await;
     let good = process.metric("podgraft_template_last_success_timestamp_seconds").await;
     assert!(good.abs() < 0.5, "there was no reading without a mistake");
 
@@ -97,9 +98,11 @@ async fn a_bad_file_keeps_its_last_good_version() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(patch(&process.ask("inject/a", "true").await).contains("one"));
+    metric_is(&process, "podgraft_templates_refused", 2.0).await;
 
     fs::write(process.path("templates/a.yaml"), template("a", "two")).unwrap();
     until(&process, "inject/a", |response| patch(response).contains("two")).await;
+    metric_is(&process, "podgraft_templates_refused", 1.0).await;
 }
 
 #[tokio::test]

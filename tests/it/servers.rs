@@ -5,6 +5,7 @@
 mod mariadb;
 mod nginx;
 mod postgres;
+mod prometheus;
 mod redis;
 
 use std::fs::{self, File};
@@ -24,6 +25,7 @@ use tempfile::TempDir;
 pub use mariadb::MariaDb;
 pub use nginx::Nginx;
 pub use postgres::Postgres;
+pub use prometheus::{Prometheus, promtool};
 pub use redis::Redis;
 
 /// How long anything may take before a test says that it hangs.

@@ -17,12 +17,12 @@ use super::assembly::{Assembly, Source};
 
 /// Takes an update in.
 pub(super) fn take(update: Update, assembly: &Assembly, metrics: &Metrics) {
-    let Update { layer, news, sound, read } = update;
+    let Update { layer, news, bad, read } = update;
     if let Some(layer) = layer {
         assembly.api(layer);
     }
     if read {
-        assembly.read(Source::Api, sound);
+        assembly.read(Source::Api, bad);
     }
     for one in news {
         tell(one, metrics);

@@ -18,8 +18,8 @@ struct Parts {
     files: Snapshot,
     /// `None`: the API is in use and has not said yet what it holds, so nothing is in force.
     api: Option<Layer>,
-    /// Whether all templates of each source are good as they are now.
-    sound: [bool; 2],
+    /// How many files or objects of each source are bad as they are now; `None`: it has not been read.
+    bad: [Option<usize>; 2],
 }
 
 /// A source of templates.
@@ -35,7 +35,7 @@ impl Assembly {
     /// Puts the files in force, unless the API is to be waited for.
     pub(super) fn new(state: Arc<State>, files: Snapshot, await_api: bool) -> Self {
         let api = (!await_api).then(Layer::default);
-        let parts = Parts { files, api, sound: [false, !await_api] };
+        let parts = Parts { files, api, bad: [None, (!await_api).then_some(0)] };
         let assembly = Self { state, parts: Mutex::new(parts) };
         assembly.publish(&assembly.parts());
         assembly
@@ -55,12 +55,15 @@ impl Assembly {
         self.publish(&parts);
     }
 
-    /// The templates of a source were read, and are all good or not. What is told of it is when all of both were.
-    pub(super) fn read(&self, source: Source, sound: bool) {
+    /// The templates of a source were read, and so many files or objects are bad; `None`: some were not read yet.
+    pub(super) fn read(&self, source: Source, bad: Option<usize>) {
         let mut parts = self.parts();
-        parts.sound[source as usize] = sound;
-        if parts.sound == [true, true] {
-            self.state.metrics.templates_read(SystemTime::now());
+        parts.bad[source as usize] = bad;
+        let metrics = &self.state.metrics;
+        let refused: usize = parts.bad.into_iter().flatten().sum();
+        metrics.templates_refused.set(i64::try_from(refused).unwrap_or(i64::MAX));
+        if parts.bad == [Some(0), Some(0)] {
+            metrics.templates_read(SystemTime::now());
         }
     }
 
@@ -91,21 +94,24 @@ mod tests {
             (Assembly::new(Arc::new(state), Snapshot::default(), api), metrics)
         };
         let (assembly, metrics) = with(true);
-        for (source, sound) in [
-            (Source::Files, true),
-            (Source::Files, false),
-            (Source::Api, true),
-            (Source::Api, false),
-            (Source::Files, true),
+        for (source, bad, refused) in [
+            (Source::Files, Some(0), 0),
+            (Source::Files, Some(2), 2),
+            (Source::Api, None, 2),
+            (Source::Api, Some(0), 2),
+            (Source::Api, Some(3), 5),
+            (Source::Files, Some(0), 3),
         ] {
-            assembly.read(source, sound);
-            assert!(metrics.text().unwrap().contains(never), "{source:?} {sound}");
+            assembly.read(source, bad);
+            let text = metrics.text().unwrap();
+            assert!(text.contains(never), "{source:?} {bad:?}");
+            assert!(text.contains(&format!("\npodgraft_templates_refused {refused}\n")), "{source:?} {bad:?}");
         }
-        assembly.read(Source::Api, true);
+        assembly.read(Source::Api, Some(0));
         assert!(!metrics.text().unwrap().contains(never));
 
         let (files, metrics) = with(false);
-        files.read(Source::Files, true);
+        files.read(Source::Files, Some(0));
         assert!(!metrics.text().unwrap().contains(never), "there are no others");
     }
 }

@@ -146,5 +146,5 @@ pub(super) fn tell(report: &Report, metrics: &Metrics, assembly: &Assembly) {
     for warning in &report.warnings {
         tracing::warn!("{warning}");
     }
-    assembly.read(Source::Files, report.problems().next().is_none());
+    assembly.read(Source::Files, Some(report.problems().count()));
 }
