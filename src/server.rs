@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::{MethodRouter, any_service};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +56,10 @@ use listener::Listener;
 
 /// How many clients may be connected to the admin port. A Prometheus or two, the kubelet, a person.
 const ADMIN_CONNECTIONS: usize = 32;
+
+/// Connections that the kernel lets in before we come to them, as far as it is set up for as many (`net.core.somaxconn`). One
+/// more waits for a second before it tries again.
+const WAITING: u32 = 1024;
 
 /// What a server may do, and how it stops.
 #[derive(Debug, Clone, Copy)]
@@ -97,20 +101,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both addresses. With port 0 the system chooses a port; `[::]` takes IPv4 as well, or alone where there is no
+    /// Binds both addresses, in a runtime. With port 0 the system chooses a port; `[::]` takes IPv4 as well, or alone where there is no
     /// IPv6.
     ///
     /// # Errors
     ///
     /// An address is taken, or is none of this machine.
-    pub async fn bind(
+    pub fn bind(
         webhook: SocketAddr,
         admin: SocketAddr,
         tls: Arc<Handshakes>,
         state: Arc<State>,
         options: Options,
     ) -> Result<Self, BindError> {
-        let (webhook, admin) = (bind(webhook).await?, bind(admin).await?);
+        let (webhook, admin) = (bind(webhook)?, bind(admin)?);
         Ok(Self { webhook, admin, tls, routes: router(Arc::clone(&state)), state, options })
     }
 
@@ -184,16 +188,25 @@ impl Server {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let bound = match TcpListener::bind(address).await {
+    let bound = match listen(address) {
         // A kernel without IPv6 (EAFNOSUPPORT, which has no kind): one manifest serves all clusters.
         Err(error) if everywhere && !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         bound => bound,
     };
     bound.map_err(|error| BindError { address, error })
+}
+
+/// Listens with room for a burst: tokio's own has it for 128.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // What a process before us has left in TIME_WAIT takes nobody's place.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 #[cfg(test)]
@@ -204,10 +217,10 @@ mod tests {
 
     #[tokio::test]
     async fn all_addresses_are_those_of_ipv4_as_well() {
-        let listener = bind("[::]:0".parse().unwrap()).await.unwrap();
+        let listener = bind("[::]:0".parse().unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-        let taken = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await.unwrap_err();
+        let taken = bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).unwrap_err();
         assert_eq!(taken.error.kind(), ErrorKind::AddrInUse);
     }
 }

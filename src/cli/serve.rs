@@ -170,8 +170,7 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
         shutdown_delay: args.shutdown_delay,
         drain_timeout: args.drain_timeout,
     };
-    let server = Server::bind(args.listen, args.admin_listen, Arc::clone(&handshakes), Arc::clone(&state), options);
-    let server = server.await?;
+    let server = Server::bind(args.listen, args.admin_listen, Arc::clone(&handshakes), Arc::clone(&state), options)?;
     let greeting = greeting::text(&server, &certificate, clients.is_some(), &loaded.snapshot)?;
 
     let assembly = Arc::new(Assembly::new(Arc::clone(&state), loaded.snapshot, api.is_some()));

@@ -1,5 +1,6 @@
 //! Sockets into connections into requests, until told to stop; then every connection to its end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::MethodRouter;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -17,6 +20,8 @@ use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::coop::unconstrained;
+
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -115,11 +120,20 @@ impl Listener {
         let rest = async {
             loop {
                 let accepted = match waits.take() {
-                    Some(accepted) => Some(accepted),
-                    None => accepted_already(&self.tcp).await.and_then(Result::ok),
+                    Some(accepted) => Ok(accepted),
+                    None => match accepted_already(&self.tcp).await {
+                        Some(accepted) => accepted,
+                        None => break,
+                    },
                 };
-                let Some(accepted) = accepted else { break };
-                start(accepted, places.soon().await);
+                match accepted {
+                    Ok(accepted) => start(accepted, places.soon().await),
+                    Err(error) if is_clients(&error) => {}
+                    Err(_) => {
+                        places.need();
+                        sleep(EXHAUSTED).await;
+                    }
+                }
             }
         };
         let _ = timeout(2 * self.patience.when_stopping, abort.run_until_cancelled(rest)).await;
@@ -134,9 +148,7 @@ async fn accept(tcp: &TcpListener, places: &Places, told: &Seldom) -> (TcpStream
     loop {
         match tcp.accept().await {
             Ok(accepted) => return accepted,
-            // The client was gone before we came to it (accept(2)).
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
-            }
+            Err(error) if is_clients(&error) => {}
             Err(error) => {
                 if let Some(untold) = told.passes() {
                     tracing::warn!(%error, untold, "no connection can be accepted; one that lingers is closed");
@@ -148,13 +160,19 @@ async fn accept(tcp: &TcpListener, places: &Places, told: &Seldom) -> (TcpStream
     }
 }
 
+/// The client was gone before we came to it (accept(2)).
+fn is_clients(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
 /// A connection that is there without waiting.
 async fn accepted_already(tcp: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-    std::future::poll_fn(|cx| match tcp.poll_accept(cx) {
+    let accepted = std::future::poll_fn(|cx| match tcp.poll_accept(cx) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
         Poll::Pending => Poll::Ready(None),
-    })
-    .await
+    });
+    // tokio has who takes much at once wait as if nothing were there.
+    unconstrained(accepted).await
 }
 
 /// Serves one connection to its end.
@@ -218,7 +236,12 @@ where
             };
             let answer = router.clone().call(request);
             async move {
-                let answer = answer.await;
+                let answer: Result<Response, Infallible> = answer.await;
+                if let (Some(busy), Ok(answer)) = (&busy, &answer)
+                    && (!answer.status().is_client_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS)
+                {
+                    busy.was_review();
+                }
                 drop(busy);
                 answer
             }

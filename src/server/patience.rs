@@ -3,7 +3,7 @@
 //! hyper's own header timeout starts when it begins to wait for a request, and would close the idle connections that
 //! API servers keep for 90 s. Ours starts with a request's first byte; a connection without a request may idle. Where all
 //! places are taken, whoever keeps us waiting may lose its place before: see `places`. Only reviews, which are what we are
-//! here for, win a connection more time there: anybody can send frames that ask for nothing, or ask for what is not here.
+//! here for, win a connection more time there: anybody can send frames that ask for nothing, or what is no review.
 
 use std::io;
 use std::pin::Pin;
@@ -54,16 +54,25 @@ impl Default for Patience {
 /// What a connection's service knows and its stream must know: the requests that began and ended.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Reviews, and those of them that are answered.
+    /// Requests for reviews, and those of them that are answered.
     reviews: AtomicU32,
     answered: AtomicU32,
+    /// One of them was a review: it was decided, or is to be sent again.
+    reviewed: AtomicBool,
     /// Requests for anything else.
     others: AtomicU32,
     stopping: AtomicBool,
 }
 
-/// A review that is being answered, until it is dropped.
+/// A request for a review that is being answered, until it is dropped.
 pub(super) struct Busy(Arc<Pace>);
+
+impl Busy {
+    /// It was a review.
+    pub(super) fn was_review(&self) {
+        self.0.reviewed.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Pace {
     pub(super) fn begin_review(self: &Arc<Self>) -> Busy {
@@ -84,7 +93,11 @@ impl Pace {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Requests that began: reviews, and others.
+    fn has_reviewed(&self) -> bool {
+        self.reviewed.load(Ordering::Relaxed)
+    }
+
+    /// Requests that began: for reviews, and others.
     fn began(&self) -> (u32, u32) {
         (self.reviews.load(Ordering::Relaxed), self.others.load(Ordering::Relaxed))
     }
@@ -99,7 +112,7 @@ impl Drop for Busy {
 /// What a connection has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It has asked for no review yet, and whatever else it says does not change that.
+    /// It has sent no review yet, and whatever else it says, also where reviews go, does not change that.
     Stranger,
     /// Between two requests.
     Idle,
@@ -194,7 +207,7 @@ impl<S> Timed<S> {
             Stage::Busy
         } else if began == self.seen && self.stage == Stage::Head {
             Stage::Head
-        } else if began.0 > 0 {
+        } else if self.pace.has_reviewed() {
             Stage::Idle
         } else {
             Stage::Stranger
@@ -211,7 +224,7 @@ impl<S> Timed<S> {
     fn guest(&self) -> (Guest, Option<Instant>) {
         match self.stage {
             Stage::Busy => (Guest::Stranger, None),
-            _ if self.seen.0 == 0 => (Guest::Stranger, Some(self.born)),
+            _ if !self.pace.has_reviewed() => (Guest::Stranger, Some(self.born)),
             _ => (Guest::Regular, None),
         }
     }
@@ -371,9 +384,9 @@ mod tests {
 
     #[tokio::test]
     async fn whatever_a_connection_says_only_reviews_keep_its_place() {
-        assert!(kept(false, |pace| drop(pace.begin_review())).await);
-        assert!(kept(true, |pace| drop(pace.begin_review())).await);
         for multiplexed in [false, true] {
+            assert!(kept(multiplexed, |pace| pace.begin_review().was_review()).await);
+            assert!(!kept(multiplexed, |pace| drop(pace.begin_review())).await, "what is no review where reviews go");
             assert!(!kept(multiplexed, |pace| pace.begin_other()).await, "requests for nothing that is here");
             assert!(!kept(multiplexed, |_| ()).await, "bytes that are no request");
         }

@@ -27,7 +27,7 @@ pub(super) enum Guest {
     /// It has not come to what it is here for: a connection to a request, a request to its body's end.
     Stranger,
     /// It has. Its connection may be used again at any moment, and is closed under a request then, so it has more grace:
-    /// whenever it can be asked to go, strangers are long past theirs.
+    /// whenever it can be asked to go, strangers are past theirs. Not much more: who sends a review in time keeps its place.
     Regular,
 }
 
@@ -76,7 +76,7 @@ impl Places {
     pub(super) fn grace(&self, guest: Guest) -> Duration {
         match guest {
             Guest::Stranger => self.grace,
-            Guest::Regular => 5 * self.grace,
+            Guest::Regular => 2 * self.grace,
         }
     }
 

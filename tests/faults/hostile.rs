@@ -267,6 +267,44 @@ fn requests_that_may_be_read_in_two_ways_hide_no_other() {
     println!("smuggling: {} shapes, one answer each, and the connection closed", shapes.len());
 }
 
+/// Anybody can send where reviews go what is none: it wins nobody a place.
+#[test]
+fn connections_that_send_no_review_keep_nobody_out_however_busy_they_are() {
+    let scene = Scene::start(&["--max-connections", "20"]);
+    runtime().block_on(async {
+        let mut busy = JoinSet::new();
+        for _ in 0..20 {
+            let mut stream = tls(&scene).await;
+            busy.spawn(async move {
+                let mut answers = 0;
+                let mut answer = [0; 4096];
+                let junk = format!("{HEAD}Content-Length: 2\r\n\r\n{{}}");
+                while stream.write_all(junk.as_bytes()).await.is_ok() && stream.flush().await.is_ok() {
+                    match stream.read(&mut answer).await {
+                        Ok(length) if length > 0 => assert!(answer.starts_with(b"HTTP/1.1 400 ")),
+                        _ => break,
+                    }
+                    answers += 1;
+                    sleep(Duration::from_millis(300)).await;
+                }
+                answers
+            });
+        }
+        let begin = Instant::now();
+        let load = scene.load(4);
+        let load = tokio::task::spawn_blocking(move || {
+            served(&load, 50);
+            load
+        });
+        let (load, took) = (load.await.unwrap(), begin.elapsed());
+        sound(load);
+        busy.abort_all();
+        println!("junk: 20 of 20 places taken, the first 50 reviews were answered after {took:.1?}");
+        // Each has a second of grace, whatever it sends.
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    });
+}
+
 #[test]
 fn a_flood_beyond_capacity_is_shed_and_what_is_answered_is_right() {
     let scene = Scene::start(&["--max-in-flight", "4"]);
