@@ -5,12 +5,13 @@
 //! there yet, and may be replaced as a whole. Who waits reads everything again and compares: an event says only that
 //! it is time to look.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -30,7 +31,11 @@ const POLL_UNWATCHED: Duration = Duration::from_millis(1500);
 #[derive(Debug)]
 pub struct Watch {
     roots: Vec<PathBuf>,
+    /// The symbolic links on the way to the roots: who swaps one replaces all that is below.
+    links: Arc<Mutex<Vec<PathBuf>>>,
     watcher: Option<RecommendedWatcher>,
+    /// The system has no watch left for us.
+    blind: bool,
     wake: Arc<Notify>,
 }
 
@@ -39,25 +44,26 @@ impl Watch {
     #[must_use]
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let roots: Vec<PathBuf> = paths.into_iter().map(|path| root(&path)).collect();
-        let wake = Arc::new(Notify::new());
+        let (links, wake) = (Arc::<Mutex<Vec<PathBuf>>>::default(), Arc::new(Notify::new()));
         let watcher = notify::recommended_watcher({
-            let (roots, wake) = (roots.clone(), Arc::clone(&wake));
+            let (roots, links, wake) = (roots.clone(), Arc::clone(&links), Arc::clone(&wake));
             move |event: notify::Result<notify::Event>| {
-                if event.map_or(true, |event| concerns(&event, &roots)) {
+                let links = || links.lock().unwrap_or_else(PoisonError::into_inner);
+                if event.map_or(true, |event| concerns(&event, &roots) || concerns(&event, &links())) {
                     wake.notify_one();
                 }
             }
         })
         .inspect_err(|error| tracing::warn!(%error, "files can't be watched, they are polled instead"))
         .ok();
-        let mut watch = Self { roots, watcher, wake };
+        let mut watch = Self { roots, links, watcher, blind: false, wake };
         watch.arm();
         watch
     }
 
     /// Waits until it is time to look again. Dropped while it waits, it may forget a change until the next poll.
     pub async fn changed(&mut self) {
-        let poll = if self.watcher.is_some() { POLL } else { POLL_UNWATCHED };
+        let poll = if self.watcher.is_some() && !self.blind { POLL } else { POLL_UNWATCHED };
         if timeout(poll, self.wake.notified()).await.is_ok() {
             let latest = Instant::now() + PATIENCE;
             while Instant::now() < latest {
@@ -73,14 +79,39 @@ impl Watch {
     /// Watches what is there now. A path may be another directory than a moment ago, so each is watched anew.
     fn arm(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
-        for root in &self.roots {
-            // The directory above tells when this one comes, goes or is replaced.
-            let above = root.ancestors().skip(1).find(|above| above.is_dir());
-            for path in above.into_iter().chain([root.as_path()]) {
-                if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
-                    tracing::debug!(%error, path = %path.display(), "not watched for now");
-                }
+        let mut links = Vec::new();
+        self.roots.iter().for_each(|root| follow(root, &mut links));
+        let mut blind = false;
+        // The directory above tells when this one comes, goes or is replaced.
+        let above = self.roots.iter().chain(&links).filter_map(|path| path.ancestors().skip(1).find(|it| it.is_dir()));
+        for path in above.chain(self.roots.iter().map(PathBuf::as_path)) {
+            if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
+                blind |= matches!(error.kind, ErrorKind::MaxFilesWatch);
+                tracing::debug!(%error, path = %path.display(), "not watched for now");
             }
+        }
+        if blind && !self.blind {
+            tracing::warn!(
+                "the system has no inotify watch left (fs.inotify.max_user_watches): files are polled instead"
+            );
+        }
+        self.blind = blind;
+        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = links;
+    }
+}
+
+/// As many symbolic links as the kernel follows on one path (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// Adds the symbolic links on the way to a path.
+fn follow(path: &Path, found: &mut Vec<PathBuf>) {
+    for part in path.ancestors() {
+        if found.len() < MAX_LINKS
+            && !found.iter().any(|known| known == part)
+            && let Ok(target) = fs::read_link(part)
+        {
+            found.push(part.to_owned());
+            follow(&part.parent().unwrap_or(part).join(target), found);
         }
     }
 }
@@ -104,7 +135,6 @@ fn concerns(event: &notify::Event, roots: &[PathBuf]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -152,6 +182,30 @@ mod tests {
         assert!(told(&mut watch).await, "it was replaced");
         fs::write(dir.join("a.yaml"), "2").unwrap();
         assert!(told(&mut watch).await, "a file of the new one came");
+    }
+
+    /// As git-sync does, and whoever keeps releases side by side.
+    #[tokio::test]
+    async fn a_link_anywhere_on_the_way_may_be_swapped() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for version in ["v1", "v2", "v3"] {
+            fs::create_dir_all(at(version).join("deep/templates")).unwrap();
+        }
+        let swap = |link: &str, to: &str| {
+            symlink(to, at("new")).unwrap();
+            fs::rename(at("new"), at(link)).unwrap();
+        };
+        fs::create_dir(at("links")).unwrap();
+        swap("links/latest", "../v1");
+        swap("current", "links/latest");
+        let mut watch = Watch::new([at("current/deep/templates")]);
+        swap("links/latest", "../v2");
+        assert!(told(&mut watch).await, "the second link");
+        swap("current", "v3");
+        assert!(told(&mut watch).await, "the first link");
+        fs::write(at("v3/deep/templates/a.yaml"), "1").unwrap();
+        assert!(told(&mut watch).await, "a file");
     }
 
     #[tokio::test]
