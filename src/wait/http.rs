@@ -85,7 +85,9 @@ where
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| NotYet::System(error.to_string()))?;
-    let connected = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await;
+    // Of any number of headers, of which the shortest has four bytes.
+    let builder = http1::Builder::new().max_buf_size(HEAD).max_headers(HEAD / 4).handshake(TokioIo::new(stream));
+    let connected = builder.await;
     let (mut sender, connection) = connected.map_err(|error| reason(&error))?;
     let mut answer = pin!(sender.send_request(request));
     let answer = tokio::select! {
@@ -115,6 +117,8 @@ fn reason(error: &hyper::Error) -> NotYet {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -134,6 +138,23 @@ mod tests {
             assert_eq!(text.parse::<StatusSet>(), Err(StatusSetError), "{text}");
         }
         assert_eq!(StatusSet::default(), "200-399".parse().unwrap());
+    }
+
+    /// Behind a proxy, and with a policy for everything, a head may have some hundred.
+    #[tokio::test]
+    async fn an_answer_may_have_as_many_headers_as_its_head_has_room_for() {
+        let target: Target = "http://a.example/".parse().unwrap();
+        for (headers, taken) in [(0, true), (1000, true), (4000, false)] {
+            let (mut server, mut client) = tokio::io::duplex(64 * 1024);
+            let answer = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x-a: bcdef\r\n".repeat(headers));
+            let answering = async {
+                server.read(&mut [0; 1024]).await.unwrap();
+                server.write_all(answer.as_bytes()).await.unwrap();
+            };
+            let wanted = StatusSet::default();
+            let (found, ()) = tokio::join!(probe(&target, &wanted, &mut client), answering);
+            assert_eq!(found.is_ok(), taken, "{headers} headers: {found:?}");
+        }
     }
 
     #[test]
