@@ -256,7 +256,13 @@ mod tests {
             help: Some("did you mean `fo`?".to_owned()),
         };
         let diagnostics = (1..=messages as u32).map(diagnostic).collect();
-        LoadError { origin: Origin(Arc::from("a")), text: Arc::from(""), declares: Vec::new(), diagnostics }
+        LoadError {
+            origin: Origin(Arc::from("a")),
+            text: Arc::from(""),
+            declares: Vec::new(),
+            diagnostics,
+            passing: false,
+        }
     }
 
     fn verdict(conditions: &Value, problem: Option<&LoadError>) -> Option<Verdict> {

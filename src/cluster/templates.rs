@@ -82,7 +82,13 @@ impl Compiler {
     fn compile(&self, kind: Kind, key: &Key, spec: &Part) -> Result<Loaded, LoadError> {
         let refused = |message: String| {
             let diagnostics = vec![Diagnostic { line: 1, column: 1, range: 0..0, message, help: None }];
-            LoadError { origin: origin(kind, key), text: Arc::from(""), declares: Vec::new(), diagnostics }
+            LoadError {
+                origin: origin(kind, key),
+                text: Arc::from(""),
+                declares: Vec::new(),
+                diagnostics,
+                passing: false,
+            }
         };
         let too_large = |problem: NoTree| refused(format!("the spec is of no use: {problem}"));
         if let Part::TooLong(found) = *spec {

@@ -166,6 +166,11 @@ impl Problem {
         }
     }
 
+    /// Whether it has nothing to do with the file: the same text may be good the next time.
+    pub(super) fn passes(&self) -> bool {
+        self.load_error().is_some_and(|error| error.passing)
+    }
+
     /// The mistakes, if it is a template file that doesn't load.
     #[must_use]
     pub fn load_error(&self) -> Option<&Arc<LoadError>> {

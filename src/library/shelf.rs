@@ -130,7 +130,11 @@ impl<T> Entry<T> {
                 *self = Self { digest, good: Some(items), notes, problem: None };
                 true
             }
-            Err(problem) => self.spoil(problem, digest),
+            // What passes is looked at again, whether or not the text changes.
+            Err(problem) => {
+                let digest = digest.filter(|_| !problem.passes());
+                self.spoil(problem, digest)
+            }
         }
     }
 

@@ -83,6 +83,8 @@ pub struct LoadError {
     pub declares: Vec<(Scope, String)>,
     /// At least one.
     pub diagnostics: Vec<Diagnostic>,
+    /// It may be none: there was no thread to read it on. The next time, there may be one.
+    pub passing: bool,
 }
 
 impl LoadError {

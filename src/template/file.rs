@@ -26,8 +26,10 @@ pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<
     match problems.finish() {
         Ok(warnings) => Ok(Loaded { templates, warnings }),
         // Of what is too large, nothing is kept.
-        Err(diagnostics) if text.len() > MAX_FILE => Err(LoadError { origin, text: "".into(), declares, diagnostics }),
-        Err(diagnostics) => Err(LoadError { origin, text: text.into(), declares, diagnostics }),
+        Err(diagnostics) if text.len() > MAX_FILE => {
+            Err(LoadError { origin, text: "".into(), declares, diagnostics, passing: false })
+        }
+        Err(diagnostics) => Err(LoadError { origin, text: text.into(), declares, diagnostics, passing: false }),
     }
 }
 
@@ -36,7 +38,7 @@ pub(super) fn no_thread(origin: Origin, text: &str, error: &impl std::fmt::Displ
     let mut problems = Problems::new(text);
     problems.error(&Place::default(), format!("the file can't be read now: no thread is to be had: {error}"));
     let diagnostics = problems.finish().err().unwrap_or_default();
-    LoadError { origin, text: text.into(), declares: Vec::new(), diagnostics }
+    LoadError { origin, text: text.into(), declares: Vec::new(), diagnostics, passing: true }
 }
 
 struct File<'f> {

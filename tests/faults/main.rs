@@ -26,6 +26,7 @@ mod memory;
 mod scene;
 mod stopping;
 mod templates;
+mod threads;
 
 #[test]
 #[ignore = "the load, which other tests start as a process"]

@@ -43,7 +43,12 @@ impl Process {
 
     /// The same in this directory, and with its log somewhere else.
     pub fn start_in(dir: TempDir, options: &[&str], log: impl Into<Stdio>) -> Self {
-        let mut child = podgraft()
+        Self::start_as(podgraft(), dir, options, log)
+    }
+
+    /// The same by this command, which is the program's.
+    pub fn start_as(mut command: Command, dir: TempDir, options: &[&str], log: impl Into<Stdio>) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(options)
             .current_dir(dir.path())

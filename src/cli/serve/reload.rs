@@ -1,10 +1,12 @@
 //! What changes while we serve: templates, namespaces and the certificate, read again when their files change.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::cli::options::SourceArgs;
 use crate::library::{Event, Library, Report};
@@ -15,30 +17,43 @@ use crate::watch::Watch;
 
 use super::assembly::{Assembly, Source};
 
+/// After this long, a thread is asked for again.
+const NO_THREAD: Duration = Duration::from_secs(1);
+
+/// Has something done on a thread of its own, as files may take their time; `None` if it failed inside. Waits for a thread if
+/// the system has none: tokio would panic, and what runs here runs as long as we do.
+async fn aside<S: Send + 'static, T: Send + 'static>(kept: &Arc<Mutex<S>>, work: fn(&mut S) -> T) -> Option<T> {
+    let mut told = false;
+    loop {
+        let (kept, (done, result)) = (Arc::clone(kept), oneshot::channel());
+        let work = move || done.send(work(&mut kept.lock().unwrap_or_else(PoisonError::into_inner)));
+        match thread::Builder::new().spawn(work) {
+            Ok(_) => return result.await.ok(),
+            Err(error) if !told => {
+                tracing::error!(%error, "no thread is to be had to read files on; it is asked for again every second");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        sleep(NO_THREAD).await;
+    }
+}
+
 /// Reads templates and namespaces whenever their files may have changed, and puts them in force if they have.
-pub(super) async fn templates(
-    mut library: Library,
-    sources: SourceArgs,
-    assembly: Arc<Assembly>,
-    metrics: Arc<Metrics>,
-) {
+pub(super) async fn templates(library: Library, sources: SourceArgs, assembly: Arc<Assembly>, metrics: Arc<Metrics>) {
     let paths: Vec<PathBuf> = sources.paths().collect();
     if paths.is_empty() {
         return;
     }
     let mut watch = Watch::new(paths);
+    let library = Arc::new(Mutex::new(library));
     loop {
         // The first time at once: something may have changed since the start, when nobody watched.
-        let read = spawn_blocking(move || {
-            let loaded = library.load();
-            (library, loaded)
-        });
-        let Ok((same, loaded)) = read.await else {
+        let Some(loaded) = aside(&library, Library::load).await else {
             // The panic hook has said where.
             tracing::error!("reading templates failed inside; those in force stay, and changes are no longer seen");
             return;
         };
-        library = same;
         let changed = loaded.report.changed();
         if changed {
             tell(&loaded.report, &metrics, &assembly);
@@ -50,44 +65,45 @@ pub(super) async fn templates(
 }
 
 /// Reads the certificate whenever its files may have changed, and looks at the clock.
-pub(super) async fn certificate(mut keeper: Keeper, dir: PathBuf, state: Arc<State>) {
+pub(super) async fn certificate(keeper: Keeper, dir: PathBuf, state: Arc<State>) {
     let mut watch = Watch::new([dir.clone()]);
-    let metrics = &state.metrics;
     warn_of_exposed(&dir);
+    let keeper = Arc::new(Mutex::new(keeper));
     let mut doubt = None;
     loop {
-        let read = spawn_blocking(move || {
-            let reload = keeper.reload(SystemTime::now());
-            (keeper, reload)
-        });
-        let Ok((same, reload)) = read.await else {
+        let Some(reload) = aside(&keeper, |keeper| keeper.reload(SystemTime::now())).await else {
             tracing::error!("reading the certificate failed inside; the one in force stays, and changes are not seen");
             return;
         };
-        keeper = same;
-        match reload {
-            Reload::Unchanged | Reload::StillKept => {}
-            Reload::Swapped => {
-                metrics.certificate_loads.inc(Load::Ok);
-                metrics.certificate(keeper.bundle().not_after);
-                let (names, until) = (keeper.bundle().names.join(", "), keeper.bundle().valid_until());
-                tracing::info!(names, until, "another certificate is in force");
-                warn_of_exposed(&dir);
-            }
-            Reload::Kept(error) => {
-                metrics.certificate_loads.inc(Load::Failed);
-                tracing::error!(%error, "the certificate files are bad; the certificate before stays in force");
-            }
-        }
-        if doubt.as_deref() != keeper.doubt() {
-            doubt = keeper.doubt().map(str::to_owned);
-            if let Some(doubt) = &doubt {
-                tracing::warn!(dir = %dir.display(), doubt, "clients that trust ca.crt will refuse the certificate");
-            }
-        }
-        state.distrusted(keeper.obstacle(SystemTime::now()));
+        take(reload, &keeper.lock().unwrap_or_else(PoisonError::into_inner), &dir, &mut doubt, &state);
         watch.changed().await;
     }
+}
+
+/// Logs and counts what a reading of the certificate did, and notes whether it can be served.
+fn take(reload: Reload, keeper: &Keeper, dir: &Path, doubt: &mut Option<String>, state: &State) {
+    let metrics = &state.metrics;
+    match reload {
+        Reload::Unchanged | Reload::StillKept => {}
+        Reload::Swapped => {
+            metrics.certificate_loads.inc(Load::Ok);
+            metrics.certificate(keeper.bundle().not_after);
+            let (names, until) = (keeper.bundle().names.join(", "), keeper.bundle().valid_until());
+            tracing::info!(names, until, "another certificate is in force");
+            warn_of_exposed(dir);
+        }
+        Reload::Kept(error) => {
+            metrics.certificate_loads.inc(Load::Failed);
+            tracing::error!(%error, "the certificate files are bad; the certificate before stays in force");
+        }
+    }
+    if doubt.as_deref() != keeper.doubt() {
+        *doubt = keeper.doubt().map(str::to_owned);
+        if let Some(doubt) = doubt {
+            tracing::warn!(dir = %dir.display(), doubt, "clients that trust ca.crt will refuse the certificate");
+        }
+    }
+    state.distrusted(keeper.obstacle(SystemTime::now()));
 }
 
 fn warn_of_exposed(dir: &Path) {
