@@ -95,6 +95,11 @@ fn values_that_mean_nothing_are_refused() {
         ("autoscaling.enabled=true,resources.requests.cpu=null", "resources.requests.cpu, which is not set"),
         ("extraArgs={--drain-timeout=60s}", "say it with the value drainTimeoutSeconds"),
         ("extraArgs={--log-level=debug}", "say it with the value logLevel"),
+        ("extraArgs={--log-file /x}", "/extraArgs/0"),
+        // Which is Helm's way to take a default away.
+        ("shutdownDelaySeconds=null", "missing property 'shutdownDelaySeconds'"),
+        ("image.repository=null", "missing property 'repository'"),
+        ("podLabels=null", "missing property 'podLabels'"),
     ] {
         let Some(rendered) = render(&["--set", value]) else { return };
         let why = rendered.expect_err(value);

@@ -382,6 +382,9 @@ fn same_keys(values: &Value, schema: &Value, path: &str) {
     }
     let typed: BTreeMap<_, _> = properties.iter().filter(|(key, _)| *key != "global").collect();
     assert_eq!(values.keys().collect::<BTreeSet<_>>(), typed.keys().copied().collect(), "{path}");
+    // Helm takes `null` for no value at all, which the templates don't know.
+    let required = schema["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap());
+    assert_eq!(required.collect::<BTreeSet<_>>(), values.keys().map(String::as_str).collect(), "{path}");
     for (key, schema) in typed {
         same_keys(&values[key], schema, &format!("{path}.{key}"));
     }
