@@ -101,13 +101,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both addresses, in a runtime. With port 0 the system chooses a port; `[::]` takes IPv4 as well, or alone where there is no
+    /// Binds both addresses. With port 0 the system chooses a port; `[::]` takes IPv4 as well, or alone where there is no
     /// IPv6.
     ///
     /// # Errors
     ///
     /// An address is taken, or is none of this machine.
-    pub fn bind(
+    #[expect(clippy::unused_async, reason = "sockets need a runtime, which whoever waits for this has")]
+    pub async fn bind(
         webhook: SocketAddr,
         admin: SocketAddr,
         tls: Arc<Handshakes>,

@@ -28,7 +28,7 @@ pub fn serve(certificates: &Path, answer: &Path) -> Result<()> {
         let state = Arc::new(State::new(Arc::new(Metrics::new()?), 512, Patience::default()));
         let config = Arc::new(tls::Handshakes::new(keeper.resolver(), None)?);
         let free = "127.0.0.1:0".parse()?;
-        let server = Server::bind(free, free, config, state, Options::default())?;
+        let server = Server::bind(free, free, config, state, Options::default()).await?;
         let route = any_service(service_fn(move |request: Request| {
             let (mut body, answer) = (request.into_body(), answer.clone());
             async move {

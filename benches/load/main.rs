@@ -170,16 +170,20 @@ impl Bench {
         Ok(Target { address: server.address, protocol, tls, body: body.clone() })
     }
 
-    /// Times starts on all processors: the first, which makes its certificate, and the median of those that find one.
+    /// Times starts on all processors: those that make a certificate, and those that find one.
     async fn starts(&self) -> Result<()> {
-        let certificates = tempfile::tempdir()?;
-        let first = self.start(certificates.path()).await?;
-        let mut later = Vec::new();
+        let (mut first, mut later) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {
+            let certificates = tempfile::tempdir()?;
+            first.push(self.start(certificates.path()).await?);
             later.push(self.start(certificates.path()).await?);
         }
+        first.sort();
         later.sort();
-        println!("process start to first good answer: {:.1} ms where a certificate is made,", milliseconds(first));
+        let making = milliseconds(first[STARTS / 2]);
+        println!(
+            "process start to first good answer: {making:.1} ms where a certificate is made (median of {STARTS}),"
+        );
         let (least, median) = (milliseconds(later[0]), milliseconds(later[STARTS / 2]));
         println!("  else {median:.1} ms (median of {STARTS}, least {least:.1} ms; at most 20)");
         self.want("ms from start to answer", median, 20.0);

@@ -104,11 +104,15 @@ struct Checked {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let _log = telemetry::start(args.log_format, &args.log_level).context("starting the log")?;
     keep_freed();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    // Before files are read, which may take a while: a container's first process misses signals that it has not taken.
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::take().context("taking signals over")?
+    };
     match check(args) {
         Ok(checked) => {
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
-            let code = runtime.block_on(serve(args, checked));
+            let code = runtime.block_on(serve(args, checked, signals));
             // After a second signal, what is still at work is not waited for.
             runtime.shutdown_background();
             code
@@ -148,10 +152,8 @@ fn check(args: &Args) -> Result<Checked, Vec<String>> {
     }
 }
 
-async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
+async fn serve(args: &Args, checked: Checked, mut signals: Signals) -> anyhow::Result<ExitCode> {
     let Checked { certificate, clients, library, loaded } = checked;
-    // Before the first line is printed: who reads it may send a signal.
-    let mut signals = Signals::take().context("taking signals over")?;
     let api = match args.kubernetes.access() {
         Some(access) => Some(client::connect(&access).await?),
         None => None,
@@ -170,7 +172,8 @@ async fn serve(args: &Args, checked: Checked) -> anyhow::Result<ExitCode> {
         shutdown_delay: args.shutdown_delay,
         drain_timeout: args.drain_timeout,
     };
-    let server = Server::bind(args.listen, args.admin_listen, Arc::clone(&handshakes), Arc::clone(&state), options)?;
+    let server = Server::bind(args.listen, args.admin_listen, Arc::clone(&handshakes), Arc::clone(&state), options);
+    let server = server.await?;
     let greeting = greeting::text(&server, &certificate, clients.is_some(), &loaded.snapshot)?;
 
     let assembly = Arc::new(Assembly::new(Arc::clone(&state), loaded.snapshot, api.is_some()));

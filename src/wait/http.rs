@@ -148,7 +148,7 @@ mod tests {
             let (mut server, mut client) = tokio::io::duplex(64 * 1024);
             let answer = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x-a: bcdef\r\n".repeat(headers));
             let answering = async {
-                server.read(&mut [0; 1024]).await.unwrap();
+                assert!(server.read(&mut [0; 1024]).await.unwrap() > 0, "the request");
                 server.write_all(answer.as_bytes()).await.unwrap();
             };
             let wanted = StatusSet::default();

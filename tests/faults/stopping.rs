@@ -89,7 +89,7 @@ fn sigkill_loses_what_is_in_flight_and_nothing_after() {
     load.until(LONG, |tally| tally.good > 500).unwrap();
     let (victim, survivor) = (first.address, second.address);
     // One review on each.
-    let in_flight = metric(&first, "podgraft_connections", |_| true) as usize;
+    let in_flight = metric(&first, "podgraft_connections", |_| true);
     let killed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
     drop(first);
     let at_once = load.tally().good;
@@ -98,7 +98,7 @@ fn sigkill_loses_what_is_in_flight_and_nothing_after() {
     let tally = load.end().unwrap();
     println!("SIGKILL: {} good answers, {} lost of at most {in_flight} in flight", tally.good, tally.lost.len());
     assert_eq!((&tally.wrong[..], tally.again), (&[][..], 0));
-    assert!(in_flight <= 32 && tally.lost.len() <= in_flight, "{in_flight} connections: {:?}", tally.lost);
+    assert!(in_flight < 33.0 && tally.lost.len() as f64 <= in_flight, "{in_flight} connections: {:?}", tally.lost);
     for lost in &tally.lost {
         assert!(
             lost.replica == victim && lost.at < killed + 2.0,

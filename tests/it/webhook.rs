@@ -68,7 +68,7 @@ impl Setup {
         }
         let config = Arc::new(tls::Handshakes::new(keeper.resolver(), None).unwrap());
         let free = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(free, free, config, Arc::clone(&state), self.options).unwrap();
+        let server = Server::bind(free, free, config, Arc::clone(&state), self.options).await.unwrap();
         let (address, admin) = (server.webhook_address().unwrap(), server.admin_address().unwrap());
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));

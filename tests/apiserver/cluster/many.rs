@@ -15,6 +15,9 @@ use super::{change, eventually, from, scene, template, templates};
 /// In the tests: enough for more than one batch of the watch.
 const SOME: usize = 600;
 
+/// How long a change may take to be in force among 10,000, by a release build.
+const WANTED: Duration = Duration::from_secs(2);
+
 /// At most this many requests at a time.
 const AT_ONCE: usize = 16;
 
@@ -53,7 +56,9 @@ async fn a_change_among_many_templates_is_in_force() {
         change(&scene, &path(number), &spec).await;
         let name = format!("many-{number}");
         eventually("the change", async || from(&scene, &name).await.as_deref() == Ok(&*value)).await;
-        say("a change in force", start.elapsed());
+        let took = start.elapsed();
+        say("a change in force", took);
+        assert!(took < WANTED || env::var_os("PODGRAFT_TEST_PROGRAM").is_none(), "a change took {took:?}");
     }
     assert_eq!(from(&scene, "many-1").await.as_deref(), Ok("before"), "the others");
     let resident = podgraft.metric("process_resident_memory_bytes").await / 1_048_576.0;
