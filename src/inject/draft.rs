@@ -120,6 +120,8 @@ pub struct NewMount<'p, 'a> {
     pub path: Cow<'p, str>,
     /// What of the volume.
     pub sub_path: Cow<'p, str>,
+    /// The kubelet computes the sub path.
+    pub computed: bool,
     /// Not to be written.
     pub read_only: bool,
     /// The mount.

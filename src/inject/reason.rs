@@ -8,7 +8,7 @@ use crate::template::parameter::ParameterError;
 
 pub use warning::Warning;
 pub use words::{Known, quote, said};
-use words::{both, literally, suggestion};
+use words::{both, computed, literally, suggestion};
 
 /// A graft's name in a message: `log-shipper`, `second.log-shipper`.
 pub type Name = String;
@@ -367,7 +367,7 @@ pub enum Reason {
         by: String,
     },
     /// A mount whose sub path only the kubelet knows.
-    #[error("{graft}: container {container:?} mounts {path} with subPathExpr, which can't be shared; use subPath")]
+    #[error("{graft}: {}, which can't be shared; use subPath", computed(container, path, by.as_deref()))]
     SharedSubPathExpr {
         /// The graft.
         graft: Name,
@@ -375,6 +375,8 @@ pub enum Reason {
         container: String,
         /// The path.
         path: String,
+        /// The earlier graft whose mount it is; none: the pod's own.
+        by: Option<Name>,
     },
     /// No target mounts the path, and the template makes no volume.
     #[error("{graft}: none of the target containers mounts {path}; {mounts}")]

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::draft::{Draft, GraftIndex};
-use super::outcome::GraftName;
-use super::paths::{below, join};
+use super::paths::{below, clean, join};
 use super::pod::Target;
 use super::reason::Reason;
+use super::resolve::Asked;
 
 /// A mount that a target has, from the pod or from an earlier graft.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub fn mounts<'m>(target: &'m Target<'_>, draft: &'m Draft<'_, '_>) -> impl Iter
         volume: Cow::Borrowed(&mount.volume),
         path: Cow::Borrowed(&mount.path),
         sub_path: Cow::Borrowed(&mount.sub_path),
-        computed: false,
+        computed: mount.computed,
         read_only: mount.read_only,
         graft: Some(mount.graft),
     });
@@ -81,6 +81,12 @@ fn part<'m>(mount: &Mounted<'m>, path: &'m str) -> Cow<'m, str> {
     join(mount.sub_path.clone(), below(path, &mount.path).unwrap_or_default())
 }
 
+/// Whether two sub paths are one, however they are written.
+#[must_use]
+pub fn same_sub_path(one: &str, other: &str) -> bool {
+    clean(one) == clean(other)
+}
+
 /// Finds what is at `path`: the first target that mounts exactly it decides, else the first that mounts a directory above,
 /// other than what the graft `own` itself has planned there.
 ///
@@ -88,7 +94,7 @@ fn part<'m>(mount: &Mounted<'m>, path: &'m str) -> Cow<'m, str> {
 ///
 /// The targets disagree, or the kubelet computes the sub path; and the graft that has a part in it.
 pub fn locate(
-    graft: &GraftName<'_>,
+    asked: &[Asked<'_>],
     own: GraftIndex,
     path: &str,
     targets: &[Target<'_>],
@@ -98,24 +104,26 @@ pub fn locate(
     let Some((decider, mount)) = all().find(|(_, mount)| mount.path == path).or_else(|| all().next()) else {
         return Ok(Site::New);
     };
+    let graft = || asked[own].name.to_string();
     let sub_path = part(&mount, path);
     let mut read_only = None;
     for (target, other) in all() {
         if other.computed {
             let reason = Reason::SharedSubPathExpr {
-                graft: graft.to_string(),
+                graft: graft(),
                 container: target.name().to_owned(),
                 path: other.path.into_owned(),
+                by: other.graft.map(|by| asked[by].name.to_string()),
             };
-            return Err((reason, None));
+            return Err((reason, other.graft));
         }
         let of_other = part(&other, path);
-        if (&other.volume, &of_other) != (&mount.volume, &sub_path) {
+        if other.volume != mount.volume || !same_sub_path(&of_other, &sub_path) {
             let shown = |volume: &str, sub_path: &str| {
                 if sub_path.is_empty() { volume.to_owned() } else { format!("{volume}, subPath {sub_path}") }
             };
             let reason = Reason::SharedVolumes {
-                graft: graft.to_string(),
+                graft: graft(),
                 path: path.to_owned(),
                 first: decider.name().to_owned(),
                 first_volume: shown(&mount.volume, &sub_path),
@@ -135,5 +143,6 @@ pub fn locate(
 #[must_use]
 pub fn sees(target: &Target<'_>, draft: &Draft<'_, '_>, path: &str, volume: &str, sub_path: &str) -> bool {
     let nearest = nearest(path, target, draft, None);
-    nearest.is_some_and(|mount| mount.volume == volume && part(&mount, path) == sub_path)
+    nearest
+        .is_some_and(|mount| !mount.computed && mount.volume == volume && same_sub_path(&part(&mount, path), sub_path))
 }

@@ -143,6 +143,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 volume: mounted.volume.to_string().into(),
                 path: mounted.path.to_string().into(),
                 sub_path: mounted.sub_path.to_string().into(),
+                computed: mounted.computed,
                 read_only: mounted.read_only,
                 json: mount.write(&mounted, String::with_capacity(128)),
             });

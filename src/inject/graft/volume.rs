@@ -95,7 +95,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         line: Line,
         own: impl FnOnce(&mut Self) -> Result<Option<Cow<'p, Volume>>, EvaluationError>,
     ) -> Result<(), EvaluationError> {
-        let site = match volumes::locate(&self.asked.name, self.index, &path, self.targets, self.draft) {
+        let site = match volumes::locate(self.context.asked, self.index, &path, self.targets, self.draft) {
             Ok(site) => site,
             Err((reason, with)) => {
                 self.clash(reason, with);
@@ -155,7 +155,17 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             json.json("readOnly", "true");
         }
         let json = json.finish();
-        self.add_mount(NewMount { graft: self.index, line, target, volume, path, sub_path, read_only, json });
+        self.add_mount(NewMount {
+            graft: self.index,
+            line,
+            target,
+            volume,
+            path,
+            sub_path,
+            computed: false,
+            read_only,
+            json,
+        });
     }
 
     /// Plans a mount, unless something else is at its path.
@@ -189,7 +199,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     /// Whether a target has this mount already.
     pub(super) fn has_mount(&self, target: &Target<'a>, wanted: &Mounted<'_>) -> bool {
         volumes::mounts(target, self.draft).any(|there| {
-            (&there.path, &there.volume, &there.sub_path) == (&wanted.path, &wanted.volume, &wanted.sub_path)
+            (&there.path, &there.volume, there.computed) == (&wanted.path, &wanted.volume, wanted.computed)
+                && volumes::same_sub_path(&there.sub_path, &wanted.sub_path)
         })
     }
 

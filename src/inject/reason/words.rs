@@ -61,6 +61,14 @@ pub(super) fn literally(key: &Key, parameter: Option<&str>) -> String {
     parameter.map(own).unwrap_or_default()
 }
 
+/// That a container, by itself or by an earlier graft, mounts what only the kubelet knows.
+pub(super) fn computed(container: &str, path: &str, by: Option<&str>) -> String {
+    match by {
+        None => format!("container {container:?} mounts {path} with subPathExpr"),
+        Some(by) => format!("{by} makes container {container:?} mount {path} with subPathExpr"),
+    }
+}
+
 /// Two values in a sentence.
 pub(super) fn both(values: Option<&(String, String)>) -> String {
     values.map(|(one, other)| format!(" ({} and {})", quote(one), quote(other))).unwrap_or_default()
