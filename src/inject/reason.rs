@@ -276,9 +276,9 @@ pub enum Reason {
         /// The volume.
         volume: String,
     },
-    /// Two grafts with volumes of one name and different contents.
+    /// Two grafts with volumes of one name: what is in one is not for the other.
     #[error(
-        "{graft} and {other} both make a volume {volume:?}, with different contents; graft one of them as a named instance, or rename a template or its volume"
+        "{graft} and {other} both make a volume {volume:?}; graft one of them as a named instance, or rename a template or its volume"
     )]
     VolumeTwice {
         /// The graft.

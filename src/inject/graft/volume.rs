@@ -255,7 +255,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             }
         } else if let Some(planned) = self.draft.volumes.iter().find(|volume| volume.name == name) {
             let with = planned.graft;
-            if same(&planned.json, json) {
+            // Only what is empty for all is nobody's own.
+            let common = with == self.index || name == NO_TOKEN_VOLUME;
+            if common && same(&planned.json, json) {
                 return Ok(());
             }
             if with == self.index {
