@@ -166,6 +166,7 @@ impl<'p, 'a> Planner<'p, 'a> {
         let pod_security = namespace.and_then(|namespace| namespace.pod_security);
         let declare = OnceCell::new();
         for (index, record) in records.iter_mut().enumerate() {
+        let mut failed = Vec::new();
             let State::Open(targets) = &self.states[index] else { continue };
             let context = Context {
                 asked: self.asked,
@@ -189,7 +190,7 @@ impl<'p, 'a> Planner<'p, 'a> {
                         self.give_way(earlier, clashes);
                         return Round::WithoutIt;
                     }
-                    self.leave_out(index, clashes);
+                    failed.push((index, clashes));
                 }
             }
         }
@@ -198,7 +199,13 @@ impl<'p, 'a> Planner<'p, 'a> {
             return Round::WithoutIt;
         }
         match self.order(&draft, &records) {
-            Ok(order) => Round::Planned { draft, records, order, warnings },
+            Ok(order) => {
+                // Only now is it certain that what they clash with stays.
+                for (index, clashes) in failed {
+                    self.leave_out(index, clashes);
+                }
+                Round::Planned { draft, records, order, warnings }
+            }
             Err(impossible) => {
                 let may_go =
                     impossible.grafts.iter().copied().filter(|index| self.asked[*index].may_be_left_out()).max();
