@@ -100,7 +100,7 @@ fn decide<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, renderings: O
     } else {
         annotations::read(prefix, Level::Namespace, defaults(), &mut of_namespace_reasons)
     };
-    let mut resolved = resolve::resolve(snapshot, renderings, &request.namespace, &pod, &namespace);
+    let mut resolved = resolve::resolve(snapshot, renderings, request, &pod, &namespace);
     resolved.reasons.splice(0..0, reasons);
     let left_out = of_namespace_reasons.into_iter().map(|reason| Warning::LeftOut(Box::new(reason)));
     resolved.warnings.splice(0..0, left_out);

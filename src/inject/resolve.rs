@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::annotations::{Annotation, CONTAINERS, Main, Setting};
 use super::key::{Key, Level};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
+use super::pod::Pod;
 use super::reason::{Known, Reason, Warning};
 use super::rendering::Rendering;
 use super::renderings::{self, Renderings};
+use super::request::PodRequest;
+use super::targets;
 use crate::nearest::Hints;
 use crate::snapshot::{Lookup, OnUnknown, Snapshot};
 use crate::template::parameter::list;
@@ -115,14 +118,15 @@ impl<'a> Group<'a> {
 pub fn resolve<'a>(
     snapshot: &'a Snapshot,
     renderings: Option<&Renderings>,
-    namespace: &str,
+    request: &'a PodRequest<'a>,
     of_pod: &[Annotation<'a>],
     of_namespace: &[Annotation<'a>],
 ) -> Resolved<'a> {
     let mut resolved = Resolved::default();
     let mut words = renderings::Key::default();
     let hints = Hints::default();
-    each_graft(snapshot, namespace, &hints, of_pod, of_namespace, |graft| {
+    let (namespace, pod) = (&request.namespace, Some(&request.pod));
+    each_graft(snapshot, namespace, pod, &hints, of_pod, of_namespace, |graft| {
         graft.resolve(renderings, &mut words, &mut resolved);
     });
     resolved.hints = hints;
@@ -143,7 +147,7 @@ pub fn resolve<'a>(
 /// What is wrong with one level's annotations by themselves.
 pub fn check(snapshot: &Snapshot, namespace: &str, annotations: &[Annotation<'_>]) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    each_graft(snapshot, namespace, &Hints::default(), annotations, &[], |graft| reasons.extend(graft.check()));
+    each_graft(snapshot, namespace, None, &Hints::default(), annotations, &[], |graft| reasons.extend(graft.check()));
     reasons
 }
 
@@ -151,13 +155,14 @@ pub fn check(snapshot: &Snapshot, namespace: &str, annotations: &[Annotation<'_>
 fn each_graft<'a>(
     snapshot: &'a Snapshot,
     namespace: &str,
+    pod: Option<&'a Pod<'a>>,
     hints: &Hints,
     of_pod: &[Annotation<'a>],
     of_namespace: &[Annotation<'a>],
     mut visit: impl FnMut(&Graft<'_, 'a>),
 ) {
-    let pod = of_pod.iter().map(|annotation| (Level::Pod, annotation));
-    let mut all: Vec<_> = pod.chain(of_namespace.iter().map(|annotation| (Level::Namespace, annotation))).collect();
+    let said = of_pod.iter().map(|annotation| (Level::Pod, annotation));
+    let mut all: Vec<_> = said.chain(of_namespace.iter().map(|annotation| (Level::Namespace, annotation))).collect();
     // By graft; what stands within one keeps its order, which is by key.
     all.sort_by_key(|(_, annotation)| (annotation.template, annotation.instance));
     for of_graft in all.chunk_by(|(_, a), (_, b)| (a.template, a.instance) == (b.template, b.instance)) {
@@ -171,7 +176,7 @@ fn each_graft<'a>(
         }
         let Some((_, Annotation { template, instance, .. })) = of_graft.first() else { continue };
         let name = GraftName { template, instance: *instance };
-        visit(&Graft { snapshot, namespace, hints, name, group: &group });
+        visit(&Graft { snapshot, namespace, pod, hints, name, group: &group });
     }
 }
 
@@ -179,6 +184,8 @@ fn each_graft<'a>(
 struct Graft<'g, 'a> {
     snapshot: &'a Snapshot,
     namespace: &'g str,
+    /// The pod; none where a namespace's annotations are looked at by themselves.
+    pod: Option<&'a Pod<'a>>,
     hints: &'g Hints,
     name: GraftName<'a>,
     group: &'g Group<'a>,
@@ -238,7 +245,10 @@ impl<'a> Graft<'_, 'a> {
         let mut mistakes = self.unknown(template, true, resolved);
         let parameters = self.bind(template, &mut mistakes);
         if !mistakes.is_empty() {
-            self.containers(&mut mistakes);
+            // It is never planned, so its targets are looked for here.
+            if let (Some((key, names)), Some(pod)) = (self.containers(&mut mistakes), self.pod) {
+                mistakes.extend(targets::unknown(pod, &key, &names, self.hints));
+            }
             return self.refuse(template, mistakes, resolved);
         }
         let instance = self.name.instance.unwrap_or_default();

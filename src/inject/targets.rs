@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::key::Level;
+use super::key::{Key, Level};
 use super::pod::{Container, Pod, Target};
 use super::reason::{Known, Reason};
 use super::resolve::Asked;
@@ -45,6 +45,22 @@ fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {
         .chain(list(true, spec.and_then(|spec| spec.init_containers.as_ref())))
 }
 
+/// The names that no container of the pod has.
+pub fn unknown<'a>(pod: &'a Pod<'a>, key: &Key, names: &[String], hints: &Hints) -> Vec<(Level, Reason)> {
+    let absent = names.iter().filter(|name| !all(pod).any(|target| target.name() == *name));
+    let mistake = |name: &String| {
+        let known = || all(pod).map(|target| target.name());
+        let reason = Reason::UnknownTarget {
+            key: key.clone(),
+            container: name.clone(),
+            nearest: hints.nearest(name, known()),
+            known: Known::new(known()),
+        };
+        (key.level, reason)
+    };
+    absent.map(mistake).collect()
+}
+
 /// The targets of a graft, in pod order: those that the pod names, else those that a status recorded, else the template's.
 /// Containers that grafts `made` are nobody's target unless they are named.
 ///
@@ -76,19 +92,7 @@ fn choose<'a>(
     hints: &Hints,
 ) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
     if let Some((key, names)) = &asked.containers {
-        let mut mistakes = Vec::new();
-        for name in names {
-            if !all(pod).any(|target| target.name() == name) {
-                let known = || all(pod).map(|target| target.name());
-                let reason = Reason::UnknownTarget {
-                    key: key.clone(),
-                    container: name.clone(),
-                    nearest: hints.nearest(name, known()),
-                    known: Known::new(known()),
-                };
-                mistakes.push((key.level, reason));
-            }
-        }
+        let mistakes = unknown(pod, key, names, hints);
         if mistakes.is_empty() {
             return Ok(all(pod).filter(|target| names.iter().any(|name| name == target.name())).collect());
         }
