@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::bindings::Shared;
-use super::draft::{Draft, Field, GraftIndex};
+use super::draft::{Draft, Field, GraftIndex, Kind, NewContainer, NewField};
 use super::environment;
 use super::graft::{self, Clash, Context};
 use super::json::{Members, Text};
@@ -17,7 +17,8 @@ use super::reason::{Reason, Warning};
 use super::request::PodRequest;
 use super::resolve::{Asked, MAX_GRAFTS, Resolved};
 use super::status::{self, Record, STATUS, Skip, Status};
-use super::targets;
+use super::targets::{self, DEFAULT_CONTAINER};
+use crate::json::write_string;
 use crate::nearest::Hints;
 use crate::snapshot::Snapshot;
 
@@ -165,8 +166,8 @@ impl<'p, 'a> Planner<'p, 'a> {
         let namespace = self.snapshot.namespaces.get(&self.request.namespace);
         let pod_security = namespace.and_then(|namespace| namespace.pod_security);
         let declare = OnceCell::new();
-        for (index, record) in records.iter_mut().enumerate() {
         let mut failed = Vec::new();
+        for (index, record) in records.iter_mut().enumerate() {
             let State::Open(targets) = &self.states[index] else { continue };
             let context = Context {
                 asked: self.asked,
@@ -194,6 +195,7 @@ impl<'p, 'a> Planner<'p, 'a> {
                 }
             }
         }
+        self.default_container(&mut draft);
         if let Err((index, reason)) = environment::hand_on(self.asked, &mut draft) {
             self.leave_out(index, vec![Clash { reason, with: None }]);
             return Round::WithoutIt;
@@ -214,6 +216,27 @@ impl<'p, 'a> Planner<'p, 'a> {
                 self.leave_out(index, vec![Clash { reason, with: None }]);
                 Round::WithoutIt
             }
+        }
+    }
+
+    /// Beside sidecars in the classic form, `kubectl logs` and `exec` should go on finding the app, unless pod or graft say
+    /// what they find.
+    fn default_container(&self, draft: &mut Draft<'p, 'a>) {
+        let app = |it: &NewContainer<'_, '_>| match &self.states[it.graft] {
+            State::Open(targets) if it.kind == Kind::ClassicSidecar => {
+                let target = targets.first().filter(|target| !target.init)?;
+                Some((it.graft, it.line, target.name()))
+            }
+            _ => None,
+        };
+        let Some((graft, line, name)) = draft.containers.iter().find_map(app) else { return };
+        let (field, metadata) = (Field::Annotation, self.request.pod.metadata.as_ref());
+        let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
+        let said = annotations.is_some_and(|annotations| annotations.get(DEFAULT_CONTAINER).is_some());
+        if !said && draft.fields.iter().all(|it| it.field != field || it.key != DEFAULT_CONTAINER) {
+            let mut json = String::new();
+            write_string(name, &mut json);
+            draft.fields.push(NewField { graft, line, field, key: DEFAULT_CONTAINER.to_owned(), json });
         }
     }
 

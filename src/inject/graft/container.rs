@@ -4,14 +4,12 @@ use std::borrow::Cow;
 use std::mem::replace;
 
 use super::{Grafting, ReadOnly};
-use crate::inject::draft::{Field, Kind, NewContainer, PortUse};
+use crate::inject::draft::{Kind, NewContainer, PortUse};
 use crate::inject::fragment::Fragment;
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::same;
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::rendering::{Body, Container, Fit, Identity, Ready};
-use crate::inject::targets::DEFAULT_CONTAINER;
-use crate::json::write_string;
 use crate::template::expression::EvaluationError;
 use crate::template::node::Entry;
 use crate::template::{ContainerTemplate, Environment, Line, RunAs, ServiceAccountToken};
@@ -100,7 +98,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         };
         let json = json(fit)?;
         if kind == Kind::ClassicSidecar {
-            self.classic(&name, line);
+            self.classic(&name);
         }
         self.record.containers.push(name.clone());
         let environment_of = self.targets.first().copied().filter(|_| template.environment == Environment::Target);
@@ -243,19 +241,12 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     }
 
     /// What the classic form of a sidecar asks of the pod.
-    fn classic(&mut self, name: &str, line: Line) {
+    fn classic(&mut self, name: &str) {
         let policy = self.context.pod.spec.as_ref().map_or("", |spec| &spec.restart_policy);
         if !matches!(policy, "" | "Always") {
             let reason =
                 Reason::ClassicSidecar { graft: self.name(), container: name.to_owned(), policy: policy.to_owned() };
             self.refuse(reason);
-        }
-        // `kubectl logs` and `exec` should go on finding the app.
-        let Some(target) = self.targets.first().filter(|target| !target.init) else { return };
-        if self.draft.fields.iter().all(|field| field.key != DEFAULT_CONTAINER) {
-            let mut json = String::new();
-            write_string(target.name(), &mut json);
-            self.field(Field::Annotation, DEFAULT_CONTAINER, json, line);
         }
     }
 }

@@ -30,14 +30,20 @@ impl Grafting<'_, '_, '_> {
         }
     }
 
-    /// Plans an addition unless the pod has its key; two grafts have to agree on it.
-    pub(super) fn field(&mut self, field: Field, key: &str, json: String, line: Line) {
+    /// Plans an addition unless the pod has its key; two grafts have to agree on it. The entries that one template gives
+    /// a key of a list go in together: of host aliases several may have one IP.
+    fn field(&mut self, field: Field, key: &str, json: String, line: Line) {
         if self.pod_has(field, key) {
             return;
         }
-        if let Some(earlier) = self.draft.fields.iter().find(|it| it.field == field && it.key == key) {
-            if !same(&earlier.json, &json) {
-                let with = earlier.graft;
+        let earlier = || self.draft.fields.iter().filter(|it| it.field == field && it.key == key);
+        // Only texts are compared with all of them: there may be many of one key.
+        if earlier().any(|it| it.json == json) {
+            return;
+        }
+        if let Some(other) = earlier().find(|it| it.graft != self.index) {
+            if !same(&other.json, &json) {
+                let with = other.graft;
                 let what = format!("{} {key}", field.word());
                 let reason = Reason::PodField { graft: self.name(), other: self.graft_name(with), what };
                 self.clash(reason, Some(with));
