@@ -4,6 +4,8 @@
 //! chain. By default ours come after another mesh's native sidecar, native sidecars before init containers, and all of
 //! them before the rest of the pod's own: so also before `istio-init`, behind which traffic is redirected to a proxy
 //! that, as an ordinary container, does not run yet.
+//!
+//! Sidecars in the classic form are ordinary containers: behind the pod's own, and sorted among each other.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -59,12 +61,19 @@ pub struct Ordering<'o, 'a> {
 }
 
 impl Ordering<'_, '_> {
-    /// The final order of the init containers.
+    /// The final order of the init containers, and behind them the classic sidecars, as they are appended to the pod's
+    /// ordinary containers.
     ///
     /// # Errors
     ///
     /// A cycle, or a container that would have to stand after one that starts later.
     pub fn sort(&self) -> Result<Vec<Slot>, Impossible> {
+        let mut order = self.init_containers()?;
+        order.append(&mut self.appended()?);
+        Ok(order)
+    }
+
+    fn init_containers(&self) -> Result<Vec<Slot>, Impossible> {
         let mut nodes = self.nodes();
         let ordered = self.new.iter().any(|it| self.is_ordered(it));
         if nodes.len() == self.old.len() && !ordered {
@@ -85,10 +94,44 @@ impl Ordering<'_, '_> {
         graph
             .sort(|node| self.rank(nodes[node], mesh))
             .map(|order| order.into_iter().map(|node| nodes[node]).collect())
-            .map_err(|cycle| Impossible {
-                chain: cycle.windows(2).map(|pair| self.shown(&nodes, pair)).collect::<Vec<_>>().join(", "),
-                grafts: cycle.iter().filter_map(|node| self.graft(nodes[*node])).collect(),
-            })
+            .map_err(|cycle| self.impossible(&nodes, &cycle))
+    }
+
+    /// The classic sidecars: in the order that they ask for, else in that of their planning.
+    fn appended(&self) -> Result<Vec<Slot>, Impossible> {
+        let appended = || self.new.iter().enumerate().filter(|(_, it)| it.kind == Kind::ClassicSidecar);
+        let nodes: Vec<_> = appended().map(|(index, _)| Slot::New(index)).collect();
+        if !appended().any(|(_, it)| self.is_ordered(it)) {
+            return Ok(nodes);
+        }
+        let (named, there) = (self.named(&nodes), self.ordinary_there());
+        let mut graph = Graph::new(nodes.len());
+        for (own, (_, it)) in appended().enumerate() {
+            let order = &self.asked[it.graft].template.order;
+            if let Some(earlier) = order.before.iter().find_map(|name| there.get(name.as_str())) {
+                return Err(Impossible {
+                    chain: format!("{}, which comes behind the pod's ordinary containers, before {earlier}", it.name),
+                    grafts: vec![it.graft],
+                });
+            }
+            for other in self.others(&order.before, &nodes, &named, it.graft) {
+                graph.add(own, other);
+            }
+            for other in self.others(&order.after, &nodes, &named, it.graft) {
+                graph.add(other, own);
+            }
+        }
+        graph
+            .sort(|node| node)
+            .map(|order| order.into_iter().map(|node| nodes[node]).collect())
+            .map_err(|cycle| self.impossible(&nodes, &cycle))
+    }
+
+    fn impossible(&self, nodes: &[Slot], cycle: &[usize]) -> Impossible {
+        Impossible {
+            chain: cycle.windows(2).map(|pair| self.shown(nodes, pair)).collect::<Vec<_>>().join(", "),
+            grafts: cycle.iter().filter_map(|node| self.graft(nodes[*node])).collect(),
+        }
     }
 
     /// The pod's own first, by index, so that a node below `old.len()` is that container.
@@ -157,14 +200,21 @@ impl Ordering<'_, '_> {
     /// What a name in `before` or `after` stands for among the ordinary containers: one of them, and whose it is, if it is
     /// planned.
     fn ordinary_named(&self) -> HashMap<&str, (&str, Option<GraftIndex>)> {
-        let mut named: HashMap<&str, _> = self.ordinary.iter().map(|it| (&*it.name, (&*it.name, None))).collect();
-        let there = |made: &[Cow<'_, str>]| made.iter().find_map(|name| named.get(&**name).copied());
-        let done: Vec<_> = self.done.iter().filter_map(|(template, made)| Some((*template, there(made)?))).collect();
-        named.extend(done);
+        let mut named: HashMap<&str, _> =
+            self.ordinary_there().into_iter().map(|(said, name)| (said, (name, None))).collect();
         for it in self.new.iter().filter(|it| it.kind == Kind::ClassicSidecar) {
             named.insert(self.asked[it.graft].name.template, (&it.name, Some(it.graft)));
         }
         named
+    }
+
+    /// What a name in `before` or `after` stands for among the ordinary containers that are there: one of them.
+    fn ordinary_there(&self) -> HashMap<&str, &str> {
+        let mut there: HashMap<&str, &str> = self.ordinary.iter().map(|it| (&*it.name, &*it.name)).collect();
+        let first = |made: &[Cow<'_, str>]| made.iter().find_map(|name| there.get(&**name).copied());
+        let done: Vec<_> = self.done.iter().filter_map(|(template, made)| Some((*template, first(made)?))).collect();
+        there.extend(done);
+        there
     }
 
     /// Whether its template asks for a place.

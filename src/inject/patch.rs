@@ -139,8 +139,10 @@ pub fn changes(
     }
 
     let mut containers: Vec<_> = draft.containers.into_iter().map(Some).collect();
-    for container in &mut containers {
-        if let Some(it) = container.take_if(|it| it.kind == Kind::ClassicSidecar) {
+    for slot in order {
+        let Slot::New(index) = *slot else { continue };
+        let classic = containers.get_mut(index).and_then(|it| it.take_if(|it| it.kind == Kind::ClassicSidecar));
+        if let Some(it) = classic {
             patch.append(List::Containers, it.graft, it.line, it.json);
         }
     }
