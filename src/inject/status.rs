@@ -72,14 +72,41 @@ pub struct RecordedSkip<'a> {
 }
 
 impl<'a> Status<'a> {
-    /// Reads a pod's status annotation. What can't be read counts as none: it is overwritten.
+    /// Reads a pod's status annotation. What can't be read, or is another pod's, counts as none: it is overwritten.
     #[must_use]
     pub fn read(pod: &'a Pod<'_>) -> Self {
         let annotations = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
         annotations
             .and_then(|annotations| annotations.get(STATUS))
             .and_then(|text| serde_json::from_str(text).ok())
+            .filter(|status: &Self| status.is_of(pod))
             .unwrap_or_default()
+    }
+
+    /// Whether something that it tells of is in the pod, or it tells of nothing that could be. Otherwise it was copied
+    /// along, as into the template of a Deployment, and decides nothing.
+    fn is_of(&self, pod: &Pod<'_>) -> bool {
+        let Some(spec) = &pod.spec else { return false };
+        let all = || spec.init_containers.iter().flatten().chain(spec.containers.iter().flatten());
+        let containers: HashSet<&str> = all().map(|it| &*it.name).collect();
+        let volumes: HashSet<&str> = spec.volumes.iter().flatten().map(|it| &*it.name).collect();
+        let by_name = |graft: &Recorded<'_>| {
+            graft.is_empty()
+                || graft.containers.iter().any(|name| containers.contains(&**name))
+                || graft.volumes.iter().any(|name| volumes.contains(&**name))
+        };
+        if self.grafts.iter().any(by_name) {
+            return true;
+        }
+        let (mut mounts, mut variables) = (HashSet::new(), HashSet::new());
+        for it in all() {
+            mounts.extend(it.volume_mounts.iter().flatten().map(|mount| (&*it.name, mount.path())));
+            variables.extend(it.env.get().iter().map(|variable| (&*it.name, &*variable.name)));
+        }
+        let any = |recorded: &Members<'_, Vec<Text<'_>>>, there: &HashSet<(&str, &str)>| {
+            recorded.iter().any(|(target, items)| items.iter().any(|item| there.contains(&(target, &**item))))
+        };
+        self.grafts.iter().any(|graft| any(&graft.mounts, &mounts) || any(&graft.variables, &variables))
     }
 
     /// What was recorded of a graft.
@@ -127,6 +154,11 @@ impl Recorded<'_> {
         *self.hash == *asked.template.hash
             && *self.parameters == *asked.rendering.values_hash
             && names.all(|name| self.targets.iter().any(|target| **target == **name))
+    }
+
+    /// Whether it had nothing of its own that a status could show.
+    fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.volumes.is_empty() && self.mounts.is_empty() && self.variables.is_empty()
     }
 
     /// Whether all that was recorded is in the pod.

@@ -317,7 +317,8 @@ fn pods_without_measure() {
         other => panic!("{other:?}"),
     };
     let long = "x".repeat(1_000_000);
-    let others: Vec<_> = (0..50_000).map(|n| format!("d{n}")).collect();
+    // One of them is there, so that the status is this pod's.
+    let others: Vec<_> = (0..50_000).map(|n| format!("d{n}")).chain(["c0".to_owned()]).collect();
     let of_another = json!({"grafts": [{"template": "x", "targets": others, "containers": others}]});
     let last = vec!["c14999"; 50_000];
     let done = json!({"grafts": [{"template": "log-shipper", "hash": hash, "targets": ["a"], "containers": last}]});
