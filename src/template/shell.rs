@@ -3,7 +3,7 @@
 //! A shell takes the first operand after its `-c` for a script. An expression there, or a variable that the kubelet
 //! pastes there, would run what an annotation says. What could be a shell or a `-c` counts as one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::diagnostic::{Place, Problems};
 use super::expression::{Leaf, Names, Style, Word};
@@ -21,29 +21,86 @@ const RUNNERS: &[&str] = &["busybox", "env", "exec", "nohup", "setsid", "tini", 
 /// The letters that POSIX, dash and bash have for options: Go's `-config` is no cluster of them.
 const OPTIONS: &str = "abcefhiklmnoprstuvxBCDEHOPT";
 
-/// Variables whose value the kubelet may paste into a command, and a pod decides.
+/// The longest text, in bytes, that variables make of one another here, as each may double the one before it. What is
+/// longer is no name of a shell.
+const MAX_VALUE: usize = 1024;
+
+/// The most texts that are looked at for one variable.
+const MAX_VALUES: usize = 64;
+
+/// The variables of a container, whose values the kubelet pastes into its commands.
 #[derive(Debug, Default)]
-struct Tainted {
-    names: HashSet<String>,
+struct Environment {
+    /// Those that a pod decides.
+    tainted: HashSet<String>,
     /// Those that are the container's own, always there and the template's.
     own: HashSet<String>,
-    /// So are all but its own: they are the target's.
-    of_target: bool,
+    /// The values that the template has for its variables.
+    values: HashMap<String, Vec<String>>,
+    /// There may be more, from elsewhere.
+    more: bool,
+    /// A pod decides those: they are the target's, or of a source that it chooses.
+    more_tainted: bool,
     /// A name is made by an expression: every name is meant.
     all: bool,
 }
 
-impl Tainted {
-    fn has(&self, name: &str) -> bool {
-        self.all || self.names.contains(name) || (self.of_target && !self.own.contains(name))
+impl Environment {
+    fn is_tainted(&self, name: &str) -> bool {
+        self.all || self.tainted.contains(name) || (self.more_tainted && !self.own.contains(name))
+    }
+
+    /// A word as the kubelet hands it on, as far as the template decides it.
+    fn expand(&self, word: &Word) -> Word {
+        let mut expanded = Word { many: word.many, ..Word::default() };
+        self.paste(&word.text, &mut expanded);
+        expanded.open |= word.open;
+        for text in &word.made_of {
+            let mut made = Word::default();
+            self.paste(text, &mut made);
+            expanded.made_of.push(made.text);
+            if expanded.made_of.len() < MAX_VALUES {
+                expanded.made_of.extend(made.made_of);
+            }
+        }
+        expanded
+    }
+
+    fn paste(&self, text: &str, word: &mut Word) {
+        for piece in pieces(text) {
+            let name = match piece {
+                Piece::Text(text) => {
+                    word.add(text.to_owned());
+                    continue;
+                }
+                Piece::Reference(name) => name,
+            };
+            match self.values.get(name).map(Vec::as_slice) {
+                Some([value])
+                    if self.own.contains(name)
+                        && !self.is_tainted(name)
+                        && word.text.len() <= MAX_VALUE
+                        && word.made_of.len() < MAX_VALUES =>
+                {
+                    word.add(value.clone());
+                }
+                None if !self.all && !self.more => word.add(format!("$({name})")),
+                values => {
+                    word.open = true;
+                    if word.made_of.len() < MAX_VALUES {
+                        word.made_of.extend(values.into_iter().flatten().cloned());
+                    }
+                }
+            }
+        }
     }
 }
 
 /// Checks the commands of a container: its own, its probes' and its hooks'.
 pub(super) fn check(container: &Tree<'_>, parameters: &[Parameter], problems: &mut Problems<'_>) {
     let names = Names { parameters, in_for_each: true };
-    let (tainted, untainted) = (tainted(container, names), Tainted::default());
-    let mut found = Found { names, tainted: &tainted, problems, told: HashSet::new() };
+    let (environment, none) = (environment(container, names), Environment::default());
+    let mut found = Found { names, environment: &environment, problems, told: HashSet::new() };
     let (command, args) = (container.get("command"), container.get("args"));
     for command in found.ways(command) {
         for args in found.ways(args) {
@@ -56,7 +113,7 @@ pub(super) fn check(container: &Tree<'_>, parameters: &[Parameter], problems: &m
         found.hook(container.get(probe));
     }
     // The kubelet expands nothing in hooks.
-    found.tainted = &untainted;
+    found.environment = &none;
     let hooks = container.get("lifecycle");
     found.piece(hooks);
     for when in ["postStart", "preStop"] {
@@ -166,7 +223,7 @@ fn program(word: &Word, before: &str) -> Reading {
 /// What is found, and with what it is looked for.
 struct Found<'c, 'f> {
     names: Names<'c>,
-    tainted: &'c Tainted,
+    environment: &'c Environment,
     problems: &'c mut Problems<'f>,
     /// A word of several ways is reported once.
     told: HashSet<(usize, String)>,
@@ -210,8 +267,9 @@ impl Found<'_, '_> {
     /// Reports every word that a shell would run and a pod would decide.
     fn scripts<'t>(&mut self, words: impl Iterator<Item = &'t Placed<'t>>, start: Reading) {
         let mut reading = start;
-        let mut before = "--";
-        for (word, place) in words {
+        let mut before = "--".to_owned();
+        for (written, place) in words {
+            let word = &self.environment.expand(written);
             if word.many && word.made_of.iter().any(|text| is_shell(text)) {
                 let message = "an expression that makes a shell's whole command would run whatever an annotation says";
                 let help = "write the command as a list, a word an item, and expressions for single words";
@@ -223,14 +281,14 @@ impl Found<'_, '_> {
                 Reading::Options(mut shell) => match shell.option(word) {
                     Ok(()) => Reading::Options(shell),
                     Err(()) if shell.script => {
-                        self.script(word, place);
+                        self.script(written, place);
                         Reading::Skip
                     }
-                    Err(()) => program(word, before),
+                    Err(()) => program(word, &before),
                 },
-                Reading::Words => program(word, before),
+                Reading::Words => program(word, &before),
             };
-            before = name(&word.text);
+            name(&word.text).clone_into(&mut before);
         }
     }
 
@@ -243,7 +301,7 @@ impl Found<'_, '_> {
                  no shell runs this, name the program in `command`",
             );
         }
-        for name in references(&word.text).filter(|name| self.tainted.has(name)).collect::<Vec<_>>() {
+        for name in references(&word.text).filter(|name| self.environment.is_tainted(name)).collect::<Vec<_>>() {
             let message = format!("the kubelet pastes $({name}) into the script, whatever an annotation makes of it");
             let help =
                 format!("write \"${name}\", which the shell reads as a value, or $$({name}) for a command's output");
@@ -258,55 +316,90 @@ impl Found<'_, '_> {
     }
 }
 
-/// The variables of a container that an expression makes, directly or through one another.
-fn tainted(container: &Tree<'_>, names: Names<'_>) -> Tainted {
-    let mut tainted = Tainted {
-        of_target: container.get("environment").and_then(Tree::as_text) == Some("target"),
-        ..Tainted::default()
+/// What is known of a container's variables, which may be made of one another.
+fn environment(container: &Tree<'_>, names: Names<'_>) -> Environment {
+    let of_target = container.get("environment").and_then(Tree::as_text) == Some("target");
+    let sources = container.get("envFrom");
+    let mut environment = Environment {
+        more: of_target || sources.is_some(),
+        more_tainted: of_target || sources.is_some_and(|sources| is_from_pod(sources, names)),
+        ..Environment::default()
     };
-    let Some(env) = container.get("env") else { return tainted };
-    tainted.all = env.as_text().is_some();
+    let Some(env) = container.get("env") else { return environment };
+    environment.all = env.as_text().is_some();
     for entry in env.items() {
         let Some(name) = entry.get("name").and_then(Tree::as_text).and_then(|name| word(name, names)) else {
             // An expression makes all of it.
-            tainted.all |= entry.as_text().is_some();
+            environment.all |= entry.as_text().is_some();
             continue;
         };
-        let value = entry.get("value").and_then(Tree::as_text).and_then(|value| word(value, names)).unwrap_or_default();
-        let pasted = references(&value.text).any(|other| tainted.has(other));
         if name.open {
-            tainted.all = true;
-        } else if value.open || pasted || entry.get("valueFrom").is_some_and(|source| is_from_pod(source, names)) {
-            tainted.names.insert(name.text);
+            environment.all = true;
+            continue;
+        }
+        let value = entry.get("value").and_then(Tree::as_text).and_then(|value| word(value, names));
+        let from_pod = value
+            .as_ref()
+            .is_some_and(|value| value.open || references(&value.text).any(|other| environment.is_tainted(other)));
+        let source = entry.get("valueFrom");
+        let known = value.map(|value| environment.expand(&value));
+        let values = environment.values.entry(name.text.clone()).or_default();
+        if let Some(Word { text, open, made_of, .. }) = known {
+            let texts = (!open).then_some(text).into_iter().chain(made_of);
+            let room = MAX_VALUES.saturating_sub(values.len());
+            values.extend(texts.filter(|text| text.len() <= MAX_VALUE).take(room));
+        } else if source.is_none() {
+            values.push(String::new());
+        }
+        if from_pod || source.is_some_and(|source| is_from_pod(source, names)) {
+            environment.tainted.insert(name.text);
         } else if CONTROL.iter().all(|key| entry.get(key).is_none()) {
-            tainted.own.insert(name.text);
+            environment.own.insert(name.text);
         }
     }
-    tainted
+    environment
 }
 
 /// Whether a pod decides a variable's source, or the text in it.
 fn is_from_pod(source: &Tree<'_>, names: Names<'_>) -> bool {
     match source.as_text() {
         Some(text) => text.starts_with("metadata.annotations") || is_open(text, names),
-        None => source.members().any(|(.., value)| is_from_pod(value, names)),
+        None => {
+            source.members().any(|(.., value)| is_from_pod(value, names))
+                || source.items().iter().any(|item| is_from_pod(item, names))
+        }
     }
 }
 
-/// The names in `$(NAME)`, as the kubelet finds them: `$$` is a dollar sign.
+/// A part of a text in which the kubelet expands `$(NAME)`.
+enum Piece<'t> {
+    Text(&'t str),
+    Reference(&'t str),
+}
+
+/// A text's parts, as the kubelet finds them: `$$` is a dollar sign.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while let Some((before, after)) = rest.split_once('$') {
+        pieces.push(Piece::Text(before));
+        let reference = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        rest = if let Some((name, after)) = reference {
+            pieces.push(Piece::Reference(name));
+            after
+        } else {
+            pieces.push(Piece::Text("$"));
+            after.strip_prefix('$').unwrap_or(after)
+        };
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// The names in `$(NAME)`.
 fn references(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        loop {
-            let (_, after) = rest.split_once('$')?;
-            rest = after.strip_prefix('$').unwrap_or(after);
-            if let Some(inner) = after.strip_prefix('(')
-                && let Some((name, after)) = inner.split_once(')')
-            {
-                rest = after;
-                return Some(name);
-            }
-        }
+    pieces(text).into_iter().filter_map(|piece| match piece {
+        Piece::Reference(name) => Some(name),
+        Piece::Text(_) => None,
     })
 }
 
@@ -348,9 +441,25 @@ mod tests {
             r#"command: "{{ params.x == '' ? ['run', params.x] : ['sh', '-c', 'true'] }}""#,
             r#"command: [sh, -c, "echo $(X)"], environment: target, env: [{name: X, value: a}]"#,
             r#"command: [sh, -c, "echo $(X)"], env: [{name: X, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]"#,
+            r#"command: ["$(S)", -c, "{{ params.x }}"], env: [{name: S, value: run}]"#,
+            r#"command: ["$(S)", -c, "{{ params.x }}"]"#,
+            r#"command: [sh, "$(S)", "{{ params.x }}"], env: [{name: S, value: /run.sh}]"#,
+            r#"command: [sh, -c, "echo $(S)"], envFrom: [{configMapRef: {name: fixed}}]"#,
+            r#"command: [sh, -c, "echo $(S)"], env: [{name: S, value: a}], envFrom: [{configMapRef: {name: "{{ params.x }}"}}]"#,
             r#"livenessProbe: "{{ target.livenessProbe }}", lifecycle: {preStop: {exec: {command: [sh, -c, "$(X)"]}}}"#,
         ] {
             assert_eq!(mistakes(fields), [""; 0], "{fields}");
+        }
+    }
+
+    #[test]
+    fn variables_that_double_one_another_are_read_to_the_end() {
+        for value in ["sh", "{{ params.x == '' ? 'sh' : 'run' }}"] {
+            let doubled = |index| format!("{{name: A{}, value: \"$(A{index})$(A{index})\"}}", index + 1);
+            let doubled: Vec<_> = (0..59).map(doubled).collect();
+            let env = format!("{{name: A0, value: \"{value}\"}}, {}", doubled.join(", "));
+            assert_eq!(mistakes(&format!("command: [\"$(A59)\", a], env: [{env}]")), [""; 0]);
+            assert_eq!(mistakes(&format!("command: [\"$(A0)\", -c, \"{{{{ params.x }}}}\"], env: [{env}]")).len(), 1);
         }
     }
 
@@ -402,6 +511,19 @@ mod tests {
             r#"command: [sh, -c, "echo $(B)"], environment: target"#,
             r#"command: [sh, -c, "echo $(Y)"], environment: target, env: [{name: Y, value: "$(B)"}]"#,
             r#"command: [sh, -c, "echo $(B)"], environment: target, env: [{name: B, value: a, when: "params.x == ''"}]"#,
+            r#"command: ["$(S)", -c, "{{ params.x }}"], env: [{name: S, value: sh}]"#,
+            r#"command: ["$(S)", -c, "{{ params.x }}"], env: [{name: S, value: sh, when: "params.x == ''"}]"#,
+            r#"command: ["/bin/$(S)h", -c, "{{ params.x }}"], env: [{name: T, value: s}, {name: S, value: "ba$(T)"}]"#,
+            r#"command: ["$(S)/sh", -c, "{{ params.x }}"], env: [{name: S, value: "{{ params.x }}"}]"#,
+            r#"command: ["$(S)", -c, "{{ params.x }}"], env: [{name: S, value: "{{ params.x == '' ? 'sh' : 'run' }}"}]"#,
+            r#"command: ["$(S)", -c, "{{ params.x }}"], env: [{name: S, valueFrom: {configMapKeyRef: {name: a, key: b}}}]"#,
+            r#"command: ["$(S)", -c, "{{ params.x }}"], envFrom: [{configMapRef: {name: fixed}}]"#,
+            r#"command: ["$(B)", -c, "{{ params.x }}"], environment: target"#,
+            r#"command: [sh, "$(S)", "{{ params.x }}"], env: [{name: S, value: -c}]"#,
+            r#"livenessProbe: {exec: {command: ["$(S)", -c, "{{ params.x }}"]}}, env: [{name: S, value: sh}]"#,
+            r#"command: [sh, -c, "echo $(S)"], envFrom: [{configMapRef: {name: "{{ params.x }}"}}]"#,
+            r#"command: [sh, -c, "echo $(S)"], envFrom: [{prefix: "{{ params.x }}", secretRef: {name: a}}]"#,
+            r#"command: [sh, -c, "echo $(S)"], envFrom: "{{ params.l.map(l, {'configMapRef': {'name': l}}) }}""#,
             r#"command: [sh, -c, "$(X)"], env: [{name: X, valueFrom: {fieldRef: {fieldPath: "metadata.annotations['x']"}}}]"#,
             r#"command: [sh, -c, "$(X)"], env: [{name: X, valueFrom: {fieldRef: {fieldPath: "{{ target.name }}"}}}]"#,
         ] {

@@ -67,7 +67,8 @@ impl Word {
         word
     }
 
-    fn add(&mut self, text: String) {
+    /// Adds what the template has for it.
+    pub fn add(&mut self, text: String) {
         if self.open { self.made_of.push(text) } else { self.text.push_str(&text) }
     }
 
