@@ -201,16 +201,17 @@ impl<'t> Compiler<'_, '_, 't> {
         tree: &'t Tree<'t>,
         compile: impl FnOnce(&mut Self, Option<&Expression>, Option<&Expression>) -> Option<T>,
     ) -> Option<Entry<T>> {
-        let outer = (self.names.in_for_each, self.secret_item);
+        let outer = (self.names, self.secret_item);
         let repeated = tree.get("forEach");
         let for_each = repeated.and_then(|tree| self.bare(tree, "text with a CEL list, such as \"['a', 'b']\""));
         if let Some(list) = &for_each {
             self.secret_item = self.secret(list);
+            self.names.literal_items = list.is_literal(self.names);
         }
         self.names.in_for_each |= repeated.is_some();
         let when = tree.get("when").and_then(|tree| self.condition(tree));
         let value = compile(self, when.as_ref(), for_each.as_ref());
-        (self.names.in_for_each, self.secret_item) = outer;
+        (self.names, self.secret_item) = outer;
         Some(Entry { when, for_each, value: value?, line: tree.place.line })
     }
 

@@ -96,7 +96,7 @@ pub(super) fn template(
     let mut compiler = Compiler {
         problems,
         options,
-        names: Names { parameters: &parameters, in_for_each: false },
+        names: Names { parameters: &parameters, in_for_each: false, literal_items: false },
         trial: &trial,
         item: None,
         floor: Basis::Constant,

@@ -192,6 +192,8 @@ pub struct Names<'t> {
     pub parameters: &'t [Parameter],
     /// `item` and `index` are bound.
     pub in_for_each: bool,
+    /// `item` has texts of a parameter, whose `$` is literal.
+    pub literal_items: bool,
 }
 
 /// A mistake in an expression, found at load.
@@ -278,7 +280,7 @@ struct Mentions {
 /// Where a value comes from, as far as doubling `$` and showing it are concerned.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sources {
-    /// From a parameter without `expand: true`.
+    /// From a parameter that is literal.
     parameters: bool,
     /// From a pod-side variable.
     pod: bool,
@@ -354,7 +356,7 @@ impl Expression {
         let (code, mentions) = compile::compile(source, names)?;
         let any = |is: fn(&Parameter) -> bool| mentions.parameters.iter().any(|index| is(&names.parameters[*index]));
         let sources = Sources {
-            parameters: any(|parameter| !parameter.expand),
+            parameters: any(is_literal),
             pod: mentions.variables != 0,
             sensitive: any(|parameter| parameter.sensitive),
         };
@@ -425,6 +427,12 @@ impl Expression {
         self.code.known_type(parameters)
     }
 
+    /// Whether what it makes may have texts of a parameter, whose `$` is literal.
+    #[must_use]
+    pub fn is_literal(&self, names: Names<'_>) -> bool {
+        self.sources.parameters || (self.mentions.item && names.literal_items)
+    }
+
     fn sources(&self, item: Option<&Item<'_>>) -> Sources {
         let from = item.filter(|_| self.mentions.item).map(|item| item.sources).unwrap_or_default();
         Sources {
@@ -433,6 +441,11 @@ impl Expression {
             sensitive: self.sources.sensitive || from.sensitive,
         }
     }
+}
+
+/// Whether every `$` of a parameter's value stands for itself. Of what is no free text, none has any.
+fn is_literal(parameter: &Parameter) -> bool {
+    !parameter.expand && matches!(parameter.kind, Type::String | Type::List)
 }
 
 #[cfg(test)]

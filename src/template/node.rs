@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_null_leaves_nothing_and_what_repeats_is_bounded() {
-        let names = Names { parameters: &[], in_for_each: false };
+        let names = Names { parameters: &[], in_for_each: false, literal_items: false };
         let leaf = |text| Leaf::parse(text, Style::Typed, names).unwrap().map(Node::Leaf).unwrap();
         let list = |for_each, value| {
             let for_each = Some(Expression::compile(for_each, names).unwrap());

@@ -98,7 +98,7 @@ impl Environment {
 
 /// Checks the commands of a container: its own, its probes' and its hooks'.
 pub(super) fn check(container: &Tree<'_>, parameters: &[Parameter], problems: &mut Problems<'_>) {
-    let names = Names { parameters, in_for_each: true };
+    let names = Names { parameters, in_for_each: true, literal_items: false };
     let (environment, none) = (environment(container, names), Environment::default());
     let mut found = Found { names, environment: &environment, problems, told: HashSet::new() };
     let (command, args) = (container.get("command"), container.get("args"));

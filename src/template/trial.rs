@@ -150,7 +150,9 @@ impl<'t> Compiler<'_, '_, 't> {
 /// The first item of a `forEach`, if there is one.
 fn first_item(for_each: &Expression, trial: &Trial, item: Option<&Item<'_>>) -> Result<Option<Json>, EvaluationError> {
     static ITEM: LazyLock<Option<Leaf>> = LazyLock::new(|| {
-        Leaf::parse("{{ item }}", Style::Typed, Names { parameters: &[], in_for_each: true }).ok().flatten()
+        Leaf::parse("{{ item }}", Style::Typed, Names { parameters: &[], in_for_each: true, literal_items: false })
+            .ok()
+            .flatten()
     });
     let items = for_each.items(trial, item)?;
     let (Some(first), Some(leaf)) = (items.first(), &*ITEM) else { return Ok(None) };

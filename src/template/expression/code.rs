@@ -141,6 +141,12 @@ impl Code {
             || self.parts().into_iter().any(Self::names_anything)
     }
 
+    /// Whether a field of one of these names is taken out of something.
+    pub(super) fn selects(&self, fields: &[&str]) -> bool {
+        matches!(self, Self::Select(select) if fields.contains(&&*select.field))
+            || self.parts().into_iter().any(|part| part.selects(fields))
+    }
+
     /// The type of the value if it is always the same, and never `null`.
     pub(super) fn known_type(&self, parameters: &[Parameter]) -> Option<Type> {
         match self {

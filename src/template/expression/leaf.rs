@@ -4,15 +4,15 @@ use super::code::Code;
 use super::evaluate::{self, CHUNK};
 use super::scan::{self, Piece};
 use super::write::Writer;
-use super::{EvaluationError, Expression, ExpressionError, Item, Names, Variable, Variables};
+use super::{EvaluationError, Expression, ExpressionError, Item, Names, Variable, Variables, is_literal};
 use crate::json::write_escaped;
 use crate::template::parameter::{Parameter, Type};
 
 /// How a leaf's value becomes JSON. An optional is its value, or `null` without one.
 ///
 /// The kubelet expands `$(VAR)` in `command`, `args`, `env[].value` and `subPathExpr`, and `$$` is how a `$` gets there. A value is
-/// *literal* there, every `$` doubled, if its expression names a parameter without `expand: true`. Pod-side values are
-/// literal in text; handed on as a whole list they are in the kubelet's notation already, and stay as they are.
+/// *literal* there, every `$` doubled, if its expression names a text parameter without `expand: true`. Pod-side values
+/// are literal in text; handed on as a whole list they are in the kubelet's notation already, and stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// The value keeps its type.
@@ -179,29 +179,55 @@ impl Leaf {
     }
 }
 
+/// The fields of a pod that are in the kubelet's notation.
+const IN_NOTATION: &[&str] = &["args", "command", "env", "subPathExpr", "value", "volumeMounts"];
+
 impl Expression {
     /// Refuses to mix values whose `$(VAR)` the kubelet expands with values that it must not touch: whichever way the
     /// result was written, one of them would be wrong.
     fn check_expansion(&self, style: Style, names: Names<'_>) -> Result<(), Vec<ExpressionError>> {
-        let of = |expand: bool| {
-            let found = self.mentions.parameters.iter().map(|index| &names.parameters[*index]);
-            found.into_iter().find(|parameter| parameter.expand == expand).map(|parameter| parameter.name.as_str())
+        if matches!(style, Style::Typed | Style::Text) {
+            return Ok(());
+        }
+        let parameter = |is: fn(&Parameter) -> bool| {
+            let mut mentioned = self.mentions.parameters.iter().map(|index| &names.parameters[*index]);
+            mentioned.find(|parameter| is(parameter)).map(|parameter| format!("params.{}", parameter.name))
         };
-        let (Some(expanded), true) = (of(true), !matches!(style, Style::Typed | Style::Text)) else {
+        let expanded = parameter(|parameter| parameter.expand);
+        let item = || self.is_literal(names).then(|| "item".to_owned());
+        let literal = parameter(is_literal).or_else(item);
+        let pod_side = || Variable::ALL.into_iter().find(|variable| self.names(*variable)).map(Variable::name);
+        let (message, help) = if let Some(expanded) = expanded {
+            let pod_side = || pod_side().filter(|_| style == Style::Expanded).map(str::to_owned);
+            let Some(literal) = literal.or_else(pod_side) else { return Ok(()) };
+            let message = format!("mixes {expanded}, which has expand: true, with {literal}, whose $ is literal");
+            (message, "split it into two expressions")
+        } else if let Some(literal) = literal.filter(|_| style != Style::Expanded && self.has_words_of_pod(names)) {
+            let message =
+                format!("mixes {literal}, whose $ is literal, with what the pod has in the kubelet's own notation");
+            (message, style.instead())
+        } else {
             return Ok(());
         };
-        let pod_side = || Variable::ALL.into_iter().find(|variable| self.names(*variable)).map(Variable::name);
-        let literal = match of(false) {
-            Some(parameter) => format!("params.{parameter}"),
-            None => match pod_side().filter(|_| style == Style::Expanded) {
-                Some(variable) => variable.to_owned(),
-                None => return Ok(()),
-            },
-        };
-        Err(vec![ExpressionError {
-            range: 0..self.source.len(),
-            message: format!("mixes params.{expanded}, which has expand: true, with {literal}, whose $ is literal"),
-            help: Some("split it into two expressions".to_owned()),
-        }])
+        Err(vec![ExpressionError { range: 0..self.source.len(), message, help: Some(help.to_owned()) }])
+    }
+
+    /// Whether it looks at parts of a pod in which the kubelet expands `$(VAR)`.
+    fn has_words_of_pod(&self, names: Names<'_>) -> bool {
+        let containers = [Variable::Object, Variable::Target, Variable::Targets];
+        let of_pod =
+            (self.names_item() && !names.literal_items) || containers.into_iter().any(|variable| self.names(variable));
+        of_pod && self.code.selects(IN_NOTATION)
+    }
+}
+
+impl Style {
+    /// What to do where a list would mix values of parameters with the pod's own.
+    fn instead(self) -> &'static str {
+        match self {
+            Self::ExpandedIn("value") => "`environment: target` has the target's variables, word for word",
+            Self::ExpandedIn(_) => "write the entries of the list one by one",
+            _ => "give `env` a variable that has the parameter's value, and write '$(NAME)' here instead",
+        }
     }
 }

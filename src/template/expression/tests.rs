@@ -101,7 +101,7 @@ impl World {
     }
 
     fn names(&self) -> Names<'_> {
-        Names { parameters: &self.parameters, in_for_each: false }
+        Names { parameters: &self.parameters, in_for_each: false, literal_items: false }
     }
 
     /// A leaf's JSON; `null` when it is dropped.
@@ -302,7 +302,10 @@ fn dollars_of_literal_values_are_doubled_where_the_kubelet_expands() {
         ("{{ params.hosts }}", Style::ExpandedItems, r#"["db","cache:$$1"]"#),
         ("{{ params.flags }}", Style::ExpandedItems, r#"["--mode=$(MODE)"]"#),
         ("{{ target.args }}", Style::ExpandedItems, r#"["$(MODE)","x"]"#),
-        ("{{ target.args + params.hosts }}", Style::ExpandedItems, r#"["$$(MODE)","x","db","cache:$$1"]"#),
+        ("{{ [target.name] + params.hosts }}", Style::ExpandedItems, r#"["web","db","cache:$$1"]"#),
+        // A number has no dollars, so nothing is doubled for it.
+        ("{{ target.args + [string(params.port)] }}", Style::ExpandedItems, r#"["$(MODE)","x","8080"]"#),
+        ("{{ params.port > 1 ? '$(A)' : '' }}", Style::Expanded, r#""$(A)""#),
         ("{{ target.args + params.flags }}", Style::ExpandedItems, r#"["$(MODE)","x","--mode=$(MODE)"]"#),
         (
             "{{ params.hosts.map(h, {'name': h, 'value': h, 'valueFrom': {'value': h}}) }}",

@@ -219,7 +219,7 @@ mod tests {
             let pod = json::Json::read(&text).unwrap();
             let pod = OfPod(pod.root(), Budget::new());
             let condition = |source: &str| {
-                Expression::compile(source, Names { parameters: &[], in_for_each: false })
+                Expression::compile(source, Names { parameters: &[], in_for_each: false, literal_items: false })
                     .unwrap()
                     .condition(&pod, None)
             };

@@ -85,6 +85,13 @@ fn values_that_expand_and_values_that_must_not_do_not_mix() {
         ("{{ params.command + target.name }}", Style::Expanded, true),
         ("{{ params.flags + params.hosts }}", Style::ExpandedItems, true),
         ("{{ params.flags + target.args }}", Style::ExpandedItems, false),
+        ("{{ params.command + string(params.port) }}", Style::Expanded, false),
+        ("{{ params.hosts + target.args }}", Style::ExpandedItems, true),
+        ("{{ params.hosts + object.spec.containers[0]['command'] }}", Style::ExpandedItems, true),
+        ("{{ params.port > 1 ? target.args : [] }}", Style::ExpandedItems, false),
+        ("{{ params.hosts + [target.name] }}", Style::ExpandedItems, false),
+        ("{{ params.hosts + target.args }}", Style::Typed, false),
+        ("{{ target.env + [{'name': 'A', 'value': params.path}] }}", Style::ExpandedIn("value"), true),
     ] {
         let parsed = Leaf::parse(leaf, style, world.names());
         assert_eq!(parsed.is_err(), refused, "{leaf}");
@@ -92,5 +99,16 @@ fn values_that_expand_and_values_that_must_not_do_not_mix() {
             assert!(errors[0].message.starts_with("mixes params."), "{}", errors[0].message);
             assert_eq!(errors[0].range, 3..leaf.len() - 3);
         }
+    }
+    for (leaf, literal_items, refused) in [
+        ("{{ target.args + [item] }}", true, true),
+        ("{{ target.args + [item] }}", false, false),
+        ("{{ item.args + [params.path] }}", false, true),
+        ("{{ item.args + [string(params.port)] }}", false, false),
+        ("{{ params.hosts + [item] }}", true, false),
+    ] {
+        let names = Names { in_for_each: true, literal_items, ..world.names() };
+        let parsed = Leaf::parse(leaf, Style::ExpandedItems, names);
+        assert_eq!(parsed.is_err(), refused, "{leaf}");
     }
 }
