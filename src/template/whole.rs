@@ -43,6 +43,8 @@ pub(super) fn check(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, proble
         unique("host port", select(init, "ports[]"), |entry| port(entry, "hostPort"), problems);
     }
     mounts(parts, problems);
+    containers_named(parts, problems);
+    volumes_named(template, parts, problems);
     order(template, spec, parts, problems);
 }
 
@@ -111,6 +113,62 @@ fn mounts(parts: &Parts<'_>, problems: &mut Problems<'_>) {
         if let Some(text) = name.text().filter(|text| !mounted.iter().any(|mount| mount.text() == Some(text))) {
             problems.warning(name.place, format!("nothing mounts the volume `{}`", shorten(text)));
         }
+    }
+}
+
+/// What stands behind the name of a container or volume in the pod of a named instance, as an expression.
+const OF_INSTANCE: &str = "{{ instance == '' ? '' : '-' + instance }}";
+
+/// The template's own containers have other names in the pods of named instances, which no `resourceFieldRef` follows.
+fn containers_named(parts: &Parts<'_>, problems: &mut Problems<'_>) {
+    let name = |container: &'_ Rendered<'_>| Some(container.get("name")?.constant_text()?.to_owned());
+    let own: HashSet<_> = parts.containers.iter().filter_map(|(_, container)| name(container)).collect();
+    let mut tell = |reference: &Rendered<'_>, around: Option<&str>| {
+        let Some(name) = reference.constant_text().filter(|name| own.contains(*name)) else { return };
+        let help = if around == Some(name) {
+            "leave it out: it means the container itself".to_owned()
+        } else {
+            format!("write \"{name}{OF_INSTANCE}\"")
+        };
+        let message = format!("the container `{}` has another name in the pod of a named instance", shorten(name));
+        problems.error(reference.place, message).help(help);
+    };
+    for (_, container) in &parts.containers {
+        let around = name(container);
+        for reference in select(container, "env[].valueFrom.resourceFieldRef.containerName") {
+            tell(reference, around.as_deref());
+        }
+    }
+    let in_target = "env[].valueFrom.resourceFieldRef.containerName";
+    let in_volume = ["downwardAPI.items[]", "projected.sources[].downwardAPI.items[]"]
+        .map(|items| format!("{items}.resourceFieldRef.containerName"));
+    let shared = parts.shared_volumes.iter().filter_map(|shared| shared.get("volume"));
+    let of_volumes =
+        parts.volumes.iter().chain(shared).flat_map(|volume| in_volume.iter().flat_map(|path| select(volume, path)));
+    let of_targets = parts.target.iter().flat_map(|target| select(target, in_target));
+    for reference in of_volumes.chain(of_targets) {
+        tell(reference, None);
+    }
+}
+
+/// The template's volumes have other names in the pod, which no `fileKeyRef` follows.
+fn volumes_named(template: &str, parts: &Parts<'_>, problems: &mut Problems<'_>) {
+    let has = |volumes: &[Rendered<'_>], name: &str| {
+        volumes.iter().filter_map(|volume| volume.get("name")?.text()).any(|volume| volume == name)
+    };
+    let containers = parts.containers.iter().map(|(_, container)| container).chain(&parts.target);
+    for reference in containers.flat_map(|container| select(container, "env[].valueFrom.fileKeyRef.volumeName")) {
+        let Some(name) = reference.constant_text() else { continue };
+        let help = if has(&parts.volumes, name) {
+            format!("write \"{template}{OF_INSTANCE}-{name}\"")
+        } else if has(&parts.shared_volumes, name) {
+            "a shared volume may be the pod's: put the file into one that stands under `volumes`".to_owned()
+        } else {
+            continue;
+        };
+        problems
+            .error(reference.place, format!("the volume `{}` has another name in the pod", shorten(name)))
+            .help(help);
     }
 }
 
