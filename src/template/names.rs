@@ -84,6 +84,15 @@ pub(crate) fn label_value(value: &str) -> Option<String> {
     })
 }
 
+/// The value of an annotation, of which the API server reads this one: `GetDeletionCostFromPodAnnotations`.
+pub(crate) fn annotation_value(key: &str, value: &str) -> Option<String> {
+    if key != "controller.kubernetes.io/pod-deletion-cost" {
+        return None;
+    }
+    let right = value.parse::<i32>().is_ok() && (value == "0" || !value.starts_with(['+', '0']));
+    (!right).then(|| format!("`{}` is no cost: a whole number below 2^31", shorten(value)))
+}
+
 fn is_name_part(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=63).contains(&name.len())

@@ -180,9 +180,6 @@ const PROFILES: &str = "only RuntimeDefault and Localhost";
 const SOURCES: &[&str] =
     &["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
 
-/// What chose AppArmor profiles before Kubernetes 1.30.
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
-
 /// Holds what a template injects against the standard that it claims.
 pub(super) fn check(claim: PodSecurity, os: &str, parts: &Parts<'_>, problems: &mut Problems<'_>) {
     let asked = Asked { standard: claim, version: Version::LATEST, windows: os == "windows", user_namespace: false };
@@ -206,13 +203,6 @@ pub(super) fn check(claim: PodSecurity, os: &str, parts: &Parts<'_>, problems: &
             problems.error(place, format!("podSecurity: {problem}"));
         }
     }
-    let annotations = parts.pod.iter().filter_map(|pod| pod.get("annotations")).flat_map(Rendered::members);
-    for (key, place, profile) in annotations {
-        let profile = profile.text().filter(|_| is_decided(profile));
-        if let Some(problem) = profile.and_then(|profile| claim.against_annotation(key, profile)) {
-            problems.error(place, format!("podSecurity: {problem}"));
-        }
-    }
 }
 
 impl PodSecurity {
@@ -224,15 +214,6 @@ impl PodSecurity {
             Self::Restricted => SOURCES.contains(&source),
         };
         (!allowed).then(|| format!("{} allows no {} volume", self.name(), shorten(source)))
-    }
-
-    /// What it has against an annotation of a pod.
-    fn against_annotation(self, key: &str, value: &str) -> Option<String> {
-        let allowed = self == Self::Privileged
-            || !key.starts_with(APP_ARMOR)
-            || matches!(value, "" | "runtime/default")
-            || value.starts_with("localhost/");
-        (!allowed).then(|| format!("{} allows only runtime/default and localhost/* here", self.name()))
     }
 }
 

@@ -2,8 +2,6 @@
 //! left is told before the API server denies the pod. Which pods are exempt, only its configuration files say.
 
 use super::Grafting;
-use crate::inject::draft::Field;
-use crate::inject::json::Text;
 use crate::inject::pod::Volume;
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::rendering::read;
@@ -43,12 +41,6 @@ impl Grafting<'_, '_, '_> {
             let of_volume = read::<Volume<'_>>(&volume.json, "volume")?;
             let rules = of_volume.source.iter().filter_map(|(source, _)| enforced.volume(source));
             broken.extend(rules.map(|rule| (format!("volume {:?}", volume.name), rule)));
-        }
-        let annotations = self.draft.fields.iter().filter(|it| it.graft == index && it.field == Field::Annotation);
-        for annotation in annotations {
-            let value = read::<Text<'_>>(&annotation.json, "annotations")?;
-            let rule = enforced.annotation(&annotation.key, &value);
-            broken.extend(rule.map(|rule| (format!("annotation {:?}", annotation.key), rule)));
         }
         Ok(broken)
     }

@@ -54,9 +54,11 @@ impl Member {
     }
 
     fn of_map(field: Field, key: &str, value: &str, problems: &mut Problems) -> Option<Self> {
-        if field == Field::Label
-            && let Some(problem) = names::label_value(value)
-        {
+        let wrong = match field {
+            Field::Label => names::label_value(value),
+            _ => names::annotation_value(key, value),
+        };
+        if let Some(problem) = wrong {
             problems.push(format!("{key}: {problem}"));
             return None;
         }

@@ -89,12 +89,6 @@ impl Enforced {
     pub fn volume(self, source: &str) -> Option<String> {
         self.standard.against_volume(source)
     }
-
-    /// What the standard has against an annotation of the pod.
-    #[must_use]
-    pub fn annotation(self, key: &str, value: &str) -> Option<String> {
-        self.standard.against_annotation(key, value)
-    }
 }
 
 /// Writes a value where there is none. Whether it did.

@@ -62,7 +62,7 @@ fn base() -> Value {
         },
         "pod": {
             "labels": {"a": "a"},
-            "annotations": {"example.com/a": "a", "container.apparmor.security.beta.kubernetes.io/side": "runtime/default"},
+            "annotations": {"example.com/a": "a", "controller.kubernetes.io/pod-deletion-cost": "8080"},
             "imagePullSecrets": [{"name": "p"}],
             "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["h"]}],
         },
