@@ -162,6 +162,9 @@ const LINUX: &[&str] = &[
     "seccompProfile",
 ];
 
+/// What only Windows has of it (`validateLinux`).
+const WINDOWS: &[&str] = &["windowsOptions"];
+
 const PROBES: &[&str] = &["livenessProbe", "readinessProbe", "startupProbe"];
 
 /// A rule that does not hold.
@@ -254,11 +257,13 @@ fn action<'r>(action: &'r Rendered<'r>, at: &str, broken: &mut Vec<Broken<'r>>) 
     shapes(action, at, ACTION_SHAPES, broken);
 }
 
-/// Checks what Windows does not have.
-pub(super) fn windows(container: &Rendered<'_>, problems: &mut Problems<'_>) {
+/// Checks what the other operating system alone has.
+pub(super) fn os(container: &Rendered<'_>, windows: bool, problems: &mut Problems<'_>) {
+    let (name, strange, help) =
+        if windows { ("Windows", LINUX, "remove it") } else { ("Linux", WINDOWS, "remove it, or say `os: windows`") };
     for (key, place, _) in container.get("securityContext").map(Rendered::members).unwrap_or_default() {
-        if LINUX.contains(&&**key) {
-            problems.error(place, format!("a container of Windows has no `{key}`")).help("remove it");
+        if strange.contains(&&**key) {
+            problems.error(place, format!("a container of {name} has no `{key}`")).help(help);
         }
     }
 }

@@ -41,9 +41,7 @@ impl<'t> Compiler<'_, '_, 't> {
         }
         decode::strictly::<v1::Container>(&rendered, OURS, self.options, self.problems);
         check::container(&rendered, Some(role), self.problems);
-        if self.windows {
-            check::windows(&rendered, self.problems);
-        }
+        check::os(&rendered, self.windows, self.problems);
         let verify = self.untyped || check::is_open(&rendered);
         self.parts.containers.push((role, rendered));
 
