@@ -14,7 +14,7 @@ use super::rendered::{Basis, Content, Rendered, Role};
 use together::{divisor, profile, resources, together};
 use value::{
     address, amount, capability, field_path, header, id, mount_path, not_negative, one_of, port, port_or_name,
-    positive, resource_field, sub_path,
+    positive, resource_field, sub_path, without_parents,
 };
 pub(super) use volume::{is_open_volume, volume_rules, volume_source};
 
@@ -37,6 +37,9 @@ const VALUES: &[(&str, Rule)] = &[
     ("env[].valueFrom.configMapKeyRef.key", |key| names::data_key(key.text()?)),
     ("env[].valueFrom.secretKeyRef.name", |name| names::subdomain(name.text()?)),
     ("env[].valueFrom.secretKeyRef.key", |key| names::data_key(key.text()?)),
+    ("env[].valueFrom.fileKeyRef.key", |key| names::variable(key.text()?)),
+    ("env[].valueFrom.fileKeyRef.volumeName", |name| names::label(name.text()?, names::MAX_LABEL)),
+    ("env[].valueFrom.fileKeyRef.path", without_parents),
     ("envFrom[].configMapRef.name", |name| names::subdomain(name.text()?)),
     ("envFrom[].secretRef.name", |name| names::subdomain(name.text()?)),
     ("envFrom[].prefix", |prefix| names::variable(prefix.text().filter(|prefix| !prefix.is_empty())?)),
@@ -54,7 +57,12 @@ const VALUES: &[(&str, Rule)] = &[
     ("securityContext.runAsUser", id),
     ("securityContext.runAsGroup", id),
     ("securityContext.seccompProfile.type", |kind| one_of(kind, PROFILES)),
+    ("securityContext.seccompProfile.localhostProfile", sub_path),
     ("securityContext.appArmorProfile.type", |kind| one_of(kind, PROFILES)),
+    ("securityContext.appArmorProfile.localhostProfile", |name| {
+        let name = name.text()?;
+        (name.is_empty() || name.trim() != name).then(|| "a profile can't be empty or have blanks around".to_owned())
+    }),
     ("securityContext.procMount", |mount| one_of(mount, &["Default", "Unmasked"])),
     ("resizePolicy[].resourceName", |name| one_of(name, &["cpu", "memory"])),
     ("resizePolicy[].restartPolicy", |policy| one_of(policy, &["NotRequired", "RestartContainer"])),
@@ -104,6 +112,22 @@ const WIRED: &[&str] = &[
     "volumeMounts[].subPathExpr",
 ];
 
+/// What the API server takes whatever it is: entries that may be there or not, and any text.
+const FREE: &[&str] = &[
+    "",
+    "command",
+    "command[]",
+    "args",
+    "args[]",
+    "workingDir",
+    "env[]",
+    "env[].value",
+    "envFrom[]",
+    "volumeMounts[]",
+    // The engine looks for the volume.
+    "volumeMounts[].name",
+];
+
 /// Which members of a map must, or can't, stand together.
 enum Shape {
     All(&'static [&'static str]),
@@ -128,8 +152,11 @@ const SHAPES: &[(&str, Shape)] = &[
     ("env[].valueFrom.fieldRef", Shape::All(&["fieldPath"])),
     ("env[].valueFrom.resourceFieldRef", Shape::All(&["resource"])),
     ("env[].valueFrom.resourceFieldRef", Shape::Other(divisor)),
-    ("env[].valueFrom.configMapKeyRef", Shape::All(&["key"])),
-    ("env[].valueFrom.secretKeyRef", Shape::All(&["key"])),
+    ("env[].valueFrom.configMapKeyRef", Shape::All(&["name", "key"])),
+    ("env[].valueFrom.secretKeyRef", Shape::All(&["name", "key"])),
+    ("env[].valueFrom.fileKeyRef", Shape::All(&["volumeName", "path", "key"])),
+    ("envFrom[].configMapRef", Shape::All(&["name"])),
+    ("envFrom[].secretRef", Shape::All(&["name"])),
     ("securityContext.seccompProfile", Shape::Other(profile)),
     ("securityContext.appArmorProfile", Shape::Other(profile)),
     ("resizePolicy[]", Shape::All(&["resourceName", "restartPolicy"])),
@@ -199,6 +226,12 @@ pub(super) fn container(container: &Rendered<'_>, role: Option<Role>, problems: 
         problems
             .error(place, format!("an injected container can't have `{key}`"))
             .help("mount a volume with a file system: what is injected shares files, not disks");
+    }
+    if let Some((key, place, _)) = container.members().iter().find(|(key, ..)| key == "restartPolicyRules") {
+        problems.error(place, format!("an injected container can't have `{key}`")).help(
+            "a sidecar is always restarted, an init container as the pod's restartPolicy says; rules beside that are \
+             refused before Kubernetes 1.36",
+        );
     }
     if role == Some(Role::Init) {
         for policy in select(container, "resizePolicy[].restartPolicy") {
@@ -305,24 +338,18 @@ pub(super) fn rules_not_wired<'r>(container: &'r Rendered<'r>) -> Vec<Broken<'r>
 }
 
 /// Whether an expression makes something of a container that only the rules here look at: then they have to look again
-/// when a pod has given it its value.
+/// when a pod has given it its value. What stands alone is ruled as well as what stands together, so that any value that
+/// is not free counts.
 pub(super) fn is_open(container: &Rendered<'_>) -> bool {
-    let open = |root: &Rendered<'_>, rules: &[(&str, Rule)]| {
-        let ruled = rules.iter().filter(|(path, _)| !WIRED.contains(path));
-        ruled.flat_map(|(path, _)| select(root, path)).any(is_made)
-    };
-    open(container, VALUES)
-        || PROBES
-            .iter()
-            .filter_map(|name| container.get(name))
-            .any(|probe| open(probe, PROBE_VALUES) || open(probe, ACTION_VALUES))
-        || container
-            .get("lifecycle")
-            .is_some_and(|hooks| hooks.members().iter().any(|(.., hook)| open(hook, ACTION_VALUES)))
+    is_made_beside(container, "", &|path, _| WIRED.contains(&path) || FREE.contains(&path))
 }
 
-fn is_made(value: &Rendered<'_>) -> bool {
-    value.expression || matches!(value.content, Content::Hole)
+/// Whether an expression decides about a value, or whether it is there, anywhere but at some paths.
+fn is_made_beside(value: &Rendered<'_>, path: &str, passed: &dyn Fn(&str, &Rendered<'_>) -> bool) -> bool {
+    let made = value.conditional || value.expression || matches!(value.content, Content::Hole);
+    (made && !passed(path, value))
+        || value.members().iter().any(|(key, _, value)| is_made_beside(value, &join(path, key), passed))
+        || value.items().iter().any(|item| is_made_beside(item, &format!("{path}[]"), passed))
 }
 
 /// Holds broken rules against the author.

@@ -32,7 +32,7 @@ pub(crate) fn target(field: &str, json: &str) -> Vec<String> {
 
 /// A volume.
 pub(crate) fn volume(json: &str) -> Vec<String> {
-    wrong::<v1::Volume>(json, |volume| shown(&check::volume_rules(volume)))
+    wrong::<v1::Volume>(json, |volume| shown(&check::volume_rules(volume, &NOWHERE)))
 }
 
 /// An entry of `hostAliases`.

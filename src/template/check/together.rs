@@ -1,6 +1,7 @@
 //! Rules for values that stand beside one another: each has its own, and these hold for them together.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::value::{ONE, parse_amount, resource_name};
 use super::{Broken, decides, select};
@@ -20,6 +21,14 @@ pub(super) fn together<'r>(container: &'r Rendered<'r>, broken: &mut Vec<Broken<
     if let Some(value) = escalation.filter(|value| is(Some(value), false) && is(privileged, true)) {
         let problem = "what is privileged may escalate: this can't be false";
         broken.push(Broken::of("securityContext.allowPrivilegeEscalation", value, problem));
+    }
+    let mut resized = HashSet::new();
+    for policy in select(container, "resizePolicy[]").into_iter().filter(|policy| !policy.conditional) {
+        let Some(resource) = decided(policy.get("resourceName")) else { continue };
+        if let Some(name) = resource.text().filter(|name| !resized.insert(*name)) {
+            let problem = format!("{} has a policy already", shorten(name));
+            broken.push(Broken::of("resizePolicy[].resourceName", resource, problem));
+        }
     }
     for mount in select(container, "volumeMounts[]") {
         let propagation = decided(mount.get("mountPropagation"));

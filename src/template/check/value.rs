@@ -117,11 +117,18 @@ pub(super) fn token_lifetime(value: &Rendered<'_>) -> Option<String> {
     (!(600..=1 << 32).contains(&seconds)).then(|| format!("{seconds} is none of 600 to 4294967296"))
 }
 
-/// A path of the node.
-pub(super) fn host_path(value: &Rendered<'_>) -> Option<String> {
+/// A path that leads nowhere up: of the node, or of a file in a volume.
+pub(super) fn without_parents(value: &Rendered<'_>) -> Option<String> {
     let path = value.text()?;
     let wrong = path.is_empty() || path.split(['/', '\\']).any(|element| element == "..");
     wrong.then(|| format!("`{}` must be a path without `..`", shorten(path)))
+}
+
+/// The name of a driver for volumes, whose letters may be capitals.
+pub(super) fn driver(value: &Rendered<'_>) -> Option<String> {
+    let name = value.text()?;
+    let right = name.len() <= names::MAX_LABEL && names::subdomain(&name.to_ascii_lowercase()).is_none();
+    (!right).then(|| format!("`{}` is no driver: a DNS name of at most {} letters", shorten(name), names::MAX_LABEL))
 }
 
 pub(super) fn not_negative(value: &Rendered<'_>) -> Option<String> {
@@ -151,6 +158,11 @@ pub(super) fn amount(value: &Rendered<'_>) -> Option<String> {
         Some(_) => Some(format!("{shown} is less than 0")),
         None => Some(format!("`{shown}` is no quantity: a number and a unit, such as 500m, 0.5, 128Mi or 1Gi")),
     }
+}
+
+/// How much a claim wants.
+pub(super) fn positive_amount(value: &Rendered<'_>) -> Option<String> {
+    amount(value).or_else(|| (parse_amount(value) == Some(0)).then(|| "0 is nothing to claim".to_owned()))
 }
 
 pub(super) fn medium(value: &Rendered<'_>) -> Option<String> {
