@@ -2,10 +2,10 @@
 //!
 //! Filled in when all grafts are planned, as what they add to that target counts too. The order is the target's, so that
 //! `$(VAR)` means the same: what grafts add, the target's own, and last the container's own, which may refer to both. Of
-//! a name, and of a source of variables, the last one stays: it is the one that would win.
+//! a name, and of a source of variables, the last one wins; an earlier one of the name stays where another refers to it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use super::draft::{Draft, GraftIndex, NewContainer, NewVariable};
@@ -71,18 +71,54 @@ fn variables<'j>(
     added: &[&'j NewVariable<'_>],
 ) -> Result<Vec<Cow<'j, str>>, serde_json::Error> {
     let mut all = Vec::new();
-    for it in added {
-        let Some(name) = &it.name else { continue };
-        all.push((Text(Cow::Borrowed(name)), there(&it.json, target)));
+    for it in added.iter().filter(|it| it.name.is_some()) {
+        all.push((serde_json::from_str::<EnvVar<'_>>(&it.json)?, there(&it.json, target)));
     }
     let env = &target.container.env;
     for (variable, json) in env.get().iter().zip(env.items()) {
-        all.push((variable.name.clone(), there(json.get(), target)));
+        all.push((variable.clone(), there(json.get(), target)));
     }
     for json in serde_json::from_str::<Vec<Raw<'_>>>(own)? {
-        all.push((serde_json::from_str::<EnvVar<'_>>(json.get())?.name, Cow::Borrowed(json.get())));
+        all.push((serde_json::from_str::<EnvVar<'_>>(json.get())?, Cow::Borrowed(json.get())));
     }
-    Ok(last_of_each(all))
+    let hidden = hidden(all.iter().map(|(variable, _)| variable));
+    let kept = all.into_iter().enumerate().filter(|(index, _)| !hidden.contains(index));
+    Ok(kept.map(|(_, (_, json))| json).collect())
+}
+
+/// Which variables come to nothing: a later one has the name, and none up to that refers to it. The kubelet reads a list
+/// in its order, so that one which is referred to has a part in what is behind it.
+fn hidden<'e>(variables: impl Iterator<Item = &'e EnvVar<'e>>) -> HashSet<usize> {
+    let (mut hidden, mut latest) = (HashSet::new(), HashMap::new());
+    for (index, variable) in variables.enumerate() {
+        for name in references(&variable.value) {
+            if let Some((_, referred)) = latest.get_mut(name) {
+                *referred = true;
+            }
+        }
+        if let Some((earlier, false)) = latest.insert(&*variable.name, (index, false)) {
+            hidden.insert(earlier);
+        }
+    }
+    hidden
+}
+
+/// The names that a value refers to, as the kubelet reads it: `$(NAME)`, and `$$` is a dollar sign (Kubernetes'
+/// `third_party/forked/golang/expansion`).
+pub fn references(value: &str) -> impl Iterator<Item = &str> {
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        loop {
+            let behind = &rest[rest.find('$')? + 1..];
+            let Some(name) = behind.strip_prefix('(') else {
+                rest = behind.strip_prefix('$').unwrap_or(behind);
+                continue;
+            };
+            let end = name.find(')')?;
+            rest = &name[end..];
+            return Some(&name[..end]);
+        }
+    })
 }
 
 fn sources<'j>(
@@ -166,4 +202,18 @@ fn with(members: &Members<'_, Raw<'_>>, key: &str, json: &str) -> String {
     }
     written.json(key, json);
     written.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_refers_to_names_in_brackets_behind_one_dollar_sign() {
+        let names = |value| references(value).collect::<Vec<_>>();
+        assert_eq!(names("http://$(HOST):$(PORT)/$HOME"), ["HOST", "PORT"]);
+        assert_eq!(names("$$(A) $$$(B) $x$(C) $()"), ["B", "C", ""]);
+        assert_eq!(names("$(A $(B)"), ["A $(B"]);
+        assert!(names("$ ( $$(A) $(").is_empty());
+    }
 }

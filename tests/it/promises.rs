@@ -102,8 +102,14 @@ pub fn problems(pod: &Value) -> BTreeSet<String> {
         if name.is_empty() || name.len() > 63 {
             problems.insert(format!("{kind} name {name:?}"));
         }
-        for variable in list(&container["env"]) {
-            unique.add(format!("variable {} in {name}", text(&variable["name"])));
+        let env = list(&container["env"]);
+        for variable in &env {
+            let variable = text(&variable["name"]);
+            // core/v1 has nothing against it; but of two the earlier one comes to nothing, unless another refers to it.
+            let refers = |it: &Value| text(&it["value"]).contains(&format!("$({variable})"));
+            if !env.iter().any(refers) {
+                unique.add(format!("variable {variable} in {name}"));
+            }
         }
         for source in list(&container["envFrom"]) {
             unique.add(format!("source {source} in {name}"));

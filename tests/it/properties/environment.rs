@@ -1,28 +1,42 @@
 //! `environment: target` on made-up pods: what the first target finds in its environment, the container finds too.
 
+use std::collections::BTreeMap;
+
 use podgraft::inject::request::PodRequest;
 use podgraft::inject::{Outcome, inject};
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::{Value, json};
 
 use super::make::{self, Made};
 use crate::promises;
 
-/// The pod asks for `migrate` of `templates.yaml`, whatever else it asks for.
-fn with_migrate(pod: &str) -> String {
+/// The pod asks for `migrate` of `templates.yaml`, whatever else it asks for, and its containers have more variables.
+fn with_migrate(pod: &str, more: &[(&str, &str)]) -> String {
     let mut pod: Value = serde_json::from_str(pod).unwrap();
     pod["metadata"]["annotations"]["inject/migrate"] = "true".into();
+    for container in pod["spec"]["containers"].as_array_mut().unwrap() {
+        let more = more.iter().map(|(name, value)| json!({"name": name, "value": value}));
+        container["env"] = list(&container["env"]).into_iter().chain(more).collect();
+    }
     pod.to_string()
+}
+
+/// Variables that refer to each other, and that come again.
+fn more() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+    vec((select(vec!["A", "B", "HOME"]), select(vec!["1", "2", "$(A)", "$(B)/x", "$(HOME):$(A)"])), 0..6)
 }
 
 proptest! {
     #![proptest_config(super::config())]
 
-    /// Each variable and source of the target, as it is in force there, once and in its order; the container's own last.
+    /// The variables have the values that they would have behind the target's; and each source of the target is there, once
+    /// and in its order, the container's own last.
     #[test]
-    fn what_a_target_finds_is_handed_on(made in make::pod()) {
+    fn what_a_target_finds_is_handed_on(made in make::pod(), more in more()) {
         let Made { pod, .. } = made;
-        let pod = with_migrate(&pod);
+        let pod = with_migrate(&pod, &more);
         let Some(patch) = super::patch(&pod, &make::all_templates()) else { return Ok(()) };
         let mut patched: Value = serde_json::from_str(&pod).unwrap();
         promises::apply(&mut patched, &patch);
@@ -37,8 +51,9 @@ proptest! {
             let target = find(&graft["targets"][0]);
             let (watch, migrate) = (find(&graft["containers"][0]), find(&graft["containers"][1]));
             for (container, own) in [(watch, json!({})), (migrate, own_of_migrate())] {
-                prop_assert_eq!(&list(&container["env"]), &variables(&target, &own["env"]));
-                prop_assert_eq!(&list(&container["envFrom"]), &in_force(&[&target["envFrom"], &own["envFrom"]], Value::clone));
+                let wanted = variables(&target, &own["env"]);
+                prop_assert_eq!(in_effect(&list(&container["env"])), in_effect(&wanted), "{}", container);
+                prop_assert_eq!(&list(&container["envFrom"]), &in_force(&[&target["envFrom"], &own["envFrom"]]));
             }
         }
     }
@@ -60,18 +75,43 @@ fn variables(target: &Value, own: &Value) -> Vec<Value> {
             reference["containerName"] = target["name"].clone();
         }
     }
-    in_force(&[&env, own], |variable| variable["name"].clone())
+    [list(&env), list(own)].concat()
+}
+
+/// What the kubelet makes of a list of variables: each as it is without its value, and that with `$(NAME)` replaced by
+/// what came before. What is taken from elsewhere stands for itself.
+fn in_effect(variables: &[Value]) -> BTreeMap<String, (Value, String)> {
+    let mut found: BTreeMap<String, (Value, String)> = BTreeMap::new();
+    for variable in variables {
+        let from = variable["valueFrom"].as_object().map(|from| Value::from(from.clone()).to_string());
+        let value = from.unwrap_or_else(|| expanded(variable["value"].as_str().unwrap_or_default(), &found));
+        let mut rest = variable.clone();
+        rest["value"] = Value::Null;
+        found.insert(variable["name"].as_str().unwrap().to_owned(), (rest, value));
+    }
+    found
+}
+
+/// A value with what it refers to. What comes of that is not looked at again.
+fn expanded(value: &str, found: &BTreeMap<String, (Value, String)>) -> String {
+    let Some((before, (name, behind))) = value.split_once("$(").and_then(|(a, b)| Some((a, b.split_once(')')?))) else {
+        return value.to_owned();
+    };
+    let there = found.get(name).map_or_else(|| format!("$({name})"), |(_, there)| there.clone());
+    format!("{before}{there}{}", expanded(behind, found))
 }
 
 fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
 
-/// The items of these lists of which no later one has the same key.
-fn in_force(lists: &[&Value], key: impl Fn(&Value) -> Value) -> Vec<Value> {
+/// The items of these lists that don't come again.
+fn in_force(lists: &[&Value]) -> Vec<Value> {
     let items: Vec<_> = lists.iter().flat_map(|items| list(items)).collect();
-    let comes_again = |index: usize| items[index + 1..].iter().any(|later| key(later) == key(&items[index]));
-    (0..items.len()).filter(|index| !comes_again(*index)).map(|index| items[index].clone()).collect()
+    (0..items.len())
+        .filter(|index| !items[index + 1..].contains(&items[*index]))
+        .map(|index| items[index].clone())
+        .collect()
 }
 
 /// However often a large environment is asked for, the answer stays within its bound, and says whose it was.
