@@ -1,10 +1,13 @@
 //! What a graft adds to its target containers: variables before their own, mounts after.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::Value as Json;
 
 use super::Grafting;
 use crate::inject::draft::{NewMount, NewVariable};
-use crate::inject::json::same;
+use crate::inject::environment::references;
 use crate::inject::paths;
 use crate::inject::pod::{EnvSource, EnvVar, Target};
 use crate::inject::reason::{Reason, Warning};
@@ -13,13 +16,31 @@ use crate::inject::volumes::Mounted;
 use crate::template::expression::EvaluationError;
 use crate::template::{Line, Part};
 
+/// What the API server writes into a variable's source where it does not say it (core/v1's
+/// `SetDefaults_ObjectFieldSelector`; a quantity that nobody sets is written as zero).
+const WRITTEN_IN: [(&str, &str, &str); 2] = [("fieldRef", "apiVersion", "v1"), ("resourceFieldRef", "divisor", "0")];
+
 /// Whether two variables have the same value.
 fn same_value(a: &EnvVar<'_>, b: &EnvVar<'_>) -> bool {
     match (a.value_from, b.value_from) {
         (None, None) => a.value == b.value,
-        (Some(a), Some(b)) => same(a.get(), b.get()),
+        (Some(a), Some(b)) => a.get() == b.get() || source(a.get()).is_some_and(|a| Some(a) == source(b.get())),
         _ => false,
     }
+}
+
+/// A variable's source as its author wrote it.
+fn source(json: &str) -> Option<Json> {
+    let mut source: Json = serde_json::from_str(json).ok()?;
+    for (kind, key, value) in WRITTEN_IN {
+        let reference = source.get_mut(kind).and_then(Json::as_object_mut);
+        if let Some(reference) = reference
+            && reference.get(key).and_then(Json::as_str) == Some(value)
+        {
+            reference.remove(key);
+        }
+    }
+    Some(source)
 }
 
 impl<'p, 'a> Grafting<'_, 'p, 'a> {
@@ -69,13 +90,25 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     }
 
     fn variable(&mut self, wanted: &Env, line: Line) -> Result<(), EvaluationError> {
+        let variable: EnvVar<'_>;
+        let mut refers_to = HashSet::new();
+        if wanted.json.contains("$(") {
+            variable = read(&wanted.json, "env")?;
+            refers_to.extend(references(&variable.value));
+        }
         for target in self.targets {
-            self.variable_of(*target, wanted, line)?;
+            self.variable_of(*target, wanted, &refers_to, line)?;
         }
         Ok(())
     }
 
-    fn variable_of(&mut self, target: Target<'a>, wanted: &Env, line: Line) -> Result<(), EvaluationError> {
+    fn variable_of(
+        &mut self,
+        target: Target<'a>,
+        wanted: &Env,
+        refers_to: &HashSet<&str>,
+        line: Line,
+    ) -> Result<(), EvaluationError> {
         let Env { name, json } = wanted;
         if let Some(own) = target.container.env.get().iter().find(|own| own.name == **name) {
             let recorded = self.recorded.and_then(|recorded| recorded.variables.get(target.name()));
@@ -106,6 +139,16 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 self.clash(reason, Some(with));
             }
             return Ok(());
+        }
+        // What is added comes before the target's own, and the kubelet looks up only what comes before.
+        let mut own = target.container.env.get().iter().filter(|_| !refers_to.is_empty());
+        if let Some(own) = own.find(|own| refers_to.contains(&*own.name)) {
+            self.warn(Warning::VariableBehind {
+                graft: self.name(),
+                variable: name.clone(),
+                refers_to: own.name.to_string(),
+                container: target.name().to_owned(),
+            });
         }
         self.record.variable(target.name(), name.clone().into());
         let (name, json) = (Some(name.clone()), json.clone());

@@ -32,6 +32,17 @@ pub enum Warning {
         /// The target.
         container: String,
     },
+    /// A variable refers to one that the target sets itself, which comes too late for it.
+    VariableBehind {
+        /// The graft.
+        graft: Name,
+        /// The variable.
+        variable: String,
+        /// The target's own variable.
+        refers_to: String,
+        /// The target.
+        container: String,
+    },
     /// The API server will deny the pod, unless it is exempt: something breaks the namespace's Pod Security Standard.
     PodSecurity {
         /// The graft.
@@ -62,6 +73,12 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "{graft}: container {container:?} keeps its own value of {variable}, which differs from the template's"
+                )
+            }
+            Self::VariableBehind { graft, variable, refers_to, container } => {
+                write!(
+                    f,
+                    "{graft}: variable {variable} refers to $({refers_to}), which container {container:?} sets itself: what is added comes before that, so the reference is not replaced"
                 )
             }
             Self::PodSecurity { graft, what, rule } => {
