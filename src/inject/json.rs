@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::json::Json;
 use crate::json::write_string;
+use crate::template::parameter::same_quantity;
 
 /// Text as Go reads it: absent and `null` are empty. Borrowed from the input unless it holds an escape.
 ///
@@ -347,24 +348,48 @@ pub fn same(a: &str, b: &str) -> bool {
         }
 }
 
+/// The members of volume sources that are quantities, wherever they stand: the API server writes them in its own notation.
+const QUANTITIES: [&str; 3] = ["sizeLimit", "divisor", "storage"];
+
 /// Whether everything that `part` says, `whole` says as well: the API server's defaults may have come to it.
 #[must_use]
 pub fn says_all(whole: &str, part: &str) -> bool {
     use serde_json::Value;
     fn within(whole: &Value, part: &Value) -> bool {
         match (whole, part) {
-            (Value::Object(whole), Value::Object(part)) => {
-                part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| within(whole, part)))
-            }
+            (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, part)| {
+                let same = |whole| within(whole, part) || (QUANTITIES.contains(&&**key) && same_amount(whole, part));
+                whole.get(key).is_some_and(same)
+            }),
             (Value::Array(whole), Value::Array(part)) => {
                 whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| within(whole, part))
             }
             _ => whole == part,
         }
     }
+    fn same_amount(a: &Value, b: &Value) -> bool {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        same_quantity(&text(a), &text(b))
+    }
     whole == part
         || match (serde_json::from_str(whole), serde_json::from_str(part)) {
             (Ok(whole), Ok(part)) => within(&whole, &part),
             _ => false,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_all;
+
+    #[test]
+    fn defaults_and_the_notation_of_quantities_make_no_difference() {
+        let ours = r#"{"sizeLimit":"1024Mi","medium":"Memory"}"#;
+        assert!(says_all(r#"{"medium":"Memory","sizeLimit":"1Gi"}"#, ours));
+        assert!(!says_all(r#"{"medium":"Memory","sizeLimit":"1G"}"#, ours));
+        assert!(!says_all(r#"{"sizeLimit":"1Gi"}"#, ours));
+        let requests = |storage: &str| format!(r#"{{"resources":{{"requests":{{"storage":{storage}}}}}}}"#);
+        assert!(says_all(&requests(r#""1k""#), &requests("1000")));
+        assert!(!says_all(r#"{"secretName":"1k"}"#, r#"{"secretName":"1000"}"#));
+    }
 }
