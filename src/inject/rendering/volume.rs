@@ -148,7 +148,8 @@ impl Mount {
         };
         let mut json = MapWriter::with_capacity(item.get().len());
         for (key, value) in members.iter().filter(|(key, _)| !matches!(*key, "name" | "subPath")) {
-            json.json(key, value.get());
+            // The ServiceAccount plugin compares paths as they are written: it would mount the token over ours.
+            if key == "mountPath" { json.text(key, &path) } else { json.json(key, value.get()) }
         }
         Ok(Some(Self {
             volume: mount.name.0.into_owned(),
