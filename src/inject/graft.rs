@@ -97,6 +97,12 @@ struct Grafting<'g, 'p, 'a> {
     warnings: Vec<Warning>,
 }
 
+/// The app's containers that classic sidecars of the grafts are, though no status claims them. Sidecars that look at the
+/// pod are not among them: what they are is known when the targets are.
+pub fn unclaimed<'c>(asked: &'c [Asked<'_>], pod: &'c Pod<'_>, policy: &'c Policy) -> impl Iterator<Item = &'c str> {
+    asked.iter().flat_map(move |asked| container::unclaimed(asked, pod, policy))
+}
+
 /// Plans one graft into the draft, and gives what is its own; `None` when its `when` is false for this pod.
 ///
 /// # Errors
@@ -315,9 +321,6 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// The pod's containers that are there to clash with: init containers, then the app's.
     fn of_pod(&self) -> impl Iterator<Item = (bool, &'a Container<'a>)> + use<'a> {
-        let spec = self.context.pod.spec.as_ref();
-        let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
-        let app = spec.and_then(|spec| spec.containers.as_deref()).unwrap_or_default();
-        init.iter().map(|container| (true, container)).chain(app.iter().map(|container| (false, container)))
+        self.context.pod.all_containers()
     }
 }

@@ -135,7 +135,8 @@ impl<'p, 'a> Planner<'p, 'a> {
     /// Finds targets, and what an earlier call has done or decided.
     fn begin(&mut self, hints: &Hints) {
         let policy = &self.snapshot.policy;
-        let made = self.status.containers();
+        let mut made = self.status.containers();
+        made.extend(graft::unclaimed(self.asked, &self.request.pod, policy));
         for asked in self.asked {
             let state = if let Some(reason) = self.status.skipped(asked) {
                 State::Out(Why::Before(reason.to_owned()))

@@ -35,7 +35,14 @@ pub struct Pod<'a> {
     pub crowd: Option<usize>,
 }
 
-impl Pod<'_> {
+impl<'a> Pod<'a> {
+    /// Its containers, and whether they are init containers: these first, then the app's.
+    pub fn all_containers(&self) -> impl Iterator<Item = (bool, &Container<'a>)> {
+        let init = self.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        let app = self.spec.iter().flat_map(|spec| spec.containers.iter().flatten());
+        init.map(|container| (true, container)).chain(app.map(|container| (false, container)))
+    }
+
     /// How much there is to compare with.
     #[must_use]
     pub fn entries(&self) -> usize {

@@ -3,13 +3,17 @@
 use std::borrow::Cow;
 use std::mem::replace;
 
+use super::image::mirrored;
 use super::{Grafting, ReadOnly};
 use crate::inject::draft::{Kind, NewContainer, PortUse};
 use crate::inject::fragment::Fragment;
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::same;
+use crate::inject::pod::{self, Pod};
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::rendering::{Body, Container, Fit, Identity, Ready};
+use crate::inject::resolve::Asked;
+use crate::snapshot::Policy;
 use crate::template::expression::EvaluationError;
 use crate::template::node::Entry;
 use crate::template::{ContainerTemplate, Environment, Line, RunAs, ServiceAccountToken};
@@ -21,6 +25,33 @@ struct Source<'a> {
     field: &'static str,
     template: &'a ContainerTemplate,
     line: Line,
+}
+
+/// The app's containers that are copies of this graft's sidecars.
+pub(super) fn unclaimed<'c>(
+    asked: &'c Asked<'_>,
+    pod: &'c Pod<'_>,
+    policy: &'c Policy,
+) -> impl Iterator<Item = &'c str> {
+    let sidecars = asked.template.sidecars.iter().zip(&asked.rendering.sidecars);
+    let ready = sidecars.flat_map(|(entry, ready)| ready.iter().flatten().map(move |it| (&entry.value, &it.identity)));
+    ready.filter_map(move |(template, identity)| {
+        let (_, there) = pod.all_containers().find(|(init, there)| !init && there.name == *identity.name)?;
+        let mirrored = || mirrored(&identity.image, &template.image, asked, pod, policy);
+        is_copy(there, identity, mirrored).then_some(&*there.name)
+    })
+}
+
+/// Whether a container of our name is one of ours: it has the image, or what was the image when it came, as there was no
+/// mirror, and the command.
+fn is_copy<'i>(there: &pod::Container<'_>, ours: &'i Identity, mirrored: impl FnOnce() -> Cow<'i, str>) -> bool {
+    let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
+    let command_of = there.command.map(serde_json::value::RawValue::get);
+    let same_command = match (ours.command.as_deref(), command_of) {
+        (Some(ours), Some(theirs)) => same(ours, theirs),
+        (ours, theirs) => empty(ours) && empty(theirs),
+    };
+    same_command && (*there.image == *ours.image || *there.image == *mirrored())
 }
 
 impl<'p, 'a> Grafting<'_, 'p, 'a> {
@@ -109,18 +140,10 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     /// Whether a container of the pod is the one that would be added: a status claims it, or it is a copy of ours whose
     /// annotations were lost, as `kubectl debug --copy-to` makes them.
     fn is_there(&self, from: Source<'a>, identity: &Identity) -> bool {
-        let Identity { name, image, command } = identity;
+        let Identity { name, image, .. } = identity;
         let Some((_, there)) = self.of_pod().find(|(_, there)| there.name == **name) else { return false };
         let claimed = self.recorded.is_some_and(|recorded| recorded.containers.iter().any(|ours| **ours == **name));
-        let empty = |list: Option<&str>| list.is_none_or(|list| matches!(list, "[]" | "null"));
-        let command_of = there.command.map(serde_json::value::RawValue::get);
-        let same_command = match (command.as_deref(), command_of) {
-            (Some(ours), Some(theirs)) => same(ours, theirs),
-            (ours, theirs) => empty(ours) && empty(theirs),
-        };
-        // A container that is there may have come when there was no mirror.
-        let same_image = *there.image == **image || *there.image == *self.mirrored(image, &from.template.image);
-        claimed || (same_image && same_command)
+        claimed || is_copy(there, identity, || self.mirrored(image, &from.template.image))
     }
 
     fn name_is_taken(&self, name: &str) -> Option<super::Clash> {
