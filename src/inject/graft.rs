@@ -301,6 +301,16 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         rendered
     }
 
+    /// Calls `visit` for each part that is ready: a sensitive parameter has no part in these.
+    fn each_ready<T>(
+        &mut self,
+        all: &'p [T],
+        visit: impl Fn(&mut Self, &'p T) -> Result<(), EvaluationError>,
+    ) -> Result<(), EvaluationError> {
+        self.bindings.forget();
+        all.iter().try_for_each(|ready| visit(self, ready))
+    }
+
     /// Calls `visit` as often as an entry's `when` and `forEach` say for this pod.
     fn each_open<T>(
         &mut self,

@@ -72,14 +72,14 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         for (entry, ready) in entries.iter().zip(ready) {
             let from = |template| Source { field, template, line: entry.line };
             let planned = match ready {
-                Some(all) => all.iter().try_for_each(|ready| {
+                Some(all) => self.each_ready(all, |this, ready| {
                     let Container { identity, body, .. } = ready;
                     let (from, name) = (from(&entry.value), Cow::Borrowed(&*identity.name));
-                    if self.is_there(from, identity) {
-                        self.record.containers.push(name);
+                    if this.is_there(from, identity) {
+                        this.record.containers.push(name);
                         return Ok(());
                     }
-                    self.container(kind, from, name, identity, body, |fit| ready.fit(fit))
+                    this.container(kind, from, name, identity, body, |fit| ready.fit(fit))
                 }),
                 None => self.each_open(entry, |this, template, item| {
                     let identity = this

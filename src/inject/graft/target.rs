@@ -76,10 +76,10 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             }
             Ok(())
         };
+        self.bindings.forget();
         let added = if let Some(all) = ready {
             add_all(self, all)
         } else {
-            self.bindings.forget();
             let place = format!("target.{field}");
             let all = self.open(&place, *line, |view, problems| render(view, part, problems));
             all.and_then(|all| add_all(self, &all))
