@@ -3,6 +3,7 @@
 
 mod container;
 mod image;
+mod needs;
 mod pod_fields;
 mod pod_security;
 mod target;

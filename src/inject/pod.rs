@@ -100,6 +100,8 @@ pub struct Spec<'a> {
     pub host_network: Option<bool>,
     /// `hostUsers`; `false` gives the pod a user namespace of its own (KEP-127).
     pub host_users: Option<bool>,
+    /// `terminationGracePeriodSeconds`.
+    pub termination_grace_period_seconds: Option<i64>,
     /// `automountServiceAccountToken`.
     pub automount_service_account_token: Option<bool>,
     /// `os`.
@@ -399,6 +401,16 @@ pub struct SecurityContext {
     pub run_as_user: Option<i64>,
     /// `runAsGroup`.
     pub run_as_group: Option<i64>,
+    /// `windowsOptions`.
+    pub windows_options: Option<WindowsOptions>,
+}
+
+/// `windowsOptions` of a container or pod.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(remote = "Self", rename_all = "camelCase", default)]
+pub struct WindowsOptions {
+    /// `hostProcess`.
+    pub host_process: Option<bool>,
 }
 
 from_map! {
@@ -416,6 +428,7 @@ from_map! {
     VolumeDevice<'a>: "a volume device",
     Resources<'a>: "resources",
     SecurityContext: "a security context",
+    WindowsOptions: "options of Windows",
 }
 
 /// An entry of `volumes`.

@@ -7,6 +7,7 @@
 
 mod container;
 mod names;
+mod needs;
 mod pod_fields;
 mod target;
 mod validation;
@@ -27,6 +28,7 @@ use crate::template::parameter::Value;
 use crate::template::{ContainerTemplate, Template};
 
 pub use container::{Body, Container, Fit, Identity};
+pub use needs::Needs;
 pub use pod_fields::{Member, each as fields};
 pub use target::{Env, EnvFrom};
 pub use validation::Failed;

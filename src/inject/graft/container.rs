@@ -1,6 +1,7 @@
 //! Injected containers: wired to the graft's volumes, hardened, checked for what they would clash with.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::mem::replace;
 
 use super::image::mirrored;
@@ -119,6 +120,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             self.clashes.push(taken);
             return Ok(());
         }
+        self.needs(&name, from.field, line, body.needs);
         let ports = self.ports(kind, &name, from, &body.ports);
         let fit = Fit {
             image: self.mirrored(&identity.image, &template.image),
@@ -169,6 +171,17 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 port.host_port, port.number
             );
             self.rendered(from.field, from.line, problem);
+        }
+        // Each gets its number as hostPort there, init containers' too (core/v1's `defaultHostNetworkPorts`).
+        let mut of_node = HashSet::new();
+        for port in ports.iter().filter(|_| host_network) {
+            if !of_node.insert((port.number, &*port.protocol, &*port.host_ip)) {
+                let PortUse { number, protocol, .. } = port;
+                let problem = format!(
+                    "container {name}: two ports would be hostPort {number}/{protocol}, as the pod has hostNetwork"
+                );
+                self.rendered(from.field, from.line, problem);
+            }
         }
         if !ports.is_empty() && host_network && !self.template().host_network {
             let reason = Reason::HostNetwork { graft: self.name(), container: name.to_owned() };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use super::names::joined;
+use super::needs::Needs;
 use super::volume::Mount;
 use super::{Problems, Size, View, read, render, text};
 use crate::inject::draft::PortUse;
@@ -43,6 +44,8 @@ pub struct Body {
     pub resources: Option<String>,
     /// `securityContext`, a map.
     pub security_context: Option<String>,
+    /// What it needs of the pod.
+    pub needs: Needs,
     /// It may say who the container runs as.
     mentions_user: bool,
 }
@@ -168,8 +171,10 @@ impl Body {
         let ports = ports(view, template, item, &mut json, problems)?;
         let mounts = render(template.volume_mounts.as_ref(), view, item, "volumeMounts")?;
         let security_context = owned(template.security_context.as_ref(), view, item, "securityContext")?;
+        let members = json.into_members();
         let rendered = Self {
-            members: json.into_members(),
+            needs: Needs::of(&members, security_context.as_deref()),
+            members,
             ports,
             mounts: Mount::read_all(mounts.as_ref(), "volumeMounts", problems)?,
             resources: owned(template.resources.as_ref(), view, item, "resources")?,
