@@ -12,6 +12,9 @@
 //! - A replica serves a leaf only when every configuration, as it has read them itself, trusts it.
 //! - An authority stays trusted until its last leaf has expired, and no replica lets the authority of the leaf that it
 //!   serves be forgotten.
+//! - Clocks differ and jump, and nobody knows whose is right. A leaf is valid from as early as its authority, an authority
+//!   from as early as the one before it; and where a replica finds that by its clock it is not the time of the authority in
+//!   force, the next one is for both. A leaf that is not valid by a replica's clock it does not begin to serve.
 //! - What a replica has once read it remembers: it restores a Secret that was deleted or damaged. Only where nobody
 //!   remembers, all is made anew, and what clients trusted until then stays trusted beside it.
 //! - Missing configurations are not made, and without any of them a Secret that was deleted isn't either.

@@ -72,10 +72,10 @@ impl Change {
             (Step::Promote, Some(next)) => {
                 let before = Old { cas: Trust::of(&new.ca.cert), until: base.leaf.bundle.not_after };
                 new.old = Some(before.and(new.old));
-                new.leaf = next.sign(names(), options.leaf_lifetime, None, now)?;
+                new.leaf = next.sign(names(), options.leaf_lifetime, Some(&base.leaf), now)?;
                 new.ca = next;
             }
-            (Step::Prepare, _) => new.next = Some(Authority::make(options.ca_lifetime, now)?),
+            (Step::Prepare, other) => new.next = Some(base.ca.successor(other.as_ref(), options.ca_lifetime, now)?),
             (_, next) => new.next = next,
         }
         match step {

@@ -25,6 +25,8 @@ pub enum Standing {
     NoCertificate,
     /// It has expired.
     Expired,
+    /// It is of a time that has not come, or our clock is wrong.
+    NotYetValid,
     /// A configuration does not trust it, or was not read yet.
     Untrusted,
 }
@@ -37,6 +39,7 @@ impl Standing {
             Self::Trusted => None,
             Self::NoCertificate => Some("there is no certificate yet"),
             Self::Expired => Some("the certificate has expired"),
+            Self::NotYetValid => Some("the certificate is not valid yet; check the clock"),
             Self::Untrusted => Some("the API server does not trust the certificate yet"),
         }
     }
@@ -70,6 +73,8 @@ pub struct Machine {
     serving: Option<Arc<Leaf>>,
     /// The authorities that all configurations trust, and since when they have been seen to.
     confirmed: Vec<(CertificateDer<'static>, Duration)>,
+    /// The authority that signs, and since when it has been seen to.
+    signs: Option<(CertificateDer<'static>, Duration)>,
     /// Since when there has been no Secret that can be used.
     bereft: Option<Duration>,
 }
@@ -78,7 +83,7 @@ impl Machine {
     /// A replica that starts. `jitter`, from 0 to 1, should differ among replicas.
     #[must_use]
     pub fn new(options: Options, jitter: f64) -> Self {
-        Self { options, jitter, memory: None, serving: None, confirmed: Vec::new(), bereft: None }
+        Self { options, jitter, memory: None, serving: None, confirmed: Vec::new(), signs: None, bereft: None }
     }
 
     /// What the replica was started with.
@@ -115,6 +120,9 @@ impl Machine {
                 self.bereft = None;
                 if self.memory.as_ref().is_none_or(|memory| memory.generation < read.generation) {
                     self.memory = Some(Arc::clone(read));
+                    if self.signs.as_ref().is_none_or(|(ca, _)| *ca != read.ca.cert) {
+                        self.signs = Some((read.ca.cert.clone(), at.steady));
+                    }
                 }
             }
         }
@@ -135,13 +143,16 @@ impl Machine {
         self.confirmed.iter().any(|(known, since)| known == ca && at.steady >= *since + self.options.settle)
     }
 
-    /// The Secret's leaf, once it is safe to serve it. Where nothing works there is nothing to wait for.
+    /// The Secret's leaf, once it is safe to serve it. Where nothing works there is nothing to wait for. What does not work by
+    /// our clock may do so by that of the API server, and goes only for what works as long.
     fn choose(&mut self, at: Moment, seen: &Seen) -> Option<Arc<Leaf>> {
         let leaf = &self.memory.as_ref()?.leaf;
-        let works = self.serving.as_ref().filter(|serving| serving.is_valid(at.wall) && seen.trusts(&serving.ca));
+        let trusted = self.serving.as_ref().filter(|serving| seen.trusts(&serving.ca));
+        let works = trusted.filter(|serving| serving.is_valid(at.wall));
         let is_other = self.serving.as_ref() != Some(leaf);
         let is_safe = works.is_none_or(|serving| serving.ca == leaf.ca || self.is_settled(&leaf.ca, at));
-        if !(is_other && is_safe && leaf.is_valid(at.wall) && seen.trusts(&leaf.ca)) {
+        let is_valid = leaf.is_valid(at.wall) || trusted.is_some_and(|serving| leaf.is_valid_whenever(serving));
+        if !(is_other && is_safe && is_valid && seen.trusts(&leaf.ca)) {
             return None;
         }
         self.serving = Some(Arc::clone(leaf));
@@ -151,7 +162,8 @@ impl Machine {
     fn standing(&self, at: Moment, seen: &Seen) -> Standing {
         match &self.serving {
             None => Standing::NoCertificate,
-            Some(leaf) if !leaf.is_valid(at.wall) => Standing::Expired,
+            Some(leaf) if leaf.has_expired(at.wall) => Standing::Expired,
+            Some(leaf) if !leaf.is_valid(at.wall) => Standing::NotYetValid,
             Some(leaf) if !seen.trusts(&leaf.ca) => Standing::Untrusted,
             Some(_) => Standing::Trusted,
         }
@@ -184,7 +196,7 @@ impl Machine {
         let Options { names, ca_lifetime, leaf_lifetime, settle, .. } = &self.options;
         let Material { ca, leaf, next, old, .. } = memory;
 
-        if let Some(serving) = self.serving.as_ref().filter(|serving| serving.is_valid(at.wall))
+        if let Some(serving) = self.serving.as_ref().filter(|serving| !serving.has_expired(at.wall))
             && !memory.trust().contains(&serving.ca)
         {
             return Some((Step::Keep, Some(Old { cas: Trust::of(&serving.ca), until: serving.bundle.not_after })));
@@ -193,26 +205,30 @@ impl Machine {
         if seen.generation() > memory.generation {
             return Some((Step::Keep, self.in_force(at, seen, Some(memory))));
         }
-        let next = next.as_ref().filter(|next| at.wall < next.not_after);
-        let is_alive = at.wall < ca.not_after;
+        let next = next.as_ref().filter(|next| next.is_valid(at.wall));
+        let is_valid = ca.is_valid(at.wall);
         if let Some(next) = next
-            && (self.is_settled(&next.cert, at) || !is_alive)
+            && self.is_settled(&next.cert, at)
         {
             return Some((Step::Promote, None));
         }
-        if !is_alive {
-            return Some((Step::Begin, old.clone()));
+        // Its time is over or has not come, or our clock is wrong, and then others serve its leaf: so nothing is hurried.
+        if !is_valid && next.is_none() {
+            return Some((Step::Prepare, None));
         }
         // A leaf can't outlive its authority: then another one is of use only if it lives much longer.
         let longer = (at.wall + *leaf_lifetime).min(ca.not_after) > leaf.bundle.not_after + *leaf_lifetime / 3;
-        if !leaf.is_for(names) || (longer && self.is_due(leaf.bundle.not_after, *leaf_lifetime, at)) {
+        let is_due = longer && self.is_due(leaf.bundle.not_after, *leaf_lifetime, at);
+        if !leaf.is_for(names) || is_valid && (is_due || !leaf.is_valid(at.wall)) {
             return Some((Step::Renew, None));
         }
         if next.is_none() && self.is_due(ca.not_after, *ca_lifetime, at) {
             return Some((Step::Prepare, None));
         }
-        // Clocks may differ, and who still serves such a leaf would keep its authority.
-        if old.as_ref().is_some_and(|old| old.until + *settle <= at.wall) {
+        // Clocks may differ, and who still serves such a leaf would keep its authority. Ours may even have jumped: then it is
+        // the time since another authority has signed that tells that nobody does.
+        let is_over = old.as_ref().is_some_and(|old| old.until + *settle <= at.wall);
+        if is_over && self.signs.as_ref().is_some_and(|(_, since)| at.steady >= *since + *settle * 3) {
             return Some((Step::Retire, None));
         }
         None

@@ -9,7 +9,7 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 
-use crate::tls::authority::{self, Pair};
+use crate::tls::authority::{self, CLOCK_SKEW, Pair};
 use crate::tls::{Bundle, bundle, provider};
 
 use super::Trust;
@@ -74,6 +74,8 @@ pub struct Material {
 pub struct Authority {
     /// Its certificate.
     pub cert: CertificateDer<'static>,
+    /// From when on it is valid.
+    pub not_before: SystemTime,
     /// When it expires.
     pub not_after: SystemTime,
     pair: Pair,
@@ -86,6 +88,8 @@ pub struct Leaf {
     pub ca: CertificateDer<'static>,
     /// Chain and key, checked, as it is served.
     pub bundle: Bundle,
+    /// From when on it is valid, with its authority.
+    not_before: SystemTime,
     pair: Pair,
 }
 
@@ -107,15 +111,37 @@ pub struct Old {
 }
 
 impl Authority {
-    /// Makes one.
+    /// Makes one that lives so long.
     ///
     /// # Errors
     ///
     /// The system gives no randomness.
     pub fn make(lifetime: Duration, now: SystemTime) -> Result<Self, rcgen::Error> {
+        Self::between(now, now + lifetime, now)
+    }
+
+    /// Makes one to take the place of this one, and of another that was to do so. It is valid from as early as they are:
+    /// of replicas whose clocks differ, nobody knows whose is right. Where by our clock it is not the time of this one, it is
+    /// valid for as long as they are as well: who could use them can use it, and has no need to answer it by yet another.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no randomness.
+    pub fn successor(&self, other: Option<&Self>, lifetime: Duration, now: SystemTime) -> Result<Self, rcgen::Error> {
+        let (mut from, mut until) = (now, now + lifetime);
+        for before in other.into_iter().chain([self]) {
+            from = from.min(before.not_before + CLOCK_SKEW);
+            if !self.is_valid(now) {
+                until = until.max(before.not_after);
+            }
+        }
+        Self::between(from, until, now)
+    }
+
+    fn between(from: SystemTime, until: SystemTime, now: SystemTime) -> Result<Self, rcgen::Error> {
         // Each has a name of its own: clients look for an issuer by its name first.
         let name = format!("podgraft CA of {}", bundle::text(now));
-        let pair = authority::make_ca(&name, now + lifetime, now)?;
+        let pair = authority::make_ca(&name, until, from)?;
         Self::check(pair).map_err(|_| rcgen::Error::CouldNotParseCertificate)
     }
 
@@ -125,12 +151,19 @@ impl Authority {
         let certified = bundle::certified(chain, key).map_err(|flaw| flaw.to_string())?;
         // There is a first certificate, or the key would not be its key.
         let cert = certified.cert.first().ok_or("no certificate")?.clone().into_owned();
-        let not_after = bundle::not_after(&cert).ok_or("no X.509 certificate")?;
-        Ok(Self { cert, not_after, pair })
+        let (not_before, not_after) = bundle::validity(&cert).ok_or("no X.509 certificate")?;
+        Ok(Self { cert, not_before, not_after, pair })
+    }
+
+    /// Whether it is valid by a clock that says this.
+    #[must_use]
+    pub fn is_valid(&self, now: SystemTime) -> bool {
+        (self.not_before..self.not_after).contains(&now)
     }
 
     /// Signs a leaf that lives so long, but no longer than the authority, and no shorter than the leaf `before`: the last
-    /// leaf is always the one that expires last.
+    /// leaf is always the one that expires last. It is valid from as early as the authority: of two replicas whose clocks
+    /// differ, each can serve what the other has signed.
     ///
     /// # Errors
     ///
@@ -142,9 +175,10 @@ impl Authority {
         before: Option<&Leaf>,
         now: SystemTime,
     ) -> Result<Arc<Leaf>, rcgen::Error> {
-        let before = before.filter(|leaf| leaf.ca == self.cert).map_or(now, |leaf| leaf.bundle.not_after);
+        let before = before.map_or(now, |leaf| leaf.bundle.not_after);
         let not_after = (now + lifetime).max(before).min(self.not_after);
-        let pair = authority::make_leaf(&self.cert, &self.pair.key, names, not_after, now)?;
+        let from = now.min(self.not_before + CLOCK_SKEW);
+        let pair = authority::make_leaf(&self.cert, &self.pair.key, names, not_after, from)?;
         Leaf::check(pair, self).map(Arc::new).map_err(|_| rcgen::Error::CouldNotParseCertificate)
     }
 }
@@ -154,17 +188,30 @@ impl Leaf {
     fn check(pair: Pair, ca: &Authority) -> Result<Self, String> {
         let chain = bundle::certificates(pair.cert.as_bytes()).map_err(|flaw| flaw.to_string())?;
         let leaf = chain.first().ok_or("tls.crt holds no certificate")?;
-        let then = bundle::not_after(leaf).ok_or("tls.crt holds no X.509 certificate")?;
+        let (_, then) = bundle::validity(leaf).ok_or("tls.crt holds no X.509 certificate")?;
         signed_by(leaf, &ca.cert, then).map_err(|error| format!("tls.crt is not signed by ca.crt: {error}"))?;
         let bundle = Bundle::parse(pair.cert.as_bytes(), pair.key.as_bytes(), then)
             .map_err(|flaws| flaws.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-        Ok(Self { ca: ca.cert.clone(), bundle, pair })
+        let not_before = bundle.not_before.max(ca.not_before);
+        Ok(Self { ca: ca.cert.clone(), bundle, not_before, pair })
     }
 
-    /// Whether it has not expired yet.
+    /// Whether it is valid by a clock that says this.
     #[must_use]
     pub fn is_valid(&self, now: SystemTime) -> bool {
-        now < self.bundle.not_after
+        self.not_before <= now && !self.has_expired(now)
+    }
+
+    /// Whether it is valid by every clock by which another one is.
+    #[must_use]
+    pub fn is_valid_whenever(&self, other: &Self) -> bool {
+        self.not_before <= other.not_before && other.bundle.not_after <= self.bundle.not_after
+    }
+
+    /// Whether it was valid, and is not any more.
+    #[must_use]
+    pub fn has_expired(&self, now: SystemTime) -> bool {
+        now >= self.bundle.not_after
     }
 
     /// Whether it is for all of these names.

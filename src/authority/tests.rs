@@ -270,15 +270,87 @@ fn the_authority_of_a_leaf_that_is_served_is_not_forgotten() {
 }
 
 #[test]
-fn after_a_long_sleep_all_is_made_anew() {
+fn after_a_long_sleep_there_is_another_authority_as_soon_as_it_is_trusted() {
     let mut machine = Machine::new(options(), 0.0);
     let material = begin();
     let told = [present(&material.trust(), Some(1))];
     let decision = machine.decide(at(500), &seen(Some(&material), &told));
     assert!(decision.serve.is_none());
-    let anew = written(decision, 500);
-    assert_eq!((anew.generation, anew.ca == material.ca), (2, false));
-    assert_eq!(machine.decide(at(500), &seen(Some(&anew), &told)).apply, [0]);
+    let both = written(decision, 500);
+    assert_eq!(machine.decide(at(500), &seen(Some(&both), &told)).apply, [0]);
+    let told = [present(&both.trust(), Some(2))];
+    assert!(
+        machine.decide(at(501), &seen(Some(&both), &told)).write.is_none(),
+        "others may serve leaves of the old one"
+    );
+    let anew = written(machine.decide(at(505), &seen(Some(&both), &told)), 505);
+    assert_eq!((anew.generation, anew.ca != material.ca), (3, true));
+    let decision = machine.decide(at(505), &seen(Some(&anew), &told));
+    assert_eq!((decision.serve, decision.standing), (Some(anew.leaf), Standing::Trusted));
+}
+
+/// Material as a clock makes it that is so many seconds ahead of ours, with what stands in the configurations.
+fn from_ahead(ahead: u64) -> (Material, [Registration; 1]) {
+    let change = Change { step: Step::Begin, generation: 1, base: None, keep: None };
+    let material = change.make(&options(), at(ahead).wall).unwrap();
+    let told = [present(&material.trust(), Some(1))];
+    (material, told)
+}
+
+const HOUR: u64 = 3600;
+
+#[test]
+fn a_leaf_is_valid_for_as_long_as_its_authority_has_been() {
+    let material = begin();
+    let (mut early, mut late) = (Machine::new(options(), 0.0), Machine::new(options(), 0.0));
+    let told = [present(&material.trust(), Some(1))];
+    early.decide(at(0), &seen(Some(&material), &told));
+    // Somebody's clock is ahead, and signs the next one.
+    let renewed = written(late.decide(at(80), &seen(Some(&material), &told)), 80);
+    let decision = early.decide(at(1), &seen(Some(&renewed), &told));
+    assert_eq!((decision.serve, decision.standing), (Some(renewed.leaf), Standing::Trusted));
+    assert!(decision.write.is_none(), "one is enough for both");
+}
+
+#[test]
+fn what_a_clock_made_that_is_ahead_is_not_served_and_not_trusted() {
+    let (future, told) = from_ahead(2 * HOUR);
+    let mut machine = Machine::new(options(), 0.0);
+    let decision = machine.decide(at(0), &seen(Some(&future), &told));
+    assert_eq!((decision.serve, decision.standing), (None, Standing::NoCertificate));
+    // Our clock goes back, or we started with one that was ahead.
+    let mut machine = Machine::new(options(), 0.0);
+    let jumping = |wall: u64, steady: u64| Moment { wall: at(wall).wall, ..at(steady) };
+    machine.decide(jumping(2 * HOUR, 0), &seen(Some(&future), &told));
+    let decision = machine.decide(jumping(1, 1), &seen(Some(&future), &told));
+    assert_eq!(decision.standing, Standing::NotYetValid);
+}
+
+#[test]
+fn clocks_that_differ_come_to_an_authority_for_all_of_them() {
+    let (mut material, mut told) = from_ahead(2 * HOUR);
+    // A clock that is right, one that is ahead, one that is further ahead, and one that is behind.
+    let clocks = [HOUR, 2 * HOUR, 4 * HOUR, 0];
+    let mut machines = clocks.map(|clock| (clock, Machine::new(options(), 0.0)));
+    let mut written = 0;
+    for second in 0..40 {
+        for (clock, machine) in &mut machines {
+            let now = Moment { wall: at(*clock + second).wall, ..at(second) };
+            let decision = machine.decide(now, &seen(Some(&material), &told));
+            if let Some(change) = decision.write {
+                material = change.make(&options(), now.wall).unwrap();
+                written += 1;
+            } else if !decision.apply.is_empty() {
+                told = [present(&decision.trust, Some(decision.generation))];
+            }
+        }
+    }
+    assert!(written < 20, "they answer one another without end: {written}");
+    for (clock, machine) in &mut machines {
+        let now = Moment { wall: at(*clock + 40).wall, ..at(40) };
+        let decision = machine.decide(now, &seen(Some(&material), &told));
+        assert_eq!(decision.standing, Standing::Trusted, "{clock}");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::directory::Files;
 pub const NAME: &str = "podgraft development CA";
 
 /// How far clocks may be apart: the certificates are valid from this much before they are made.
-const CLOCK_SKEW: Duration = Duration::from_mins(5);
+pub const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
 /// A certificate and its key, in PEM.
 #[derive(Clone, PartialEq, Eq)]

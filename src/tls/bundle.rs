@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, Error, RootCertStore};
-use x509_parser::certificate::X509Certificate;
+use x509_parser::certificate::{Validity, X509Certificate};
 use x509_parser::extensions::GeneralName;
 
 use super::provider;
@@ -19,6 +19,8 @@ use super::provider;
 pub struct Bundle {
     /// Chain and key, as rustls serves them.
     pub key: Arc<CertifiedKey>,
+    /// From when on the leaf is valid.
+    pub not_before: SystemTime,
     /// When the leaf expires.
     pub not_after: SystemTime,
     /// The DNS names and IP addresses of the leaf, as text.
@@ -101,7 +103,9 @@ impl Bundle {
             _ => None,
         };
         match (leaf, key) {
-            (Some(Leaf { not_after, names }), Some(key)) if flaws.is_empty() => Ok(Self { key, not_after, names }),
+            (Some(Leaf { not_before, not_after, names }), Some(key)) if flaws.is_empty() => {
+                Ok(Self { key, not_before, not_after, names })
+            }
             _ => Err(flaws),
         }
     }
@@ -160,6 +164,7 @@ pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Flaw> {
 
 /// What a client looks at in the first certificate.
 struct Leaf {
+    not_before: SystemTime,
     not_after: SystemTime,
     names: Vec<String>,
 }
@@ -167,7 +172,7 @@ struct Leaf {
 impl Leaf {
     fn check(certificate: &X509Certificate<'_>, now: SystemTime, flaws: &mut Vec<Flaw>) -> Self {
         let validity = certificate.validity();
-        let (not_before, not_after) = (time(validity.not_before.timestamp()), time(validity.not_after.timestamp()));
+        let (not_before, not_after) = between(validity);
         if now > not_after {
             flaws.push(Flaw::Expired { at: text(not_after) });
         }
@@ -185,7 +190,7 @@ impl Leaf {
         if !for_servers {
             flaws.push(Flaw::NotForServers);
         }
-        Self { not_after, names }
+        Self { not_before, not_after, names }
     }
 }
 
@@ -203,10 +208,14 @@ pub(super) fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     extension.value.general_names.iter().filter_map(name).collect()
 }
 
-/// When a certificate expires; none if it is no X.509 certificate.
-pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+/// From when until when a certificate is valid; none if it is no X.509 certificate.
+pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Option<(SystemTime, SystemTime)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(time(parsed.validity().not_after.timestamp()))
+    Some(between(parsed.validity()))
+}
+
+fn between(validity: &Validity) -> (SystemTime, SystemTime) {
+    (time(validity.not_before.timestamp()), time(validity.not_after.timestamp()))
 }
 
 /// X.509 times before 1970 exist, and are as past as 1970 is.
