@@ -45,11 +45,14 @@ fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
-/// A name that a certificate can hold.
+/// A name that a certificate can hold, as it reads in one: of an address there are many ways to write it, and DNS names are
+/// compared without regard to case.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let dns = || DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)).is_ok();
-    if text.parse::<IpAddr>().is_ok() || dns() {
-        Ok(text.to_owned())
+    if let Ok(address) = text.parse::<IpAddr>() {
+        Ok(address.to_string())
+    } else if dns() {
+        Ok(text.to_ascii_lowercase())
     } else {
         Err("write a DNS name, such as podgraft.podgraft.svc, or an IP address".to_owned())
     }
@@ -88,4 +91,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     );
     super::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_one_that_its_certificate_has() {
+        let typed = ["FD00:0:0:0::1", "::ffff:192.0.2.1", "192.0.2.1", "Web.Example.ORG", "*.Example.org", "::1"];
+        let names: Vec<_> = typed.iter().map(|text| host(text).unwrap()).collect();
+        assert_eq!(names, ["fd00::1", "::ffff:192.0.2.1", "192.0.2.1", "web.example.org", "*.example.org", "::1"]);
+        let now = SystemTime::now();
+        let files = authority::make(names.clone(), Duration::from_hours(1), now).unwrap();
+        assert_eq!(Bundle::parse(&files.cert, &files.key, now).unwrap().names, names);
+        for bad in ["", "a b", "fd00:::1", "*.", "256.0.0.1.example/"] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+    }
 }
