@@ -7,10 +7,14 @@
 //! what it remembers is bounded by time alone.
 
 mod limit;
+mod waiting;
 
 use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{Fuse, FusedFuture};
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ReplicationController;
@@ -26,8 +30,9 @@ use tokio::time::Instant;
 
 use crate::admission::{Owner, Rejection};
 
-use super::attempt::{Told, within};
+use super::attempt::{Failure, Told, within};
 use limit::{Limits, Turn};
+use waiting::{Due, Waiting};
 
 /// How long an Event may take, all its calls together. The next rejection brings the next attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,35 +53,59 @@ pub enum Fate {
 }
 
 /// Writes what it is sent until nobody sends any more. Each replica counts what it has seen itself; `instance` is its name.
+/// What is sent is taken at once, also while the API server takes its time for what was sent before.
 pub async fn write(client: Client, instance: String, mut rejections: mpsc::Receiver<Rejection>, tell: impl Fn(Fate)) {
     let (mut limits, hasher) = (Limits::new(Instant::now()), RandomState::new());
-    let mut told = Told::default();
-    while let Some(rejection) = rejections.recv().await {
-        let Owner { api_version, kind, name, uid } = &rejection.owner;
-        // All of it: who says something false of a controller takes no turn of what is true.
-        let key = hasher.hash_one((api_version, kind, name, uid, &rejection.note));
-        let fate = match limits.take(key, &rejection.namespace, Instant::now()) {
-            Turn::Later => Fate::Repeated,
-            Turn::Never => Fate::Limited,
-            Turn::Now { count } => {
-                let report = Report { rejection: &rejection, instance: &instance, key, count };
-                match within(PATIENCE, report.publish(&client)).await {
-                    Ok(fate) => {
-                        told.works();
-                        fate
-                    }
-                    Err(failure) => {
-                        if told.is_news(&failure) {
-                            let problem = failure.problem;
-                            tracing::warn!(namespace = rejection.namespace, "an event can't be written: {problem}");
-                        }
-                        Fate::Failed
-                    }
+    let (mut waiting, mut told, mut is_open) = (Waiting::default(), Told::default(), true);
+    let mut call = pin!(Fuse::terminated());
+    loop {
+        if call.is_terminated()
+            && let Some(due) = waiting.next()
+        {
+            call.set(publish(&client, &instance, due).fuse());
+        }
+        let fate = tokio::select! {
+            rejection = rejections.recv(), if is_open => {
+                let Some(rejection) = rejection else {
+                    is_open = false;
+                    continue;
+                };
+                let Owner { api_version, kind, name, uid } = &rejection.owner;
+                // All of it: who says something false of a controller takes no turn of what is true.
+                let key = hasher.hash_one((api_version, kind, name, uid, &rejection.note));
+                match limits.take(key, &rejection.namespace, Instant::now()) {
+                    Turn::Later => Fate::Repeated,
+                    Turn::Never => Fate::Limited,
+                    Turn::Now { count } => match waiting.put(Due { rejection, key, count }) {
+                        None => continue,
+                        Some(_) => Fate::Limited,
+                    },
                 }
             }
+            (namespace, published) = &mut call, if !call.is_terminated() => match published {
+                Ok(fate) => {
+                    told.works();
+                    fate
+                }
+                Err(failure) => {
+                    if told.is_news(&failure) {
+                        tracing::warn!(namespace, "an event can't be written: {}", failure.problem);
+                    }
+                    Fate::Failed
+                }
+            },
+            else => return,
         };
         tell(fate);
     }
+}
+
+/// Has an Event written, and says of which namespace.
+async fn publish(client: &Client, instance: &str, due: Due) -> (String, Result<Fate, Failure>) {
+    let Due { rejection, key, count } = due;
+    let report = Report { rejection: &rejection, instance, key, count };
+    let published = within(PATIENCE, report.publish(client)).await;
+    (rejection.namespace, published)
 }
 
 /// A rejection whose turn it is.
@@ -98,9 +127,10 @@ impl Report<'_> {
         let (name, now) = (self.name(&owner), Timestamp::now());
         let made = events.create(&PostParams::default(), &self.event(&owner, now)).await;
         let made = match made {
-            // Nobody else makes this name: it is ours of before.
+            // Nobody else makes this name: it is ours of before. Where its kind was forgotten meanwhile, we count anew, and a
+            // series has two at least (Kubernetes, validation of events).
             Err(kube::Error::Api(status)) if status.code == 409 => {
-                let again = json!({"series": series(self.count, now)});
+                let again = json!({"series": series(self.count.max(2), now)});
                 events.patch(&name, &PatchParams::default(), &Patch::Merge(again)).await
             }
             made => made,
@@ -206,6 +236,60 @@ mod tests {
         let about = report.top(&client).await.expect("an answer").map(|owner| owner.name);
         assert_eq!(heard.try_recv().is_ok(), fate == Fate::Written);
         (fate, about)
+    }
+
+    fn rejection(namespace: &str, note: String) -> Rejection {
+        let owner = Owner {
+            api_version: "apps/v1".to_owned(),
+            kind: "DaemonSet".to_owned(),
+            name: "daemons".to_owned(),
+            uid: "1".to_owned(),
+        };
+        Rejection { namespace: namespace.to_owned(), owner, note }
+    }
+
+    #[tokio::test]
+    async fn an_event_whose_kind_was_forgotten_is_counted_up_all_the_same() {
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let client = fake::client(move |request| {
+            if request.method() == "PATCH" {
+                let _ = told.send(serde_json::from_slice::<Value>(request.body()).unwrap()["series"]["count"].clone());
+                return (200, json!({"metadata": {"name": "a"}}));
+            }
+            if request.method() == "POST" {
+                return (409, Value::Null);
+            }
+            (200, json!({"metadata": {"name": "daemons", "uid": "1"}}))
+        });
+        for (count, said) in [(1, 2), (2, 2), (7, 7)] {
+            let rejection = rejection("shop", "no".to_owned());
+            let report = Report { rejection: &rejection, instance: "a", key: 1, count };
+            assert_eq!(report.publish(&client).await.expect("an answer"), Fate::Written);
+            assert_eq!(heard.recv().await, Some(json!(said)));
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_floods_a_namespace_silences_no_other_where_the_api_server_is_slow() {
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let client = fake::slow(Duration::from_millis(200), move |request| {
+            if request.method() == "POST" {
+                let namespace = request.uri().path().split('/').nth(5).unwrap_or_default().to_owned();
+                let _ = told.send(namespace);
+            }
+            (200, json!({"metadata": {"name": "daemons", "uid": "1"}}))
+        });
+        let (sender, rejections) = mpsc::channel(16);
+        let writer = tokio::spawn(write(client, "a".to_owned(), rejections, |_| {}));
+        for index in 0..100 {
+            sender.try_send(rejection("flooded", format!("no: {index}"))).expect("it is taken at once");
+            tokio::task::yield_now().await;
+        }
+        sender.try_send(rejection("quiet", "no".to_owned())).expect("it is taken at once");
+        // One was under way already, and another one had its turn.
+        let first = [heard.recv().await, heard.recv().await, heard.recv().await].map(Option::unwrap);
+        assert_eq!(first, ["flooded", "flooded", "quiet"]);
+        writer.abort();
     }
 
     #[tokio::test]

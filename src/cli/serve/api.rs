@@ -29,7 +29,7 @@ pub(super) fn take(update: Update, assembly: &Assembly, metrics: &Metrics) {
     }
 }
 
-/// Rejections that wait to be told of; each holds some hundred bytes, and 2 KiB at most.
+/// Rejections that nobody has looked at yet; each holds some hundred bytes, and 2 KiB at most.
 pub(super) const WAITING: usize = 256;
 
 /// Tells of rejections in the API for as long as anybody rejects.
