@@ -5,6 +5,8 @@
 
 mod registration;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Sight, Standing};
 
-use super::attempt;
+use super::attempt::{self, Told};
 use registration::{Configuration, Kind};
 use secret::Vault;
 
@@ -69,7 +71,7 @@ enum News {
 enum Failure {
     /// It is not what was read any more.
     Outdated,
-    Other(String),
+    Other(attempt::Failure),
 }
 
 impl From<kube::Error> for Failure {
@@ -77,14 +79,19 @@ impl From<kube::Error> for Failure {
         match error {
             // 404: deleted since. 409: changed since, or made by somebody else.
             kube::Error::Api(status) if status.code == 409 || status.code == 404 => Self::Outdated,
-            kube::Error::Api(status) => Self::Other(format!("{} ({})", status.message, status.code)),
-            error => Self::Other(error.to_string()),
+            error => Self::Other(error.into()),
         }
     }
 }
 
-/// Keeps certificates for as long as the process lives.
-pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(Event) + Send) {
+/// Keeps certificates for as long as the process lives. `clock` is the one that certificates are dated by.
+pub async fn keep(
+    client: Client,
+    names: Names,
+    machine: Machine,
+    clock: impl Fn() -> SystemTime + Send,
+    tell: impl Fn(Event) + Send,
+) {
     let vault = Vault::new(&client, &names);
     let configurations = [
         Configuration::new(&client, Kind::Mutating, names.mutating),
@@ -110,7 +117,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
     let (mut standing, mut fresh) = (None, false);
     let start = Instant::now();
     loop {
-        let at = Moment { wall: SystemTime::now(), steady: start.elapsed() };
+        let at = Moment { wall: clock(), steady: start.elapsed() };
         let mut decision = keeper.machine.decide(at, &keeper.seen());
         if let Some(leaf) = decision.serve.take() {
             tell(Event::Serve(leaf));
@@ -124,7 +131,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
                 continue;
             }
             // What was done may call for more.
-            if keeper.act(decision).await {
+            if keeper.act(decision, at.wall).await {
                 fresh = false;
                 continue;
             }
@@ -134,7 +141,7 @@ pub async fn keep(client: Client, names: Names, machine: Machine, tell: impl Fn(
         let again = if keeper.pause.is_on(Instant::now()) { pace.min(keeper.pause.until) } else { pace };
         tokio::select! {
             // The watches never end.
-            Some(news) = news.next() => keeper.take(news),
+            Some(news) = news.next() => keeper.take(news).await,
             () = sleep_until(again) => {}
         }
     }
@@ -155,15 +162,22 @@ impl Keeper {
         Seen { secret: self.vault.sight.clone(), registrations }
     }
 
-    fn take(&mut self, news: News) {
+    /// Takes in what a watch says. What is older than what is known is mostly a watch that lags behind, and after a restored
+    /// etcd all that there is: then it is read.
+    async fn take(&mut self, news: News) {
         let what = match news {
             News::Secret(secret) => {
-                self.vault.take(secret);
+                if !self.vault.take(secret) {
+                    let _ = call(self.vault.read()).await;
+                }
                 "secrets"
             }
             News::Configuration(index, object) => {
-                self.configurations[index].take(object);
-                self.configurations[index].kind.plural()
+                let configuration = &mut self.configurations[index];
+                if !configuration.take(object) {
+                    let _ = call(configuration.read()).await;
+                }
+                configuration.kind.plural()
             }
             News::Trouble(what, problem) => {
                 let known = self.trouble.iter().any(|(whose, said)| *whose == what && *said == problem);
@@ -197,13 +211,14 @@ impl Keeper {
     }
 
     /// Does what was decided; whether anything came of it. The configurations first: they may have been cleared.
-    async fn act(&mut self, decision: Decision) -> bool {
+    async fn act(&mut self, decision: Decision, now: SystemTime) -> bool {
         let (mut done, mut failed) = (false, false);
         for index in decision.apply {
             let configuration = &mut self.configurations[index];
             let applied = call(configuration.apply(&decision.trust, decision.generation)).await;
             match applied {
                 Ok(()) => {
+                    configuration.told.works();
                     let (kind, name) = (configuration.kind.plural(), &configuration.name);
                     tracing::info!(generation = decision.generation, "{kind}/{name} trusts our authority");
                     done = true;
@@ -212,22 +227,26 @@ impl Keeper {
                     failed = true;
                     let _ = call(configuration.read()).await;
                 }
-                Err(Failure::Other(problem)) => {
+                Err(Failure::Other(failure)) => {
                     failed = true;
-                    let (kind, name) = (configuration.kind.plural(), &configuration.name);
-                    tracing::error!(problem, "{kind}/{name} can't be told whom to trust");
+                    if configuration.told.is_news(&failure) {
+                        let (kind, name) = (configuration.kind.plural(), &configuration.name);
+                        let problem = failure.problem;
+                        tracing::error!(problem, "{kind}/{name} can't be told whom to trust; it is tried again");
+                    }
                 }
             }
         }
         if let Some(change) = decision.write {
             let (step, generation) = (change.step.text(), change.generation);
-            let written = match change.make(self.machine.options(), SystemTime::now()) {
+            let written = match change.make(self.machine.options(), now) {
                 Ok(material) => call(self.vault.write(&material)).await,
-                Err(error) => Err(Failure::Other(error.to_string())),
+                Err(error) => Err(Failure::Other(attempt::Failure { code: 0, problem: error.to_string() })),
             };
-            let (namespace, name) = (&self.vault.namespace, &self.vault.name);
             match written {
                 Ok(()) => {
+                    self.vault.told.works();
+                    let (namespace, name) = (&self.vault.namespace, &self.vault.name);
                     tracing::info!(generation, "secret {namespace}/{name}: {step}");
                     done = true;
                 }
@@ -235,9 +254,13 @@ impl Keeper {
                     failed = true;
                     let _ = call(self.vault.read()).await;
                 }
-                Err(Failure::Other(problem)) => {
+                Err(Failure::Other(failure)) => {
                     failed = true;
-                    tracing::error!(problem, "secret {namespace}/{name} can't be written");
+                    if self.vault.told.is_news(&failure) {
+                        let (namespace, name) = (&self.vault.namespace, &self.vault.name);
+                        let problem = failure.problem;
+                        tracing::error!(problem, "secret {namespace}/{name} can't be written; it is tried again");
+                    }
                 }
             }
         }
@@ -252,7 +275,8 @@ impl Keeper {
 
 /// One call, in bounded time.
 async fn call(call: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    timeout(CALL, call).await.unwrap_or_else(|_| Err(Failure::Other(attempt::late(CALL))))
+    let late = || attempt::Failure { code: 0, problem: attempt::late(CALL) };
+    timeout(CALL, call).await.unwrap_or_else(|_| Err(Failure::Other(late())))
 }
 
 /// How long the API server is left alone: after failures, and after too much.
@@ -294,51 +318,4 @@ impl Pause {
 fn is_outdated(read: &ObjectMeta, known: &ObjectMeta) -> bool {
     let version = |meta: &ObjectMeta| meta.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok());
     read.uid == known.uid && version(read).zip(version(known)).is_some_and(|(read, known)| read < known)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_are_followed_by_longer_and_longer_pauses() {
-        let now = Instant::now();
-        let mut pause = Pause::new(now);
-        assert!(!pause.is_on(now));
-        let mut pauses = Vec::new();
-        for _ in 0..9 {
-            pause.failed(now);
-            pauses.push((pause.until - now).as_millis());
-        }
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
-        pause.succeeded(now);
-        pause.failed(now);
-        assert_eq!(pause.until, now + FIRST_PAUSE);
-    }
-
-    #[test]
-    fn who_undoes_everything_gets_an_answer_a_second() {
-        let now = Instant::now();
-        let mut pause = Pause::new(now);
-        (0..BURST).for_each(|_| pause.succeeded(now));
-        assert!(!pause.is_on(now), "a few at once");
-        pause.succeeded(now);
-        assert_eq!(pause.until, now + BREATH);
-        pause.succeeded(now + 2 * BREATH * BURST as u32);
-        assert_eq!(pause.until, now + BREATH, "a rare one");
-    }
-
-    #[test]
-    fn what_was_read_before_is_not_taken_for_news() {
-        let meta = |uid: &str, version: &str| ObjectMeta {
-            uid: Some(uid.to_owned()),
-            resource_version: Some(version.to_owned()),
-            ..ObjectMeta::default()
-        };
-        assert!(is_outdated(&meta("a", "9"), &meta("a", "10")));
-        for (read, known) in [(("a", "10"), ("a", "9")), (("a", "9"), ("a", "9")), (("b", "9"), ("a", "10"))] {
-            assert!(!is_outdated(&meta(read.0, read.1), &meta(known.0, known.1)), "{read:?} {known:?}");
-        }
-        assert!(!is_outdated(&meta("a", "x"), &meta("a", "10")), "no number");
-    }
 }

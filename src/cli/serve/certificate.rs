@@ -172,7 +172,7 @@ impl Source {
                 let machine = Machine::new(options, jitter());
                 state.distrusted(Some("there is no certificate yet"));
                 let state = Arc::clone(state);
-                tokio::spawn(certificate::keep(client, names, machine, move |event| match event {
+                tokio::spawn(certificate::keep(client, names, machine, SystemTime::now, move |event| match event {
                     Event::Serve(leaf) => serve(&leaf, &resolver, &state),
                     Event::Standing(standing) => {
                         state.distrusted(standing.obstacle());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::authority::{self, GENERATION, Registration, Trust};
 
-use super::{Failure, is_outdated};
+use super::{Failure, Told, is_outdated};
 
 /// Who owns the `caBundle` fields, as server-side apply keeps account of them.
 const MANAGER: &str = "podgraft-certificates";
@@ -54,31 +54,34 @@ pub(super) struct Configuration {
     pub(super) api: Api<DynamicObject>,
     pub(super) name: String,
     pub(super) sight: Registration,
+    /// What was told of failures to write it.
+    pub(super) told: Told,
     known: Option<DynamicObject>,
 }
 
 impl Configuration {
     pub(super) fn new(client: &Client, kind: Kind, name: String) -> Self {
         let api = Api::all_with(client.clone(), &kind.resource());
-        Self { kind, api, name, sight: Registration::Unread, known: None }
+        Self { kind, api, name, sight: Registration::Unread, told: Told::default(), known: None }
     }
 
-    /// Takes in what a watch or an answer says.
-    pub(super) fn take(&mut self, found: Option<DynamicObject>) {
+    /// Takes in what a watch or an answer says; `false` if it is older than what is known, and then it is not.
+    pub(super) fn take(&mut self, found: Option<DynamicObject>) -> bool {
         let Some(object) = found else {
             if self.sight != Registration::Missing {
                 let (kind, name) = (self.kind.plural(), &self.name);
                 tracing::warn!("there is no {kind}/{name}: the API server does not call us by it");
             }
             (self.known, self.sight) = (None, Registration::Missing);
-            return;
+            return true;
         };
         if self.known.as_ref().is_some_and(|known| is_outdated(&object.metadata, &known.metadata)) {
-            return;
+            return false;
         }
         let generation = object.metadata.annotations.as_ref().and_then(authority::generation);
         let entries = entries(&object).iter().map(trust).collect();
         (self.known, self.sight) = (Some(object), Registration::Present { generation, entries });
+        true
     }
 
     /// Has every entry of what was last read trust these, and touches nothing else.
@@ -109,9 +112,10 @@ impl Configuration {
         Ok(())
     }
 
-    /// Reads what is there now.
+    /// Reads what is there now: that counts, however old it says it is.
     pub(super) async fn read(&mut self) -> Result<(), Failure> {
         let found = self.api.get_opt(&self.name).await?;
+        self.known = None;
         self.take(found);
         Ok(())
     }

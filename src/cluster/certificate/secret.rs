@@ -10,7 +10,7 @@ use kube::{Api, Client};
 
 use crate::authority::{Material, Sight, Stored};
 
-use super::{Failure, Names, is_outdated};
+use super::{Failure, Names, Told, is_outdated};
 
 /// The Secret, and what was last read of it.
 pub(super) struct Vault {
@@ -18,6 +18,8 @@ pub(super) struct Vault {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) sight: Sight,
+    /// What was told of failures to write it.
+    pub(super) told: Told,
     /// The object itself, without the keys that the sight holds already.
     known: Option<Secret>,
 }
@@ -26,17 +28,17 @@ impl Vault {
     pub(super) fn new(client: &Client, names: &Names) -> Self {
         let api = Api::namespaced(client.clone(), &names.namespace);
         let (namespace, name) = (names.namespace.clone(), names.secret.clone());
-        Self { api, namespace, name, sight: Sight::Unread, known: None }
+        Self { api, namespace, name, sight: Sight::Unread, told: Told::default(), known: None }
     }
 
-    /// Takes in what a watch or an answer says.
-    pub(super) fn take(&mut self, found: Option<Secret>) {
+    /// Takes in what a watch or an answer says; `false` if it is older than what is known, and then it is not.
+    pub(super) fn take(&mut self, found: Option<Secret>) -> bool {
         let Some(mut secret) = found else {
             (self.known, self.sight) = (None, Sight::Absent);
-            return;
+            return true;
         };
         if self.known.as_ref().is_some_and(|known| is_outdated(&secret.metadata, &known.metadata)) {
-            return;
+            return false;
         }
         let data = secret.data.take().unwrap_or_default();
         let stored = Stored {
@@ -54,6 +56,7 @@ impl Vault {
             tracing::warn!("secret {}/{} is damaged: {damage}", self.namespace, self.name);
         }
         (self.known, self.sight) = (Some(secret), sight);
+        true
     }
 
     /// Writes what is to be shared over what was last read.
@@ -88,9 +91,10 @@ impl Vault {
         }
     }
 
-    /// Reads what is there now.
+    /// Reads what is there now: that counts, however old it says it is.
     pub(super) async fn read(&mut self) -> Result<(), Failure> {
         let found = self.api.get_opt(&self.name).await?;
+        self.known = None;
         self.take(found);
         Ok(())
     }
