@@ -20,9 +20,10 @@ const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 /// How long a connection may take, TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long the API server may be silent on a connection. Watches end and begin anew after just under five minutes, so
-/// only a connection that nobody listens to any more is silent for longer.
-const SILENCE: Duration = Duration::from_mins(5);
+/// How long the API server may be silent on a connection. Whoever watches asks for bookmarks, and they come every minute
+/// (Kubernetes API concepts, "Watch bookmarks"; `bookmarkFrequency` in its source), so a connection is dead that is silent for
+/// longer. Where there are none, watches begin anew a little more often.
+const SILENCE: Duration = Duration::from_mins(2);
 
 /// How to reach the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
