@@ -279,7 +279,9 @@ impl Store {
         for (_, namespace) in self.namespaces.mirror.iter() {
             layer.namespaces.insert(Arc::clone(namespace));
         }
-        if self.namespaces.listed && self.namespaces.health.trouble().is_none() {
+        // Where the watch fails there may be namespaces that it has not brought yet, and their pods come again until it does.
+        // Without the permission to see them, none will ever be brought.
+        if self.namespaces.listed && !matches!(self.namespaces.health.trouble(), Some(Trouble::Forbidden(_))) {
             layer.namespaces.set_complete();
         }
         layer
@@ -393,6 +395,20 @@ mod tests {
             let layer = update.layer.expect("no more is to be known");
             assert!(!layer.namespaces.awaits("shop") && update.bad == Some(0) && update.read, "{code}");
         }
+    }
+
+    #[test]
+    fn an_api_server_that_fails_has_pods_of_unseen_namespaces_come_again_for_as_long_as_it_does() {
+        let (mut store, layer, now) = Store::filled(Vec::new());
+        assert!(layer.namespaces.awaits("new") && !layer.namespaces.awaits("shop"));
+        for minute in 0..60 {
+            let update =
+                store.hears(now + Duration::from_mins(minute), Kind::Namespace, vec![failed(500), failed(500)]);
+            let awaits = |layer: &Layer| layer.namespaces.awaits("new") && !layer.namespaces.awaits("shop");
+            assert!(update.layer.is_none_or(|layer| awaits(&layer)), "minute {minute}");
+        }
+        let update = store.hears(now + Duration::from_hours(2), Kind::Namespace, vec![failed(403)]);
+        assert!(!update.layer.expect("no more is to be known").namespaces.awaits("new"));
     }
 
     #[test]
