@@ -26,10 +26,12 @@ pub use store::{News, Update};
 pub use templates::Event;
 pub use trouble::Trouble;
 
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::select_all;
+use futures::{FutureExt, StreamExt};
 use kube::Client;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::task::spawn_blocking;
@@ -58,40 +60,52 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub async fn follow(client: Client, load: LoadOptions, tell: impl Fn(Update) + Clone + Send + 'static) {
     let pending = Pending::default();
     tokio::spawn(status::write(client.clone(), pending.clone()));
+    let new = || Arc::new(Mutex::new(Store::new(load.clone(), pending.clone(), Instant::now())));
+    let mut store = new();
     loop {
-        once(&client, Store::new(load.clone(), pending.clone(), Instant::now()), &tell).await;
-        // The panic hook has said where. What failed may come again, but nothing that changes is ever to go unseen.
-        tracing::error!(
-            "reading the Kubernetes API failed inside; what is in force stays, and all is read anew in {} s",
-            PAUSE.as_secs()
-        );
+        once(&client, &store, &tell).await;
+        // What failed may come again, but nothing that changes is ever to go unseen. The panic hook has said where.
+        let why =
+            if store.is_poisoned() { "reading the Kubernetes API failed inside" } else { "no thread is to be had" };
+        tracing::error!("{why}; what is in force stays, and all is read anew in {} s", PAUSE.as_secs());
         sleep(PAUSE).await;
+        if store.is_poisoned() {
+            store = new();
+        }
     }
 }
 
-/// The same until something fails inside.
-async fn once(client: &Client, mut store: Store, tell: &(impl Fn(Update) + Clone + Send + 'static)) {
+/// The same until something fails inside, which poisons the store, or no thread is to be had: Tokio panics when it gets none
+/// for `spawn_blocking`.
+async fn once(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update) + Clone + Send + 'static)) {
+    // The panic hook says what it was.
+    let _ = AssertUnwindSafe(round(client, store, tell)).catch_unwind().await;
+}
+
+async fn round(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update) + Clone + Send + 'static)) {
     let watches = Kind::ALL.map(|kind| {
         let events = watcher(kind.all(client), watcher::Config::default().page_size(PAGE)).default_backoff();
         events.map(move |event| (kind, event)).boxed()
     });
     let mut events = select_all(watches).ready_chunks(BATCH);
     loop {
+        // Nobody else has it now.
+        let deadline = store.lock().unwrap_or_else(PoisonError::into_inner).deadline();
         let batch = tokio::select! {
             batch = events.next() => batch.unwrap_or_default(),
-            () = sleep_until(store.deadline()) => Vec::new(),
+            () = sleep_until(deadline) => Vec::new(),
         };
-        let tell = tell.clone();
+        let (store, tell) = (Arc::clone(store), tell.clone());
         let taken = spawn_blocking(move || {
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             let update = store.take(batch, Instant::now());
             let published = update.layer.is_some();
             if published || !update.news.is_empty() {
                 tell(update);
             }
-            (store, published)
+            (published, store.is_starved())
         });
-        let Ok((same, published)) = taken.await else { return };
-        store = same;
+        let Ok((published, false)) = taken.await else { return };
         if published {
             sleep(PACE).await;
         }
@@ -114,9 +128,26 @@ mod tests {
             panic!("a mistake of ours");
         };
         for round in 1..3 {
-            let store = Store::new(LoadOptions::default(), Pending::default(), Instant::now());
-            once(&client, store, &tell).await;
-            assert_eq!(TOLD.load(Ordering::Relaxed), round);
+            let store = store();
+            once(&client, &store, &tell).await;
+            assert_eq!((TOLD.load(Ordering::Relaxed), store.is_poisoned()), (round, true));
         }
+    }
+
+    fn store() -> Arc<Mutex<Store>> {
+        Arc::new(Mutex::new(Store::new(LoadOptions::default(), Pending::default(), Instant::now())))
+    }
+
+    /// There is no memory for such a stack, and so there is no such thread.
+    #[test]
+    fn a_lack_of_threads_ends_one_round_and_what_is_known_stays() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().thread_stack_size(1 << 60).build().unwrap();
+        runtime.block_on(async {
+            let client = fake::client(|_| (404, serde_json::Value::Null));
+            let store = store();
+            once(&client, &store, &|_| panic!("no thread told this")).await;
+            assert!(!store.is_poisoned());
+        });
     }
 }

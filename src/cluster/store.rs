@@ -89,6 +89,8 @@ pub(super) struct Store {
     templates: [Source<Held>; 2],
     namespaces: Source<Arc<Namespace>>,
     start: Start,
+    /// A template of the last events could not be read for a lack of threads.
+    starved: bool,
 }
 
 /// Whether there is a first set already.
@@ -175,7 +177,13 @@ impl Store {
             templates: [Source::new(Kind::ClusterTemplate), Source::new(Kind::Template)],
             namespaces: Source::new(Kind::Namespace),
             start: Start::Early(now + START),
+            starved: false,
         }
+    }
+
+    /// Whether a template could not be read for a lack of threads. When it is listed again, it is looked at again.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
     }
 
     /// When to come back though nothing has happened.
@@ -191,6 +199,7 @@ impl Store {
         events: Vec<(Kind, watcher::Result<watcher::Event<Object>>)>,
         now: Instant,
     ) -> Update {
+        self.starved = false;
         let mut news = Vec::new();
         let mut changed = false;
         let listing = events.iter().any(|(_, event)| matches!(event, Ok(watcher::Event::InitApply(_))));
@@ -245,14 +254,17 @@ impl Store {
         now: Instant,
         news: &mut Vec<News>,
     ) -> bool {
-        let Self { compiler, pending, templates, .. } = self;
+        let Self { compiler, pending, templates, starved, .. } = self;
         let source = &mut templates[index];
         let kind = source.kind;
         let mut happened = Vec::new();
         let (changed, gone) = source.take(event, now, news, |key, before, object| {
             let (held, event) = compiler.hold(kind, key, before, &object);
+            *starved |= held.is_unread();
             match Verdict::of(kind, key, &object, held.problem.as_deref()) {
                 // Once for a generation: what another podgraft says of it then is left.
+                // Nothing was found out about it.
+                _ if held.is_unread() => {}
                 Some(verdict) if event.is_some() || before.is_none_or(|it| it.generation != held.generation) => {
                     pending.put(verdict);
                 }

@@ -1,6 +1,7 @@
 //! A custom resource into a compiled template. The object is the unit: a bad one leaves its last good version in force.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ use super::object::{Object, Part};
 pub(super) struct Held {
     uid: Option<String>,
     pub(super) generation: Option<i64>,
-    digest: u64,
+    /// Of its text. None where that could not be read for a lack of threads: then the same text is looked at again.
+    digest: Option<u64>,
     /// What is in force of it.
     good: Option<Arc<Template>>,
     /// What is wrong with it as it is now.
@@ -39,17 +41,21 @@ pub enum Event {
     Removed,
 }
 
+/// What has templates compiled on a stack that is deep enough.
+type Deep = fn(&(dyn Fn() -> Result<Loaded, LoadError> + Sync)) -> io::Result<Result<Loaded, LoadError>>;
+
 /// Compiles objects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Compiler {
     options: LoadOptions,
+    deep: Deep,
     /// Digests never leave the process, so a keyed 64-bit hash is enough: nobody can aim at a collision.
     hasher: RandomState,
 }
 
 impl Compiler {
     pub(super) fn new(options: LoadOptions) -> Self {
-        Self { options, hasher: RandomState::new() }
+        Self { options, deep: |work| with_deep_stack(work), hasher: RandomState::new() }
     }
 
     /// What is to be known of an object, and what happened to it: nothing where its text is the one from before.
@@ -62,11 +68,15 @@ impl Compiler {
         let (uid, generation) = (object.metadata.uid.clone(), object.metadata.generation);
         // An object that was deleted and made again is another one.
         let before = before.filter(|before| before.uid == uid);
-        if let Some(same) = before.filter(|before| before.digest == digest) {
+        if let Some(same) = before.filter(|before| before.digest == Some(digest)) {
             return (Held { generation, ..same.clone() }, None);
         }
-        let held = Held { uid, generation, digest, good: None, problem: None };
-        match self.compile(kind, key, &object.spec) {
+        let mut held = Held { uid, generation, digest: Some(digest), good: None, problem: None };
+        let compiled = self.compile(kind, key, &object.spec).unwrap_or_else(|error| {
+            held.digest = None;
+            Err(refused(kind, key, format!("it can't be read now: no thread is to be had: {error}")))
+        });
+        match compiled {
             Ok(loaded) => {
                 let good = loaded.templates.into_iter().next().map(Arc::new);
                 (Held { good, ..held }, Some(Event::Good(loaded.warnings)))
@@ -79,35 +89,35 @@ impl Compiler {
         }
     }
 
-    fn compile(&self, kind: Kind, key: &Key, spec: &Part) -> Result<Loaded, LoadError> {
-        let refused = |message: String| {
-            let diagnostics = vec![Diagnostic { line: 1, column: 1, range: 0..0, message, help: None }];
-            LoadError {
-                origin: origin(kind, key),
-                text: Arc::from(""),
-                declares: Vec::new(),
-                diagnostics,
-                passing: false,
-            }
-        };
-        let too_large = |problem: NoTree| refused(format!("the spec is of no use: {problem}"));
+    /// What an object's text comes to. An error is one of the operating system, that gives no thread now.
+    fn compile(&self, kind: Kind, key: &Key, spec: &Part) -> io::Result<Result<Loaded, LoadError>> {
+        let too_large = |problem: NoTree| refused(kind, key, format!("the spec is of no use: {problem}"));
         if let Part::TooLong(found) = *spec {
-            return Err(too_large(NoTree::Long { found, most: SPEC.bytes }));
+            return Ok(Err(too_large(NoTree::Long { found, most: SPEC.bytes })));
         }
         let api_version = api_version();
         let (name, namespace) = (Some(&*key.name), key.namespace.as_deref());
         let object = Custom { api_version: &api_version, kind: kind.name(), name, namespace, spec: spec.text() };
         let compiled = || template::load(origin(kind, key), &object.text().map_err(too_large)?, &self.options);
         // A mistake of ours in compiling one must not keep the others from being seen. The panic hook says where.
-        match catch_unwind(AssertUnwindSafe(|| with_deep_stack(compiled))) {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(error)) => Err(refused(format!("it can't be read now: no thread is to be had: {error}"))),
-            Err(_) => Err(refused("podgraft failed inside when it compiled this; its log says more".to_owned())),
-        }
+        catch_unwind(AssertUnwindSafe(|| (self.deep)(&compiled))).unwrap_or_else(|_| {
+            let message = "podgraft failed inside when it compiled this; its log says more".to_owned();
+            Ok(Err(refused(kind, key, message)))
+        })
     }
 }
 
+fn refused(kind: Kind, key: &Key, message: String) -> LoadError {
+    let diagnostics = vec![Diagnostic { line: 1, column: 1, range: 0..0, message, help: None }];
+    LoadError { origin: origin(kind, key), text: Arc::from(""), declares: Vec::new(), diagnostics, passing: false }
+}
+
 impl Held {
+    /// It was not looked at, for a lack of threads.
+    pub(super) fn is_unread(&self) -> bool {
+        self.digest.is_none()
+    }
+
     /// Puts it among the templates in force, or among those that pods can't have.
     pub(super) fn shelve(&self, key: &Key, templates: &mut Templates) {
         if let Some(good) = &self.good {
@@ -127,4 +137,32 @@ pub(super) fn origin(kind: Kind, key: &Key) -> Origin {
         None => format!("{kind}/{}", key.name),
     };
     Origin(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_no_thread_is_read_when_there_is_one() {
+        let key = Key { namespace: Some("shop".to_owned()), name: "a".to_owned() };
+        let object =
+            r#"{"metadata":{"name":"a","namespace":"shop"},"spec":{"target":{"env":[{"name":"A","value":"b"}]}}}"#;
+        let object: Object = serde_json::from_str(object).unwrap();
+        let good = Compiler::new(LoadOptions::default());
+        let starved =
+            Compiler { deep: |_| Err(io::ErrorKind::WouldBlock.into()), ..Compiler::new(LoadOptions::default()) };
+        // There was none before, and there was another one.
+        let other = r#"{"metadata":{"name":"a","namespace":"shop"},"spec":{}}"#;
+        let (other, _) = good.hold(Kind::Template, &key, None, &serde_json::from_str(other).unwrap());
+        for before in [None, Some(&other)] {
+            let (unread, event) = starved.hold(Kind::Template, &key, before, &object);
+            assert!(unread.is_unread() && unread.good.is_some() == before.is_some(), "{event:?}");
+            let (unread, _) = starved.hold(Kind::Template, &key, Some(&unread), &object);
+            assert!(unread.is_unread() && unread.good.is_some() == before.is_some());
+            let (held, event) = good.hold(Kind::Template, &key, Some(&unread), &object);
+            assert!(matches!(event, Some(Event::Good(_))), "{event:?}");
+            assert!(!held.is_unread() && held.problem.is_none());
+        }
+    }
 }
