@@ -78,20 +78,15 @@ pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
     let wire = Wire::<'_, IgnoredAny>::deserialize(json.root()).map_err(|_| wire::no_review(text))?;
     let request = checked(wire)?;
     if request.creates_pod() {
-        let PodError { path, problem } = match crowd {
-            Some(entries) => match Wire::<'_, Outline<'_>>::deserialize(json.root()).ok().and_then(|wire| wire.request)
-            {
-                Some(outlined) => {
-                    let pod = outlined.object.unwrap_or_default().pod(entries);
-                    return Ok(Review {
-                        uid: request.uid.0.clone(),
-                        request: pod_request(json, true, request.of(pod)),
-                    });
-                }
-                None => PodError::of::<Wire<'_, Outline<'_>>>(text),
-            },
-            None => PodError::of::<Wire<'_, Pod<'_>>>(text),
-        };
+        if let Some(entries) = crowd {
+            let object = json.root().get("request").and_then(|request| request.get("object"));
+            let Some(Ok(outline)) = object.map(Outline::read) else {
+                return Err(bad_object(&request, "request.object.metadata: they can't be read".to_owned()));
+            };
+            let request = request.of(outline.pod(entries));
+            return Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, true, request) });
+        }
+        let PodError { path, problem } = PodError::of::<Wire<'_, Pod<'_>>>(text);
         return Err(bad_object(&request, format!("{path}: {problem}")));
     }
     Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, false, request.of(Pod::default())) })

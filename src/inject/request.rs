@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_path_to_error::Segment;
 
 use super::crowd::{self, Outline};
@@ -55,7 +54,7 @@ impl<'a> PodRequest<'a> {
     ///
     /// The text is no pod.
     pub fn create(pod: &'a str, namespace: &'a str) -> Result<Self, PodError> {
-        let Some(json) = Json::read(pod) else { return Err(PodError::of::<IgnoredAny>(pod)) };
+        let Some(json) = Json::read(pod) else { return Err(PodError::of::<Pod<'_>>(pod)) };
         let view = match crowd::of(&json, &[]) {
             Some(entries) => Outline::read(json.root()).map(|outline| outline.pod(entries)),
             None => Pod::deserialize(json.root()),
