@@ -307,6 +307,7 @@ impl Bench {
     async fn instructions(&self) -> Result<()> {
         println!("\ninstructions of a request in user mode, HTTP/1.1:");
         if !Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok_and(|done| done.success()) {
+            ensure!(self.parts.is_empty(), "valgrind counts them, and there is none");
             println!("  not counted: there is no valgrind");
             return Ok(());
         }
