@@ -20,9 +20,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         for (entry, ready) in template.shared_volumes.iter().zip(&rendering.shared_volumes) {
             let line = entry.line;
             let planned = match ready {
-                Some(all) => all.iter().try_for_each(|Shared { path, volume }| {
+                Some(all) => self.each_ready(all, |this, Shared { path, volume }| {
                     let path = Cow::Borrowed(&**path);
-                    self.shared_volume(&entry.value, path, line, |_| Ok(volume.as_ref().map(Cow::Borrowed)))
+                    this.shared_volume(&entry.value, path, line, |_| Ok(volume.as_ref().map(Cow::Borrowed)))
                 }),
                 None => self.each_open(entry, |this, shared, item| {
                     let path = |view: View<'_>, problems: &mut _| Shared::path(view, shared, item, problems);
@@ -46,7 +46,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             let line = entry.line;
             let planned = match ready {
                 Some(all) => {
-                    all.iter().try_for_each(|volume| self.private_volume(&entry.value, Cow::Borrowed(volume), line))
+                    self.each_ready(all, |this, volume| this.private_volume(&entry.value, Cow::Borrowed(volume), line))
                 }
                 None => self.each_open(entry, |this, private, item| {
                     let volume = this.open(&format!("volume {}", private.name), line, |view, problems| {
