@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::inject::crowd::{self, Outline};
+use crate::inject::crowd;
 use crate::inject::outcome::{Outcome, Reason};
 use crate::inject::pod::Pod;
 use crate::inject::request::{Document, PodError, PodRequest};
@@ -80,10 +80,10 @@ pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
     if request.creates_pod() {
         if let Some(entries) = crowd {
             let object = json.root().get("request").and_then(|request| request.get("object"));
-            let Some(Ok(outline)) = object.map(Outline::read) else {
+            let Some(Ok(pod)) = object.map(|object| crowd::outline(object, entries)) else {
                 return Err(bad_object(&request, "request.object.metadata: they can't be read".to_owned()));
             };
-            let request = request.of(outline.pod(entries));
+            let request = request.of(pod);
             return Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, true, request) });
         }
         let PodError { path, problem } = PodError::of::<Wire<'_, Pod<'_>>>(text);

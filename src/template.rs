@@ -12,6 +12,7 @@ mod declaration;
 mod decode;
 mod diagnostic;
 mod document;
+pub(crate) mod expansion;
 pub mod expression;
 mod fields;
 mod file;

@@ -238,7 +238,7 @@ mod tests {
         (fate, about)
     }
 
-    fn rejection(namespace: &str, note: String) -> Rejection {
+    pub(super) fn rejection(namespace: &str, note: String) -> Rejection {
         let owner = Owner {
             api_version: "apps/v1".to_owned(),
             kind: "DaemonSet".to_owned(),

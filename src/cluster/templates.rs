@@ -20,8 +20,7 @@ use super::object::{Object, Part};
 pub(super) struct Held {
     uid: Option<String>,
     pub(super) generation: Option<i64>,
-    /// Of its text. None where that could not be read for a lack of threads: then the same text is looked at again.
-    digest: Option<u64>,
+    digest: u64,
     /// What is in force of it.
     good: Option<Arc<Template>>,
     /// What is wrong with it as it is now.
@@ -68,15 +67,11 @@ impl Compiler {
         let (uid, generation) = (object.metadata.uid.clone(), object.metadata.generation);
         // An object that was deleted and made again is another one.
         let before = before.filter(|before| before.uid == uid);
-        if let Some(same) = before.filter(|before| before.digest == Some(digest)) {
+        if let Some(same) = before.filter(|before| before.digest == digest && !before.is_unread()) {
             return (Held { generation, ..same.clone() }, None);
         }
-        let mut held = Held { uid, generation, digest: Some(digest), good: None, problem: None };
-        let compiled = self.compile(kind, key, &object.spec).unwrap_or_else(|error| {
-            held.digest = None;
-            Err(refused(kind, key, format!("it can't be read now: no thread is to be had: {error}")))
-        });
-        match compiled {
+        let held = Held { uid, generation, digest, good: None, problem: None };
+        match self.compile(kind, key, &object.spec) {
             Ok(loaded) => {
                 let good = loaded.templates.into_iter().next().map(Arc::new);
                 (Held { good, ..held }, Some(Event::Good(loaded.warnings)))
@@ -89,21 +84,26 @@ impl Compiler {
         }
     }
 
-    /// What an object's text comes to. An error is one of the operating system, that gives no thread now.
-    fn compile(&self, kind: Kind, key: &Key, spec: &Part) -> io::Result<Result<Loaded, LoadError>> {
+    fn compile(&self, kind: Kind, key: &Key, spec: &Part) -> Result<Loaded, LoadError> {
         let too_large = |problem: NoTree| refused(kind, key, format!("the spec is of no use: {problem}"));
         if let Part::TooLong(found) = *spec {
-            return Ok(Err(too_large(NoTree::Long { found, most: SPEC.bytes })));
+            return Err(too_large(NoTree::Long { found, most: SPEC.bytes }));
         }
         let api_version = api_version();
         let (name, namespace) = (Some(&*key.name), key.namespace.as_deref());
         let object = Custom { api_version: &api_version, kind: kind.name(), name, namespace, spec: spec.text() };
         let compiled = || template::load(origin(kind, key), &object.text().map_err(too_large)?, &self.options);
         // A mistake of ours in compiling one must not keep the others from being seen. The panic hook says where.
-        catch_unwind(AssertUnwindSafe(|| (self.deep)(&compiled))).unwrap_or_else(|_| {
-            let message = "podgraft failed inside when it compiled this; its log says more".to_owned();
-            Ok(Err(refused(kind, key, message)))
-        })
+        match catch_unwind(AssertUnwindSafe(|| (self.deep)(&compiled))) {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(error)) => {
+                let message = format!("it can't be read now: no thread is to be had: {error}");
+                Err(LoadError { passing: true, ..refused(kind, key, message) })
+            }
+            Err(_) => {
+                Err(refused(kind, key, "podgraft failed inside when it compiled this; its log says more".to_owned()))
+            }
+        }
     }
 }
 
@@ -115,7 +115,7 @@ fn refused(kind: Kind, key: &Key, message: String) -> LoadError {
 impl Held {
     /// It was not looked at, for a lack of threads.
     pub(super) fn is_unread(&self) -> bool {
-        self.digest.is_none()
+        self.problem.as_ref().is_some_and(|problem| problem.passing)
     }
 
     /// Puts it among the templates in force, or among those that pods can't have.

@@ -3,8 +3,7 @@
 
 use serde::Deserialize;
 
-use super::json::from_map;
-use super::pod::{Metadata, Pod};
+use super::pod::Pod;
 use crate::json::{Json, Node, Unreadable};
 
 /// The most volumes, containers and entries of their lists that a pod with grafts may have. Each graft looks at all of
@@ -50,33 +49,14 @@ fn all<'t, 'a>(map: Node<'t, 'a>, names: &[&str]) -> impl Iterator<Item = Node<'
     map.members().filter(|(key, _)| key.string().is_some_and(|key| names.contains(&&*key))).map(|(_, value)| value)
 }
 
-/// What is read of a pod of too many entries.
-#[derive(Debug, Default, Deserialize)]
-#[serde(remote = "Self", default)]
-pub struct Outline<'a> {
-    #[serde(borrow)]
-    metadata: Option<Metadata<'a>>,
-}
-
-from_map! {
-    Outline<'a>: "a pod",
-}
-
-impl<'a> Outline<'a> {
-    /// Reads it.
-    ///
-    /// # Errors
-    ///
-    /// Its metadata are none.
-    pub fn read(pod: Node<'_, 'a>) -> Result<Self, Unreadable> {
-        Self::deserialize(pod)
-    }
-
-    /// A pod of which no more is known.
-    #[must_use]
-    pub fn pod(self, entries: usize) -> Pod<'a> {
-        Pod { metadata: self.metadata, crowd: Some(entries), ..Pod::default() }
-    }
+/// A pod of so many entries, of which its metadata alone are read.
+///
+/// # Errors
+///
+/// They can't be.
+pub fn outline<'a>(pod: Node<'_, 'a>, entries: usize) -> Result<Pod<'a>, Unreadable> {
+    let metadata = pod.get("metadata").map(Option::deserialize).transpose()?.flatten();
+    Ok(Pod { metadata, crowd: Some(entries), ..Pod::default() })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::pod::{EnvSource, EnvVar, Target};
 use super::reason::Reason;
 use super::resolve::Asked;
 use crate::json::write_string;
+use crate::template::expansion::references;
 
 /// The most bytes that all copies in one pod together may take: more than any pod that runs has.
 const MAX_COPIED: usize = 1024 * 1024;
@@ -103,24 +104,6 @@ fn hidden<'e>(variables: impl Iterator<Item = &'e EnvVar<'e>>) -> HashSet<usize>
     hidden
 }
 
-/// The names that a value refers to, as the kubelet reads it: `$(NAME)`, and `$$` is a dollar sign (Kubernetes'
-/// `third_party/forked/golang/expansion`).
-pub fn references(value: &str) -> impl Iterator<Item = &str> {
-    let mut rest = value;
-    std::iter::from_fn(move || {
-        loop {
-            let behind = &rest[rest.find('$')? + 1..];
-            let Some(name) = behind.strip_prefix('(') else {
-                rest = behind.strip_prefix('$').unwrap_or(behind);
-                continue;
-            };
-            let end = name.find(')')?;
-            rest = &name[end..];
-            return Some(&name[..end]);
-        }
-    })
-}
-
 fn sources<'j>(
     own: &'j str,
     target: &'j Target<'_>,
@@ -202,18 +185,4 @@ fn with(members: &Members<'_, Raw<'_>>, key: &str, json: &str) -> String {
     }
     written.json(key, json);
     written.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_refers_to_names_in_brackets_behind_one_dollar_sign() {
-        let names = |value| references(value).collect::<Vec<_>>();
-        assert_eq!(names("http://$(HOST):$(PORT)/$HOME"), ["HOST", "PORT"]);
-        assert_eq!(names("$$(A) $$$(B) $x$(C) $()"), ["B", "C", ""]);
-        assert_eq!(names("$(A $(B)"), ["A $(B"]);
-        assert!(names("$ ( $$(A) $(").is_empty());
-    }
 }

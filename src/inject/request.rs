@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_path_to_error::Segment;
 
-use super::crowd::{self, Outline};
+use super::crowd;
 use super::pod::Pod;
 use crate::json::{Json, MAX_VALUES, Node};
 
@@ -56,7 +56,7 @@ impl<'a> PodRequest<'a> {
     pub fn create(pod: &'a str, namespace: &'a str) -> Result<Self, PodError> {
         let Some(json) = Json::read(pod) else { return Err(PodError::of::<Pod<'_>>(pod)) };
         let view = match crowd::of(&json, &[]) {
-            Some(entries) => Outline::read(json.root()).map(|outline| outline.pod(entries)),
+            Some(entries) => crowd::outline(json.root(), entries),
             None => Pod::deserialize(json.root()),
         };
         let Ok(view) = view else { return Err(PodError::of::<Pod<'_>>(pod)) };

@@ -1,5 +1,7 @@
 //! `podgraft.dev/status`: what a pod got, for people, for tools, and for our own second call. It is no security boundary.
 
+mod quoted;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +11,9 @@ use super::json::{Members, Text};
 use super::outcome::GraftName;
 use super::pod::{Container, Pod, Target, VolumeMount};
 use super::resolve::Asked;
-use crate::json::write_escaped;
+
+use quoted::Quoted;
+pub use quoted::Written;
 
 /// The annotation's key.
 pub const STATUS: &str = "podgraft.dev/status";
@@ -353,20 +357,10 @@ impl Skip {
     }
 }
 
-/// The annotation's value.
-#[derive(Debug)]
-pub struct Written {
-    /// The text, which is JSON, as a JSON string.
-    pub json: String,
-    /// Bytes of the text.
-    pub len: usize,
-}
-
 /// Writes the annotation.
 #[must_use]
 pub fn write(grafts: &[Record<'_>], skipped: &[Skip]) -> Written {
-    let mut out = Quoted { json: String::with_capacity(1024), escapes: 0, comma: false };
-    out.json.push('"');
+    let mut out = Quoted::new();
     out.open('{');
     out.name(key!("grafts"));
     out.open('[');
@@ -383,86 +377,7 @@ pub fn write(grafts: &[Record<'_>], skipped: &[Skip]) -> Written {
         out.close(']');
     }
     out.close('}');
-    out.json.push('"');
-    Written { len: out.json.len() - 2 - out.escapes, json: out.json }
-}
-
-/// A writer of JSON that stands in a JSON string itself. In one pass: written by itself first, each of its quotes would
-/// have to be found again.
-struct Quoted {
-    json: String,
-    /// Bytes that only the outer string needs.
-    escapes: usize,
-    /// What comes next has something before it.
-    comma: bool,
-}
-
-impl Quoted {
-    fn separate(&mut self) {
-        if self.comma {
-            self.json.push(',');
-        }
-        self.comma = true;
-    }
-
-    fn open(&mut self, bracket: char) {
-        self.separate();
-        self.json.push(bracket);
-        self.comma = false;
-    }
-
-    fn close(&mut self, bracket: char) {
-        self.json.push(bracket);
-        self.comma = true;
-    }
-
-    fn key(&mut self, key: &str) {
-        self.text(key);
-        self.json.push(':');
-        self.comma = false;
-    }
-
-    fn text(&mut self, text: &str) {
-        self.separate();
-        self.json.push_str("\\\"");
-        let start = self.json.len();
-        write_escaped(text, &mut self.json);
-        if self.json.len() - start > text.len() {
-            let once = self.json.split_off(start);
-            write_escaped(&once, &mut self.json);
-            self.escapes += self.json.len() - start - once.len();
-        }
-        self.json.push_str("\\\"");
-        self.escapes += 2;
-    }
-
-    /// A [`key!`].
-    fn name(&mut self, key: &'static str) {
-        self.separate();
-        self.json.push_str(key);
-        self.escapes += 2;
-        self.comma = false;
-    }
-
-    fn member(&mut self, name: &'static str, text: &str) {
-        self.name(name);
-        self.text(text);
-    }
-
-    /// A member that is left out when it is empty.
-    fn some(&mut self, name: &'static str, text: &str) {
-        if !text.is_empty() {
-            self.member(name, text);
-        }
-    }
-
-    fn list(&mut self, texts: &[impl AsRef<str>]) {
-        self.open('[');
-        for text in texts {
-            self.text(text.as_ref());
-        }
-        self.close(']');
-    }
+    out.finish()
 }
 
 #[cfg(test)]

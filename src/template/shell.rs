@@ -3,13 +3,17 @@
 //! A shell takes the first operand after its `-c` for a script. An expression there, or a variable that the kubelet
 //! pastes there, would run what an annotation says. What could be a shell or a `-c` counts as one.
 
-use std::collections::{HashMap, HashSet};
+mod environment;
+
+use std::collections::HashSet;
 
 use super::diagnostic::{Place, Problems};
+use super::expansion::references;
 use super::expression::{Leaf, Names, Style, Word};
-use super::node::CONTROL;
 use super::parameter::Parameter;
 use super::yaml::Tree;
+
+use environment::Environment;
 
 /// Programs that take a script after `-c`. What runs other programs (`busybox`, `env`, `timeout`) has one of these among
 /// its own words.
@@ -21,85 +25,10 @@ const RUNNERS: &[&str] = &["busybox", "env", "exec", "nohup", "setsid", "tini", 
 /// The letters that POSIX, dash and bash have for options: Go's `-config` is no cluster of them.
 const OPTIONS: &str = "abcefhiklmnoprstuvxBCDEHOPT";
 
-/// The longest text, in bytes, that variables make of one another here, as each may double the one before it. What is
-/// longer is no name of a shell.
-const MAX_VALUE: usize = 1024;
-
-/// The most texts that are looked at for one variable.
-const MAX_VALUES: usize = 64;
-
-/// The variables of a container, whose values the kubelet pastes into its commands.
-#[derive(Debug, Default)]
-struct Environment {
-    /// Those that a pod decides.
-    tainted: HashSet<String>,
-    /// Those that are the container's own, always there and the template's.
-    own: HashSet<String>,
-    /// The values that the template has for its variables.
-    values: HashMap<String, Vec<String>>,
-    /// There may be more, from elsewhere.
-    more: bool,
-    /// A pod decides those: they are the target's, or of a source that it chooses.
-    more_tainted: bool,
-    /// A name is made by an expression: every name is meant.
-    all: bool,
-}
-
-impl Environment {
-    fn is_tainted(&self, name: &str) -> bool {
-        self.all || self.tainted.contains(name) || (self.more_tainted && !self.own.contains(name))
-    }
-
-    /// A word as the kubelet hands it on, as far as the template decides it.
-    fn expand(&self, word: &Word) -> Word {
-        let mut expanded = Word { many: word.many, ..Word::default() };
-        self.paste(&word.text, &mut expanded);
-        expanded.open |= word.open;
-        for text in &word.made_of {
-            let mut made = Word::default();
-            self.paste(text, &mut made);
-            expanded.made_of.push(made.text);
-            if expanded.made_of.len() < MAX_VALUES {
-                expanded.made_of.extend(made.made_of);
-            }
-        }
-        expanded
-    }
-
-    fn paste(&self, text: &str, word: &mut Word) {
-        for piece in pieces(text) {
-            let name = match piece {
-                Piece::Text(text) => {
-                    word.add(text.to_owned());
-                    continue;
-                }
-                Piece::Reference(name) => name,
-            };
-            match self.values.get(name).map(Vec::as_slice) {
-                Some([value])
-                    if self.own.contains(name)
-                        && !self.is_tainted(name)
-                        && word.text.len() <= MAX_VALUE
-                        && word.made_of.len() < MAX_VALUES =>
-                {
-                    word.add(value.clone());
-                }
-                None if !self.all && !self.more => word.add(format!("$({name})")),
-                values => {
-                    word.open = true;
-                    if word.made_of.len() < MAX_VALUES {
-                        word.made_of.extend(values.into_iter().flatten().cloned());
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Checks the commands of a container: its own, its probes' and its hooks'.
 pub(super) fn check(container: &Tree<'_>, parameters: &[Parameter], problems: &mut Problems<'_>) {
     let names = Names { parameters, in_for_each: true, literal_items: false };
-    let (environment, none) = (environment(container, names), Environment::default());
+    let (environment, none) = (Environment::of(container, names), Environment::default());
     let mut found = Found { names, environment: &environment, problems, told: HashSet::new() };
     let (command, args) = (container.get("command"), container.get("args"));
     for command in found.ways(command) {
@@ -314,93 +243,6 @@ impl Found<'_, '_> {
             self.problems.error(place, message).help(help);
         }
     }
-}
-
-/// What is known of a container's variables, which may be made of one another.
-fn environment(container: &Tree<'_>, names: Names<'_>) -> Environment {
-    let of_target = container.get("environment").and_then(Tree::as_text) == Some("target");
-    let sources = container.get("envFrom");
-    let mut environment = Environment {
-        more: of_target || sources.is_some(),
-        more_tainted: of_target || sources.is_some_and(|sources| is_from_pod(sources, names)),
-        ..Environment::default()
-    };
-    let Some(env) = container.get("env") else { return environment };
-    environment.all = env.as_text().is_some();
-    for entry in env.items() {
-        let Some(name) = entry.get("name").and_then(Tree::as_text).and_then(|name| word(name, names)) else {
-            // An expression makes all of it.
-            environment.all |= entry.as_text().is_some();
-            continue;
-        };
-        if name.open {
-            environment.all = true;
-            continue;
-        }
-        let value = entry.get("value").and_then(Tree::as_text).and_then(|value| word(value, names));
-        let from_pod = value
-            .as_ref()
-            .is_some_and(|value| value.open || references(&value.text).any(|other| environment.is_tainted(other)));
-        let source = entry.get("valueFrom");
-        let known = value.map(|value| environment.expand(&value));
-        let values = environment.values.entry(name.text.clone()).or_default();
-        if let Some(Word { text, open, made_of, .. }) = known {
-            let texts = (!open).then_some(text).into_iter().chain(made_of);
-            let room = MAX_VALUES.saturating_sub(values.len());
-            values.extend(texts.filter(|text| text.len() <= MAX_VALUE).take(room));
-        } else if source.is_none() {
-            values.push(String::new());
-        }
-        if from_pod || source.is_some_and(|source| is_from_pod(source, names)) {
-            environment.tainted.insert(name.text);
-        } else if CONTROL.iter().all(|key| entry.get(key).is_none()) {
-            environment.own.insert(name.text);
-        }
-    }
-    environment
-}
-
-/// Whether a pod decides a variable's source, or the text in it.
-fn is_from_pod(source: &Tree<'_>, names: Names<'_>) -> bool {
-    match source.as_text() {
-        Some(text) => text.starts_with("metadata.annotations") || is_open(text, names),
-        None => {
-            source.members().any(|(.., value)| is_from_pod(value, names))
-                || source.items().iter().any(|item| is_from_pod(item, names))
-        }
-    }
-}
-
-/// A part of a text in which the kubelet expands `$(NAME)`.
-enum Piece<'t> {
-    Text(&'t str),
-    Reference(&'t str),
-}
-
-/// A text's parts, as the kubelet finds them: `$$` is a dollar sign.
-fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let (mut pieces, mut rest) = (Vec::new(), text);
-    while let Some((before, after)) = rest.split_once('$') {
-        pieces.push(Piece::Text(before));
-        let reference = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-        rest = if let Some((name, after)) = reference {
-            pieces.push(Piece::Reference(name));
-            after
-        } else {
-            pieces.push(Piece::Text("$"));
-            after.strip_prefix('$').unwrap_or(after)
-        };
-    }
-    pieces.push(Piece::Text(rest));
-    pieces
-}
-
-/// The names in `$(NAME)`.
-fn references(text: &str) -> impl Iterator<Item = &str> {
-    pieces(text).into_iter().filter_map(|piece| match piece {
-        Piece::Reference(name) => Some(name),
-        Piece::Text(_) => None,
-    })
 }
 
 #[cfg(test)]

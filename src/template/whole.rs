@@ -133,19 +133,19 @@ fn containers_named(parts: &Parts<'_>, problems: &mut Problems<'_>) {
         let message = format!("the container `{}` has another name in the pod of a named instance", shorten(name));
         problems.error(reference.place, message).help(help);
     };
+    let in_env = "env[].valueFrom.resourceFieldRef.containerName";
     for (_, container) in &parts.containers {
         let around = name(container);
-        for reference in select(container, "env[].valueFrom.resourceFieldRef.containerName") {
+        for reference in select(container, in_env) {
             tell(reference, around.as_deref());
         }
     }
-    let in_target = "env[].valueFrom.resourceFieldRef.containerName";
     let in_volume = ["downwardAPI.items[]", "projected.sources[].downwardAPI.items[]"]
         .map(|items| format!("{items}.resourceFieldRef.containerName"));
     let shared = parts.shared_volumes.iter().filter_map(|shared| shared.get("volume"));
     let of_volumes =
         parts.volumes.iter().chain(shared).flat_map(|volume| in_volume.iter().flat_map(|path| select(volume, path)));
-    let of_targets = parts.target.iter().flat_map(|target| select(target, in_target));
+    let of_targets = parts.target.iter().flat_map(|target| select(target, in_env));
     for reference in of_volumes.chain(of_targets) {
         tell(reference, None);
     }

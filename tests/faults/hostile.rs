@@ -25,6 +25,17 @@ fn served(load: &Load, more: u64) -> Tally {
     load.until(LONG, |tally| tally.good >= before + more).unwrap()
 }
 
+/// A load that has had so many good answers while others are at it, and after how long.
+async fn served_beside(scene: &Scene, workers: usize, more: u64) -> (Load, Duration) {
+    let begin = Instant::now();
+    let load = scene.load(workers);
+    let load = tokio::task::spawn_blocking(move || {
+        served(&load, more);
+        load
+    });
+    (load.await.unwrap(), begin.elapsed())
+}
+
 /// Sends a byte of it now and then, until the server has enough.
 async fn trickle(mut stream: TlsStream<TcpStream>, head: String) {
     if stream.write_all(head.as_bytes()).await.is_ok() {
@@ -44,13 +55,7 @@ fn heads_and_bodies_that_trickle_in_keep_nobody_out() {
             let head = if index < 200 { HEAD.to_owned() } else { format!("{HEAD}Content-Length: 5000\r\n\r\n") };
             slow.spawn(trickle(tls(&scene).await, head));
         }
-        let begin = Instant::now();
-        let load = scene.load(8);
-        let load = tokio::task::spawn_blocking(move || {
-            served(&load, 500);
-            load
-        });
-        let (load, took) = (load.await.unwrap(), begin.elapsed());
+        let (load, took) = served_beside(&scene, 8, 500).await;
         let tally = sound(load);
         println!(
             "slowloris: 200 heads, 600 bodies: {} good answers in {took:.1?}, {} asked again",
@@ -75,12 +80,8 @@ fn half_open_handshakes_keep_nobody_out() {
             }
             half_open.push(stream);
         }
-        let load = scene.load(8);
-        let load = tokio::task::spawn_blocking(move || {
-            served(&load, 300);
-            load
-        });
-        let tally = served_at_once(load.await.unwrap());
+        let (load, _) = served_beside(&scene, 8, 300).await;
+        let tally = served_at_once(load);
         println!("half-open: {} handshakes, {} good answers", half_open.len(), tally.good);
         // Who is full leaves some to the kernel, which makes them wait.
         assert!(half_open.len() >= 2000, "{} connections", half_open.len());
@@ -276,7 +277,6 @@ fn connections_that_send_no_review_keep_nobody_out_however_busy_they_are() {
         for _ in 0..20 {
             let mut stream = tls(&scene).await;
             busy.spawn(async move {
-                let mut answers = 0;
                 let mut answer = [0; 4096];
                 let junk = format!("{HEAD}Content-Length: 2\r\n\r\n{{}}");
                 while stream.write_all(junk.as_bytes()).await.is_ok() && stream.flush().await.is_ok() {
@@ -284,21 +284,16 @@ fn connections_that_send_no_review_keep_nobody_out_however_busy_they_are() {
                         Ok(length) if length > 0 => assert!(answer.starts_with(b"HTTP/1.1 400 ")),
                         _ => break,
                     }
-                    answers += 1;
                     sleep(Duration::from_millis(300)).await;
                 }
-                answers
             });
         }
-        let begin = Instant::now();
-        let load = scene.load(4);
-        let load = tokio::task::spawn_blocking(move || {
-            served(&load, 50);
-            load
-        });
-        let (load, took) = (load.await.unwrap(), begin.elapsed());
+        let (load, took) = served_beside(&scene, 4, 50).await;
         sound(load);
-        busy.abort_all();
+        // Those that had to go; none has had another answer.
+        while let Some(gone) = busy.try_join_next() {
+            gone.unwrap();
+        }
         println!("junk: 20 of 20 places taken, the first 50 reviews were answered after {took:.1?}");
         // Each has a second of grace, whatever it sends.
         assert!(took < Duration::from_secs(20), "{took:?}");

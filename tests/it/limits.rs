@@ -120,8 +120,8 @@ fn every_limit_of_the_source_is_in_the_table() {
         ("telemetry/lines.rs", "KEPT"),
         // How closely an expression is looked at: beyond it, it may make anything.
         ("template/expression/words.rs", "WAYS"),
-        ("template/shell.rs", "MAX_VALUE"),
-        ("template/shell.rs", "MAX_VALUES"),
+        ("template/shell/environment.rs", "MAX_VALUE"),
+        ("template/shell/environment.rs", "MAX_VALUES"),
         // How something is written or read.
         ("cli/inject/output.rs", "AROUND"),
         ("manifest/splice.rs", "WIDE"),

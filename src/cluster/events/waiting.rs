@@ -69,19 +69,11 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use crate::admission::Owner;
-
+    use super::super::tests::rejection;
     use super::*;
 
     fn due(namespace: &str, key: u64) -> Due {
-        let owner = Owner {
-            api_version: "apps/v1".to_owned(),
-            kind: "DaemonSet".to_owned(),
-            name: "a".to_owned(),
-            uid: "u".to_owned(),
-        };
-        let rejection = Rejection { namespace: namespace.to_owned(), owner, note: "no".to_owned() };
-        Due { rejection, key, count: 1 }
+        Due { rejection: rejection(namespace, "no".to_owned()), key, count: 1 }
     }
 
     fn what(due: Due) -> (String, u64) {
