@@ -102,6 +102,17 @@ fn floods_of_frames_end_their_connection_and_harm_no_other() {
         println!("rapid reset: {said:?}");
         assert_eq!(said.goodbye, Some(ENHANCE_YOUR_CALM));
 
+        // One byte was promised. Each stream is cancelled by the server, which then no more counts it as open.
+        let promise = [POST, b"\x0f\x0d\x011"].concat();
+        let made = streams(20_000).map(|stream| {
+            let mut both = frame(HEADERS, END_HEADERS, stream, &promise);
+            both.extend(frame(DATA, 0, stream, b"{}"));
+            both
+        });
+        let said = flood(connect(&scene, &[]).await, made, usize::MAX).await;
+        println!("made resets: {}, {:?}", said.resets.len(), said.goodbye);
+        assert_eq!(said.goodbye, Some(ENHANCE_YOUR_CALM));
+
         let open = streams(2_000).map(|stream| frame(HEADERS, END_HEADERS, stream, POST));
         let said = flood(connect(&scene, &[]).await, open, 1_500).await;
         let refused = said.resets.iter().filter(|code| **code == REFUSED_STREAM).count();
