@@ -1,9 +1,10 @@
 //! The release server under load for long: `cargo bench --bench soak -- --minutes 30`.
 //!
 //! First as fast as it goes, for its capacity; then at half of that, while the templates and the certificate change all
-//! the time, and connections come and go. Memory, descriptors, threads and errors are sampled from outside and printed. It
-//! fails if a request did, if an answer did not graft one version of both templates, if changes were not taken up, or if
-//! memory or descriptors still grow in the last third.
+//! the time, and connections come and go. Small and large pods are asked about, those that say what nobody said before,
+//! those that ask for nothing or for what there is not, and workloads. Memory, descriptors, threads and errors are sampled
+//! from outside and printed. It fails if a request did, if an answer was another one than is wanted or did not graft one
+//! version of both templates, if changes were not taken up, or if memory or descriptors still grow in the last third.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people have three digits")]
@@ -31,7 +32,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use client::{STAMP, Tally, Task, UID};
+use client::{Ask, STAMP, Tally, Task, UID, Wanted};
 use load::Load;
 
 /// Requests at a time, as an API server with some hundred pods to create.
@@ -85,15 +86,11 @@ fn soak(lasts: Duration) -> Result<()> {
     change(&templates, 0)?;
     let server = Server::start(&certs, &templates)?;
 
-    let annotations: Value = (0..TEMPLATES).map(|index| (format!("inject/t{index}"), json!("true"))).collect();
-    let mut review: Value = serde_json::from_slice(&review::review(3, &annotations))?;
-    review["request"]["uid"] = UID.into();
     let task = Task {
         replicas: vec![server.address],
         ca: authority.cert.clone(),
         workers: WORKERS,
-        reviews: vec![review.to_string()],
-        stamps: TEMPLATES,
+        reviews: reviews()?,
         reviews_per_connection: Some(REVIEWS_PER_CONNECTION),
         ..Task::default()
     };
@@ -162,6 +159,49 @@ fn soak(lasts: Duration) -> Result<()> {
     Ok(())
 }
 
+/// What is asked in turn: most of it as workloads make pods, the rest what else comes.
+fn reviews() -> Result<Vec<Ask>> {
+    let all: Value = (0..TEMPLATES).map(|index| (format!("inject/t{index}"), json!("true"))).collect();
+    let with = |key: &str, value: &str| {
+        let mut annotations = all.clone();
+        annotations[key] = value.into();
+        annotations
+    };
+    let unknown = with("inject/nowhere", "true");
+    let review = |containers: usize, annotations: &Value| -> Result<Value> {
+        let mut review: Value = serde_json::from_slice(&review::review(containers, annotations))?;
+        review["request"]["uid"] = UID.into();
+        Ok(review)
+    };
+    let pod = |containers: usize, annotations: &Value, wanted: Wanted| -> Result<Ask> {
+        Ok(Ask::mutate(review(containers, annotations)?.to_string(), wanted))
+    };
+    let mut workload = review(3, &unknown)?;
+    let mut template = workload["request"]["object"].take();
+    template["metadata"] = json!({"annotations": unknown});
+    workload["request"]["kind"] = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
+    workload["request"]["object"] = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "orders", "namespace": "shop"}, "spec": {"template": template}});
+    let usual = pod(3, &all, Wanted::Stamps(TEMPLATES))?;
+    Ok(vec![
+        usual.clone(),
+        pod(1, &all, Wanted::Stamps(TEMPLATES))?,
+        usual.clone(),
+        pod(3, &json!({}), Wanted::Stamps(0))?,
+        usual.clone(),
+        // Nobody has said this before.
+        pod(3, &with("inject/t0.said", UID), Wanted::Stamps(TEMPLATES))?,
+        usual.clone(),
+        pod(20, &all, Wanted::Stamps(TEMPLATES))?,
+        pod(3, &unknown, Wanted::Denial("nowhere".to_owned()))?,
+        Ask {
+            path: "/validate".to_owned(),
+            review: workload.to_string(),
+            wanted: Wanted::Warning("nowhere".to_owned()),
+        },
+    ])
+}
+
 /// This program again, as the client.
 fn client() -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap_or_default());
@@ -174,7 +214,8 @@ fn change(templates: &Path, version: u64) -> Result<()> {
     let document = |index: usize| {
         format!(
             "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\nmetadata: {{name: t{index}}}\nspec:\n  \
-             description: Stamp a version.\n  target: {{env: [{{name: T{index}, value: \"{STAMP}{version}\"}}]}}\n"
+             description: Stamp a version.\n  parameters: {{said: {{type: string, default: nothing}}}}\n  target:\n    env:\n    \
+             - {{name: T{index}, value: \"{STAMP}{version}\"}}\n    - {{name: SAID{index}, value: \"{{{{ said }}}}\"}}\n"
         )
     };
     // In one step: who reads meanwhile finds the old ones or the new ones.

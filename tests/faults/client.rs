@@ -63,13 +63,40 @@ pub struct Task {
     /// Reviews a second; none: as many as there are answers.
     pub rate: Option<f64>,
     /// The reviews, in turn.
-    pub reviews: Vec<String>,
-    /// How many stamps an answer has, all of one version.
-    pub stamps: usize,
+    pub reviews: Vec<Ask>,
     /// How many reviews a connection carries; none: as many as there are.
     pub reviews_per_connection: Option<u64>,
     /// A replica that has closed a connection in order is not connected to again: its Service has seen that it is not ready.
     pub heeds_close: bool,
+}
+
+/// A review, and what has to come of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ask {
+    /// Where it is sent.
+    pub path: String,
+    /// The body.
+    pub review: String,
+    /// The answer.
+    pub wanted: Wanted,
+}
+
+impl Ask {
+    /// A pod.
+    pub fn mutate(review: impl Into<String>, wanted: Wanted) -> Self {
+        Self { path: "/mutate".to_owned(), review: review.into(), wanted }
+    }
+}
+
+/// What an answer has to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Wanted {
+    /// A patch with so many stamps, all of one version; with none, no patch.
+    Stamps(usize),
+    /// Let in, with a warning that says so.
+    Warning(String),
+    /// Denied, with a message that says so.
+    Denial(String),
 }
 
 /// What has come of it so far.
@@ -240,18 +267,19 @@ impl Client {
                 }
             }
             let uid = format!("{}-{turn}", std::process::id());
-            let review = Bytes::from(self.task.reviews[turn % self.task.reviews.len()].replace(UID, &uid));
-            self.ask(&uid, &review).await?;
+            let ask = &self.task.reviews[turn % self.task.reviews.len()];
+            let review = Bytes::from(ask.review.replace(UID, &uid));
+            self.ask(&uid, ask, &review).await?;
         }
         Ok(())
     }
 
     /// One review, to its answer.
-    async fn ask(&self, uid: &str, review: &Bytes) -> Result<()> {
+    async fn ask(&self, uid: &str, ask: &Ask, review: &Bytes) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let mut connection = self.connection().await?;
             let begin = Instant::now();
-            let sent = timeout(LOST, send(&mut connection.sender, review.clone())).await;
+            let sent = timeout(LOST, send(&mut connection.sender, &ask.path, review.clone())).await;
             let answer = match sent.unwrap_or(Sent::Lost("no answer".to_owned())) {
                 Sent::Kept => continue,
                 Sent::Lost(why) => {
@@ -269,7 +297,7 @@ impl Client {
                 sleep(Duration::from_secs(wait.to_str()?.parse()?)).await;
                 continue;
             }
-            let checked = check(uid, &answer, self.task.stamps);
+            let checked = check(uid, &answer, &ask.wanted);
             let mut tally = self.tally();
             tally.slowest = tally.slowest.max(begin.elapsed().as_secs_f64());
             match checked {
@@ -340,8 +368,8 @@ impl Client {
     }
 }
 
-async fn send(sender: &mut SendRequest<Full<Bytes>>, review: Bytes) -> Sent {
-    let request = Request::post("/mutate")
+async fn send(sender: &mut SendRequest<Full<Bytes>>, path: &str, review: Bytes) -> Sent {
+    let request = Request::post(path)
         .header(header::HOST, "localhost")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(review));
@@ -364,13 +392,28 @@ async fn whole(answer: Response<Incoming>) -> hyper::Result<Response<Bytes>> {
 }
 
 /// The version that an answer is stamped with, if it is as it should be.
-fn check(uid: &str, answer: &Response<Bytes>, stamps: usize) -> Result<Option<u64>> {
+fn check(uid: &str, answer: &Response<Bytes>, wanted: &Wanted) -> Result<Option<u64>> {
     ensure!(answer.status() == StatusCode::OK, "no review");
     let review: Value = serde_json::from_slice(answer.body())?;
     let response = &review["response"];
     ensure!(response["uid"] == uid, "the answer to another review than {uid}");
+    let stamps = match wanted {
+        Wanted::Denial(why) => {
+            let said = response["status"]["message"].as_str().unwrap_or_default();
+            ensure!(response["allowed"] == false && said.contains(why), "it is not denied because of {why:?}");
+            return Ok(None);
+        }
+        Wanted::Warning(why) => {
+            let mut warnings = response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let warned = warnings.any(|warning| warning.contains(why));
+            ensure!(response["allowed"] == true && warned, "it is not let in with a warning of {why:?}");
+            return Ok(None);
+        }
+        Wanted::Stamps(stamps) => *stamps,
+    };
     ensure!(response["allowed"] == true, "it is denied");
     if stamps == 0 {
+        ensure!(response["patch"].is_null(), "it is patched");
         return Ok(None);
     }
     let patch = base64::prelude::BASE64_STANDARD.decode(response["patch"].as_str().context("no patch")?)?;

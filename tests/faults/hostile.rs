@@ -10,7 +10,9 @@ use tokio_rustls::client::TlsStream;
 
 use crate::client::{Tally, Task};
 use crate::load::Load;
-use crate::scene::{LONG, Scene, TEMPLATES, limit_files, load, memory, metric, review, runtime, served_at_once, sound};
+use crate::scene::{
+    LONG, Scene, TEMPLATES, limit_files, load, memory, metric, review, runtime, served_at_once, sound, stamped,
+};
 use crate::webhook::{tls_over, tls_to};
 
 const HEAD: &str = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
@@ -304,7 +306,7 @@ fn connections_that_send_no_review_keep_nobody_out_however_busy_they_are() {
 fn a_flood_beyond_capacity_is_shed_and_what_is_answered_is_right() {
     let scene = Scene::start(&["--max-in-flight", "4"]);
     let before = memory(&scene.server, "VmHWM:");
-    let load = load(&Task { reviews: vec![review(40, TEMPLATES)], ..scene.task(128) });
+    let load = load(&Task { reviews: vec![stamped(review(40, TEMPLATES))], ..scene.task(128) });
     served(&load, 200);
     let tally = sound(load);
     let peak = memory(&scene.server, "VmHWM:");
@@ -328,7 +330,7 @@ fn bodies_of_eight_mebibytes_share_their_memory_and_leave_small_ones_alone() {
     let mut large = review(3, TEMPLATES);
     large.push_str(&" ".repeat(8 * 1024 * 1024 - large.len() - 100));
     // Twice as much as they may take together.
-    let large = load(&Task { reviews: vec![large], ..scene.task(16) });
+    let large = load(&Task { reviews: vec![stamped(large)], ..scene.task(16) });
     served(&large, 8);
     let (large, usual) = (large.end().unwrap(), sound(usual));
     let peak = memory(&scene.server, "VmHWM:");

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::client::{STAMP, Tally, Task, UID};
+use crate::client::{Ask, STAMP, Tally, Task, UID, Wanted};
 use crate::load::Load;
 use crate::process::Process;
 use crate::review;
@@ -26,7 +26,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// How many templates a pod asks for; each stamps its version twice.
 pub const TEMPLATES: usize = 8;
-pub const STAMPS: usize = 2 * TEMPLATES;
+const STAMPS: usize = 2 * TEMPLATES;
 
 /// An authority whose leaves come and go while clients trust it all the time.
 pub struct Authority(Pair);
@@ -105,7 +105,7 @@ pub fn serve(authority: &Authority, prepare: impl FnOnce(&Path), options: &[&str
 
 /// Reviews of a medium pod that asks for all templates, for replicas whose authority this is.
 pub fn task(authority: &Authority) -> Task {
-    Task { ca: authority.pem().to_owned(), reviews: vec![review(3, TEMPLATES)], stamps: STAMPS, ..Task::default() }
+    Task { ca: authority.pem().to_owned(), reviews: vec![stamped(review(3, TEMPLATES))], ..Task::default() }
 }
 
 /// This binary again, as the client.
@@ -136,6 +136,11 @@ pub fn review(containers: usize, templates: usize) -> String {
     let mut review: serde_json::Value = serde_json::from_str(&review).unwrap();
     review["request"]["uid"] = UID.into();
     review.to_string()
+}
+
+/// The review of a pod that asks for all templates.
+pub fn stamped(review: String) -> Ask {
+    Ask::mutate(review, Wanted::Stamps(STAMPS))
 }
 
 /// A template file that stamps its version on a pod in two places.
