@@ -85,6 +85,14 @@ impl Data<'_> {
         Self::Text(Text::Shared(text.into()))
     }
 
+    /// The value as long as this one is there: of a text, nothing is counted.
+    pub(super) fn borrowed(&self) -> Data<'_> {
+        match self {
+            Self::Text(text) => Data::Text(Text::Borrowed(text)),
+            other => other.clone(),
+        }
+    }
+
     /// A number of things, as an integer.
     pub(super) fn count(number: usize) -> Self {
         Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))

@@ -142,7 +142,7 @@ impl<'v> Machine<'v> {
     pub(super) fn evaluate(&mut self, code: &'v Code) -> Evaluated<'v> {
         self.spend(1)?;
         match code {
-            Code::Constant(constant) => Ok(constant.clone()),
+            Code::Constant(constant) => Ok(constant.borrowed()),
             Code::Parameter(index) => Ok(self.variables.parameter(*index).into()),
             Code::Variable(variable) => match self.variables.variable(*variable) {
                 Ok(given) => Ok(given.0),
