@@ -215,7 +215,7 @@ fn change(templates: &Path, version: u64) -> Result<()> {
         format!(
             "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\nmetadata: {{name: t{index}}}\nspec:\n  \
              description: Stamp a version.\n  parameters: {{said: {{type: string, default: nothing}}}}\n  target:\n    env:\n    \
-             - {{name: T{index}, value: \"{STAMP}{version}\"}}\n    - {{name: SAID{index}, value: \"{{{{ said }}}}\"}}\n"
+             - {{name: T{index}, value: \"{STAMP}{version}\"}}\n    - {{name: SAID{index}, value: \"{{{{ params.said }}}}\"}}\n"
         )
     };
     // In one step: who reads meanwhile finds the old ones or the new ones.
