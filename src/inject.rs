@@ -18,6 +18,7 @@ pub mod reason;
 pub mod request;
 pub mod status;
 
+mod asked;
 mod bindings;
 pub mod crowd;
 mod draft;
@@ -25,6 +26,7 @@ mod environment;
 mod graft;
 mod hardening;
 pub mod json;
+mod mounts;
 mod order;
 mod patch;
 mod paths;

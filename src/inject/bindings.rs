@@ -4,10 +4,10 @@ use std::cell::{Cell, OnceCell};
 
 use serde_json::{Value as Json, json};
 
+use super::asked::Asked;
 use super::pod::Target;
 use super::rendering;
 use super::request::PodRequest;
-use super::resolve::Asked;
 use crate::json::Node;
 use crate::snapshot::Snapshot;
 use crate::template::expression::{Budget, Given, Variable, Variables};

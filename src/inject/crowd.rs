@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::pod::Pod;
+use super::pod::{ENTRY, Pod};
 use crate::json::{Json, Node, Unreadable};
 
 /// The most volumes, containers and entries of their lists that a pod with grafts may have. Each graft looks at all of
@@ -12,9 +12,6 @@ pub const MAX_ENTRIES: usize = 16 * 1024;
 
 /// A text of more values is counted before it is read. It takes some ten MiB to read as many.
 const MAX_UNCOUNTED: usize = 64 * 1024;
-
-/// How much of an entry's text counts as one where the entries themselves are not looked at: few are as short.
-pub const ENTRY: usize = 32;
 
 /// How many entries the pod at this path of a text has, if they are too many to be read.
 #[must_use]

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use super::asked::Asked;
 use super::draft::{Draft, GraftIndex, NewContainer, NewVariable};
 use super::json::{MapWriter, Members, Raw, Text};
 use super::pod::{EnvSource, EnvVar, Target};
 use super::reason::Reason;
-use super::resolve::Asked;
 use crate::json::write_string;
 use crate::template::expansion::references;
 

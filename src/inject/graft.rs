@@ -12,13 +12,13 @@ mod volume;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use super::asked::Asked;
 use super::bindings::{Bindings, Shared};
 use super::draft::{Draft, GraftIndex, MAX_ADDED, MAX_ADDITIONS, MAX_COMPARED};
 use super::hardening::Declare;
 use super::pod::{Container, Pod, Target};
 use super::reason::{Reason, Warning, said};
 use super::rendering::{Failed, Problems, Rendering, View};
-use super::resolve::Asked;
 use super::status::{Record, Recorded, Status};
 use crate::snapshot::Policy;
 use crate::template::expression::{EvaluationError, Item};

@@ -11,10 +11,10 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use super::asked::Asked;
 use super::draft::{GraftIndex, Kind, NewContainer};
 use super::pod::Container;
 use super::reason::Reason;
-use super::resolve::Asked;
 
 /// Proxies of meshes: as native sidecars, they have to run before anything of ours talks to the network.
 const MESH_PROXIES: [&str; 4] = ["consul-dataplane", "istio-proxy", "kuma-sidecar", "linkerd-proxy"];

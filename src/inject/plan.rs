@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use super::asked::Asked;
 use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex, Kind, NewContainer, NewField};
 use super::environment;
@@ -15,7 +16,7 @@ use super::patch;
 use super::pod::{Pod, Target};
 use super::reason::{Reason, Warning};
 use super::request::PodRequest;
-use super::resolve::{Asked, MAX_GRAFTS, Resolved};
+use super::resolve::{MAX_GRAFTS, Resolved};
 use super::status::{self, Record, STATUS, Skip, Status};
 use super::targets::{self, DEFAULT_CONTAINER};
 use crate::json::write_string;

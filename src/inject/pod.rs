@@ -10,9 +10,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::crowd::ENTRY;
 use super::json::{Lazy, Members, Raw, Text, from_map};
 use super::paths::clean;
+
+/// How much of an entry's text counts as one where the entries themselves are not looked at: few are as short.
+pub const ENTRY: usize = 32;
 
 /// A core/v1 Pod.
 #[derive(Debug, Default, Deserialize)]

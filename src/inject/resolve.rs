@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::annotations::{Annotation, CONTAINERS, Main, Setting};
+use super::asked::Asked;
 use super::key::{Key, Level};
 use super::outcome::{Bound, GraftName, NotApplied, Source, Why};
 use super::pod::Pod;
@@ -18,29 +19,6 @@ use crate::template::{FailurePolicy, Template};
 
 /// The most grafts one pod may have: planning compares each with those before it.
 pub const MAX_GRAFTS: usize = 64;
-
-/// A template that a pod is to get, its parameters bound.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    /// Its name in messages.
-    pub name: GraftName<'a>,
-    /// The template.
-    pub template: &'a Template,
-    /// The template with the values of its parameters.
-    pub rendering: Arc<Rendering>,
-    /// `.containers`: the key that says it, and the names.
-    pub containers: Option<(Key, Vec<String>)>,
-    /// The pod says nothing of it: its namespace alone asks for it, and must not deny pods.
-    pub of_namespace: bool,
-}
-
-impl Asked<'_> {
-    /// Whether the pod goes in without it when it can't be had.
-    #[must_use]
-    pub fn may_be_left_out(&self) -> bool {
-        self.of_namespace || self.template.failure_policy == FailurePolicy::Ignore
-    }
-}
 
 /// What became of the annotations.
 #[derive(Debug, Default)]

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
+use super::asked::Asked;
 use super::json::{Members, Text};
 use super::outcome::GraftName;
 use super::pod::{Container, Pod, Target, VolumeMount};
-use super::resolve::Asked;
 
 use quoted::Quoted;
 pub use quoted::Written;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::asked::Asked;
 use super::key::{Key, Level};
 use super::pod::{Container, Pod, Target};
 use super::reason::{Known, Reason};
-use super::resolve::Asked;
 use super::status::Status;
 use crate::nearest::Hints;
 use crate::snapshot::Policy;

@@ -6,6 +6,7 @@ use std::mem::replace;
 
 use super::image::mirrored;
 use super::{Grafting, ReadOnly};
+use crate::inject::asked::Asked;
 use crate::inject::draft::{Kind, NewContainer, PortUse};
 use crate::inject::fragment::Fragment;
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
@@ -13,7 +14,6 @@ use crate::inject::json::same;
 use crate::inject::pod::{self, Pod};
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::rendering::{Body, Container, Fit, Identity, Ready};
-use crate::inject::resolve::Asked;
 use crate::snapshot::Policy;
 use crate::template::expression::EvaluationError;
 use crate::template::node::Entry;

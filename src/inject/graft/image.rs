@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::Grafting;
+use crate::inject::asked::Asked;
 use crate::inject::outcome::Source;
 use crate::inject::pod::Pod;
-use crate::inject::resolve::Asked;
 use crate::snapshot::Policy;
 use crate::template::expression::Variable;
 use crate::template::node::Node;

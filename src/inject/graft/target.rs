@@ -7,11 +7,11 @@ use serde_json::Value as Json;
 
 use super::Grafting;
 use crate::inject::draft::{NewMount, NewVariable};
+use crate::inject::mounts::Mounted;
 use crate::inject::paths;
 use crate::inject::pod::{EnvSource, EnvVar, Target};
 use crate::inject::reason::{Reason, Warning};
 use crate::inject::rendering::{Env, EnvFrom, Mount, Problems, View, read};
-use crate::inject::volumes::Mounted;
 use crate::template::expansion::references;
 use crate::template::expression::EvaluationError;
 use crate::template::{Line, Part};

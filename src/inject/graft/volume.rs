@@ -6,11 +6,12 @@ use super::{Grafting, ReadOnly, Site};
 use crate::inject::draft::{GraftIndex, NewMount, NewVolume};
 use crate::inject::hardening::NO_TOKEN_VOLUME;
 use crate::inject::json::{MapWriter, Raw, same, says_all};
+use crate::inject::mounts::{self, Mounted};
 use crate::inject::paths;
 use crate::inject::pod::{self, Target};
 use crate::inject::reason::Reason;
 use crate::inject::rendering::{Shared, View, Volume, read};
-use crate::inject::volumes::{self, Mounted};
+use crate::inject::volumes;
 use crate::template::expression::EvaluationError;
 use crate::template::{Line, SharedVolume, VolumeTemplate};
 
@@ -178,7 +179,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             if path == mount.path { Some("a device".to_owned()) } else { volume() }
         });
         let taken = device.map(|device| (device, None)).or_else(|| {
-            let there = volumes::mounts(&target, self.draft).find(|there| there.path == mount.path)?;
+            let there = mounts::mounts(&target, self.draft).find(|there| there.path == mount.path)?;
             Some((format!("volume {}", there.volume), there.graft))
         });
         if let Some((by, with)) = taken {
@@ -198,9 +199,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// Whether a target has this mount already.
     pub(super) fn has_mount(&self, target: &Target<'a>, wanted: &Mounted<'_>) -> bool {
-        volumes::mounts(target, self.draft).any(|there| {
+        mounts::mounts(target, self.draft).any(|there| {
             (&there.path, &there.volume, there.computed) == (&wanted.path, &wanted.volume, wanted.computed)
-                && volumes::same_sub_path(&there.sub_path, &wanted.sub_path)
+                && mounts::same_sub_path(&there.sub_path, &wanted.sub_path)
         })
     }
 
@@ -297,7 +298,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     /// What the targets mount, in a sentence.
     fn mounted(&self) -> String {
         let each = self.targets.iter().map(|target| {
-            let paths: Vec<String> = volumes::mounts(target, self.draft).map(|mount| mount.path.into_owned()).collect();
+            let paths: Vec<String> = mounts::mounts(target, self.draft).map(|mount| mount.path.into_owned()).collect();
             let paths = if paths.is_empty() { "nothing".to_owned() } else { paths.join(", ") };
             format!("{:?} mounts {paths}", target.name())
         });
