@@ -96,6 +96,11 @@ struct Checked {
     loaded: Loaded,
 }
 
+/// Threads beside those that answer: they look at objects for `/validate`, compile the cluster's templates and look names
+/// up. Work that ends has not always given its thread back when the next begins: on a busy machine, each time one more would
+/// be started.
+const ASIDE: usize = 8;
+
 /// Serves until a signal ends it.
 ///
 /// # Errors
@@ -104,7 +109,8 @@ struct Checked {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let _log = telemetry::start(args.log_format, &args.log_level).context("starting the log")?;
     keep_freed();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(ASIDE).build().context("starting threads")?;
     // Before files are read, which may take a while: a container's first process misses signals that it has not taken.
     let signals = {
         let _inside = runtime.enter();

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
-use crate::client::{Tally, Task};
+use crate::client::{Ask, Tally, Task, UID, Wanted};
 use crate::load::Load;
 use crate::scene::{
-    LONG, Scene, TEMPLATES, limit_files, load, memory, metric, review, runtime, served_at_once, sound, stamped,
+    LONG, Scene, TEMPLATES, limit_files, load, memory, metric, review, runtime, served_at_once, sound, stamped, status,
 };
 use crate::webhook::{tls_over, tls_to};
 
@@ -319,6 +320,27 @@ fn a_flood_beyond_capacity_is_shed_and_what_is_answered_is_right() {
     assert!(tally.slowest_again < 4.0, "{} s", tally.slowest_again);
     assert!((shed - tally.again as f64).abs() < 0.5, "{shed} shed, {} were told", tally.again);
     assert!(peak < before + 100, "{before} MiB before, {peak} MiB at the peak");
+}
+
+#[test]
+fn objects_that_are_validated_take_no_more_threads_the_longer_they_come() {
+    let scene = Scene::start(&[]);
+    let annotations = json!({"inject/nowhere": "true"});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"template": {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "a", "image": "a"}]}}}});
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": UID, "operation": "CREATE", "namespace": "shop", "name": "web",
+        "kind": {"group": "apps", "version": "v1", "kind": "Deployment"}, "object": deployment}});
+    let wanted = Wanted::Warning("nowhere".to_owned());
+    let ask = Ask { path: "/validate".to_owned(), review: review.to_string(), wanted };
+    let load = load(&Task { reviews: vec![ask], ..scene.task(32) });
+    served(&load, 5_000);
+    let threads = status(&scene.server, "Threads:");
+    let tally = sound(load);
+    println!("validations: {} good answers, {threads} threads", tally.good);
+    // Those that answer, those that look at objects, the first one, the log's and the two that watch files.
+    let most = std::thread::available_parallelism().unwrap().get() as u64 + 8 + 4;
+    assert!(threads <= most, "{threads} threads");
 }
 
 #[test]

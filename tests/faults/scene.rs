@@ -193,9 +193,14 @@ pub fn runtime() -> Runtime {
 
 /// A line of a process's status, in MiB.
 pub fn memory(server: &Process, line: &str) -> u64 {
+    status(server, line) / 1024
+}
+
+/// A number in what the kernel says of a process; of memory, in KiB.
+pub fn status(server: &Process, line: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
-    let kibibytes = status.lines().find_map(|found| found.strip_prefix(line)?.trim().strip_suffix(" kB"));
-    kibibytes.unwrap().parse::<u64>().unwrap() / 1024
+    let found = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+    found.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// How many files a process may have open.
