@@ -16,6 +16,8 @@ mod client;
 mod load;
 #[allow(dead_code, reason = "the other benches need more of it")]
 mod review;
+#[path = "review/workload.rs"]
+mod workload;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,7 +34,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use client::{Ask, STAMP, Tally, Task, UID, Wanted};
+use client::{Ask, STAMP, Tally, Task, UID, Wanted, with_uid};
 use load::Load;
 
 /// Requests at a time, as an API server with some hundred pods to create.
@@ -168,20 +170,10 @@ fn reviews() -> Result<Vec<Ask>> {
         annotations
     };
     let unknown = with("inject/nowhere", "true");
-    let review = |containers: usize, annotations: &Value| -> Result<Value> {
-        let mut review: Value = serde_json::from_slice(&review::review(containers, annotations))?;
-        review["request"]["uid"] = UID.into();
-        Ok(review)
-    };
     let pod = |containers: usize, annotations: &Value, wanted: Wanted| -> Result<Ask> {
-        Ok(Ask::mutate(review(containers, annotations)?.to_string(), wanted))
+        Ok(Ask::mutate(with_uid(&review::review(containers, annotations))?, wanted))
     };
-    let mut workload = review(3, &unknown)?;
-    let mut template = workload["request"]["object"].take();
-    template["metadata"] = json!({"annotations": unknown});
-    workload["request"]["kind"] = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
-    workload["request"]["object"] = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "orders", "namespace": "shop"}, "spec": {"template": template}});
+    let deployment = with_uid(&workload::deployment(3, &unknown))?;
     let usual = pod(3, &all, Wanted::Stamps(TEMPLATES))?;
     Ok(vec![
         usual.clone(),
@@ -194,11 +186,7 @@ fn reviews() -> Result<Vec<Ask>> {
         usual.clone(),
         pod(20, &all, Wanted::Stamps(TEMPLATES))?,
         pod(3, &unknown, Wanted::Denial("nowhere".to_owned()))?,
-        Ask {
-            path: "/validate".to_owned(),
-            review: workload.to_string(),
-            wanted: Wanted::Warning("nowhere".to_owned()),
-        },
+        Ask::validate(deployment, Wanted::Warning("nowhere".to_owned())),
     ])
 }
 

@@ -32,11 +32,9 @@ fn container(index: usize) -> Value {
     })
 }
 
-/// A review of a pod with this many containers and these annotations.
-pub fn review(containers: usize, annotations: &Value) -> Vec<u8> {
-    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
-    let resource = json!({"group": "", "version": "v1", "resource": "pods"});
-    let pod = json!({
+/// A pod with this many containers and these annotations.
+pub fn pod(containers: usize, annotations: &Value) -> Value {
+    json!({
         "kind": "Pod",
         "apiVersion": "v1",
         "metadata": {
@@ -70,7 +68,18 @@ pub fn review(containers: usize, annotations: &Value) -> Vec<u8> {
             "preemptionPolicy": "PreemptLowerPriority"
         },
         "status": {}
-    });
+    })
+}
+
+/// A review of such a pod.
+pub fn review(containers: usize, annotations: &Value) -> Vec<u8> {
+    created(["", "Pod", "pods"], &pod(containers, annotations))
+}
+
+/// A review of an object of this group, kind and resource that is to be created.
+pub fn created([group, kind, resource]: [&str; 3], object: &Value) -> Vec<u8> {
+    let kind = json!({"group": group, "version": "v1", "kind": kind});
+    let resource = json!({"group": group, "version": "v1", "resource": resource});
     let review = json!({
         "kind": "AdmissionReview",
         "apiVersion": "admission.k8s.io/v1",
@@ -80,7 +89,7 @@ pub fn review(containers: usize, annotations: &Value) -> Vec<u8> {
             "namespace": "shop", "operation": "CREATE",
             "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller",
                 "groups": ["system:serviceaccounts", "system:authenticated"]},
-            "object": pod, "oldObject": null, "dryRun": false,
+            "object": object, "oldObject": null, "dryRun": false,
             "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}
         }
     });

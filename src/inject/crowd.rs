@@ -50,7 +50,7 @@ fn all<'t, 'a>(map: Node<'t, 'a>, names: &[&str]) -> impl Iterator<Item = Node<'
 ///
 /// # Errors
 ///
-/// They can't be.
+/// The metadata can't be read.
 pub fn outline<'a>(pod: Node<'_, 'a>, entries: usize) -> Result<Pod<'a>, Unreadable> {
     let metadata = pod.get("metadata").map(Option::deserialize).transpose()?.flatten();
     Ok(Pod { metadata, crowd: Some(entries), ..Pod::default() })

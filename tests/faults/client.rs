@@ -82,10 +82,22 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// A pod.
-    pub fn mutate(review: impl Into<String>, wanted: Wanted) -> Self {
-        Self { path: "/mutate".to_owned(), review: review.into(), wanted }
+    /// Of a pod.
+    pub fn mutate(review: String, wanted: Wanted) -> Self {
+        Self { path: "/mutate".to_owned(), review, wanted }
     }
+
+    /// Of anything else.
+    pub fn validate(review: String, wanted: Wanted) -> Self {
+        Self { path: "/validate".to_owned(), review, wanted }
+    }
+}
+
+/// A review, with what stands for the uid in it.
+pub fn with_uid(review: &[u8]) -> serde_json::Result<String> {
+    let mut review: Value = serde_json::from_slice(review)?;
+    review["request"]["uid"] = UID.into();
+    Ok(review.to_string())
 }
 
 /// What an answer has to be.

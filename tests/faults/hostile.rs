@@ -9,12 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
-use crate::client::{Ask, Tally, Task, UID, Wanted};
+use crate::client::{Ask, Tally, Task, Wanted, with_uid};
 use crate::load::Load;
 use crate::scene::{
     LONG, Scene, TEMPLATES, limit_files, load, memory, metric, review, runtime, served_at_once, sound, stamped, status,
 };
 use crate::webhook::{tls_over, tls_to};
+use crate::workload::deployment;
 
 const HEAD: &str = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
 
@@ -325,14 +326,8 @@ fn a_flood_beyond_capacity_is_shed_and_what_is_answered_is_right() {
 #[test]
 fn objects_that_are_validated_take_no_more_threads_the_longer_they_come() {
     let scene = Scene::start(&[]);
-    let annotations = json!({"inject/nowhere": "true"});
-    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"template": {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "a", "image": "a"}]}}}});
-    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-        "uid": UID, "operation": "CREATE", "namespace": "shop", "name": "web",
-        "kind": {"group": "apps", "version": "v1", "kind": "Deployment"}, "object": deployment}});
-    let wanted = Wanted::Warning("nowhere".to_owned());
-    let ask = Ask { path: "/validate".to_owned(), review: review.to_string(), wanted };
+    let review = deployment(1, &json!({"inject/nowhere": "true"}));
+    let ask = Ask::validate(with_uid(&review).unwrap(), Wanted::Warning("nowhere".to_owned()));
     let load = load(&Task { reviews: vec![ask], ..scene.task(32) });
     served(&load, 5_000);
     let threads = status(&scene.server, "Threads:");

@@ -16,6 +16,8 @@ mod review;
 #[path = "../it/webhook.rs"]
 #[allow(dead_code, reason = "the other integration tests need more of it")]
 mod webhook;
+#[path = "../../benches/review/workload.rs"]
+mod workload;
 
 mod certificates;
 mod client;

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::client::{Ask, STAMP, Tally, Task, UID, Wanted};
+use crate::client::{Ask, STAMP, Tally, Task, Wanted, with_uid};
 use crate::load::Load;
 use crate::process::Process;
 use crate::review;
@@ -132,10 +132,7 @@ pub fn served_at_once(load: Load) -> Tally {
 /// A review of a pod with so many containers that asks for so many of the versioned templates.
 pub fn review(containers: usize, templates: usize) -> String {
     let annotations = (0..templates).map(|index| (format!("inject/t{index}"), json!("true"))).collect();
-    let review = String::from_utf8(review::review(containers, &serde_json::Value::Object(annotations))).unwrap();
-    let mut review: serde_json::Value = serde_json::from_str(&review).unwrap();
-    review["request"]["uid"] = UID.into();
-    review.to_string()
+    with_uid(&review::review(containers, &serde_json::Value::Object(annotations))).unwrap()
 }
 
 /// The review of a pod that asks for all templates.
