@@ -141,7 +141,12 @@ fn soak(lasts: Duration) -> Result<()> {
     // What a change wakes waits for a moment without one, and a version may be over before anybody asks.
     let seen = tally.versions.len() as u64;
     ensure!(2 * seen > version, "{seen} of {version} versions were in force");
-    let taken = server.metric(r#"podgraft_certificate_loads_total{result="ok"}"#)?;
+    // The last one may have come a moment ago.
+    let (loads, end) = (r#"podgraft_certificate_loads_total{result="ok"}"#, Instant::now() + 5 * CHANGES);
+    while server.metric(loads)? < swaps && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let taken = server.metric(loads)?;
     ensure!(taken >= swaps, "{taken} of {swaps} certificates were taken up");
     for (name, unit, slack, of) in [
         ("resident memory", " MiB", SLACK, (|sample| sample.memory) as fn(&Sample) -> f64),
