@@ -80,20 +80,15 @@ impl<'t, 'a> Node<'t, 'a> {
         &self.json.text[start as usize..end as usize]
     }
 
-    /// What a string says that stands where there are no escapes; `None` if it may hold some.
+    /// What a string says that holds no escapes.
     pub(super) fn plain(self) -> Option<&'a str> {
         self.json.plain(self.found())
     }
 
-    /// The same as bytes, which are cut out without a look at where characters begin.
+    /// The same as bytes.
     #[inline]
     pub(super) fn plain_bytes(self) -> Option<&'a [u8]> {
-        let Entry { start, next: end } = self.found();
-        if self.json.may_be_escaped(start) {
-            None
-        } else {
-            self.json.text.as_bytes().get(start as usize + 1..end as usize)
-        }
+        self.json.plain_bytes(self.found())
     }
 
     /// What a string says; `None` if it is none, or says half of a surrogate pair.
@@ -105,6 +100,11 @@ impl<'t, 'a> Node<'t, 'a> {
     /// Whether a string says this.
     #[inline]
     fn says(self, text: &str) -> bool {
+        let Entry { start, next: end } = self.found();
+        // An escape is longer than what it stands for.
+        if ((end - start) as usize) <= text.len() {
+            return false;
+        }
         match self.plain_bytes() {
             Some(said) => said == text.as_bytes(),
             None => self.string().is_some_and(|said| said == text),

@@ -60,16 +60,24 @@ impl<'a> Json<'a> {
         Node::new(self, 0)
     }
 
-    /// Whether a string that begins here may hold escapes.
+    /// Whether there are escapes between a string's quotes. Behind the last one of the text there is nothing to look for.
     #[inline]
-    pub(super) const fn may_be_escaped(&self, start: u32) -> bool {
-        (start as usize) < self.last_escape
+    fn is_escaped(&self, start: u32, quoted: &[u8]) -> bool {
+        (start as usize) < self.last_escape && quoted.contains(&b'\\')
     }
 
-    /// What a string says that stands where there are no escapes; `None` if it may hold some.
+    /// What a string says that holds no escapes.
     #[inline]
     pub(super) fn plain(&self, Entry { start, next: end }: Entry) -> Option<&'a str> {
-        (!self.may_be_escaped(start)).then(|| &self.text[start as usize + 1..end as usize])
+        let text = &self.text[start as usize + 1..end as usize];
+        (!self.is_escaped(start, text.as_bytes())).then_some(text)
+    }
+
+    /// The same as bytes, which are cut out without a look at where characters begin.
+    #[inline]
+    pub(super) fn plain_bytes(&self, Entry { start, next: end }: Entry) -> Option<&'a [u8]> {
+        let text = self.text.as_bytes().get(start as usize + 1..end as usize)?;
+        (!self.is_escaped(start, text)).then_some(text)
     }
 
     /// What a string says; `None` if it says half of a surrogate pair.
@@ -77,12 +85,7 @@ impl<'a> Json<'a> {
         if let Some(plain) = self.plain(entry) {
             return Some(Cow::Borrowed(plain));
         }
-        let quoted = &self.text[entry.start as usize..=entry.next as usize];
-        if quoted.contains('\\') {
-            serde_json::from_str(quoted).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
-        }
+        serde_json::from_str(&self.text[entry.start as usize..=entry.next as usize]).ok().map(Cow::Owned)
     }
 }
 

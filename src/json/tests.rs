@@ -212,6 +212,18 @@ fn of_names_that_stand_twice_the_last_counts() {
 }
 
 #[test]
+fn a_name_is_what_a_key_says_and_not_how_it_is_written() {
+    let json = Json::read(r#"{"a\nb":1,"a\u0062c":2,"d":3,"\\":4,"last":"\""}"#).unwrap();
+    let at = |name: &str| json.root().get(name).map(Node::text);
+    for (name, value) in [("a\nb", "1"), ("abc", "2"), ("d", "3"), (r"\", "4"), ("last", r#""\"""#)] {
+        assert_eq!(at(name), Some(value), "{name:?}");
+    }
+    for name in [r"a\nb", r"a\u0062c", r"\\", "", "a", "las", "lasts"] {
+        assert_eq!(at(name), None, "{name:?}");
+    }
+}
+
+#[test]
 fn no_more_values_are_read_than_a_bound() {
     // Of a list two entries, and one of each of its items.
     let list = |items: usize| format!("[{}1]", "1,".repeat(items - 1));
