@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::builder::BoolishValueParser;
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -109,15 +110,12 @@ const ASIDE: usize = 8;
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let _log = telemetry::start(args.log_format, &args.log_level).context("starting the log")?;
     keep_freed();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().max_blocking_threads(ASIDE).build().context("starting threads")?;
-    // Before files are read, which may take a while: a container's first process misses signals that it has not taken.
-    let signals = {
-        let _inside = runtime.enter();
-        Signals::take().context("taking signals over")?
-    };
+    let signals = take_signals()?;
     match check(args) {
         Ok(checked) => {
+            // Not before templates are compiled: then the first of its threads goes on with the heap of those that did that.
+            let mut runtime = Builder::new_multi_thread();
+            let runtime = runtime.enable_all().max_blocking_threads(ASIDE).build().context("starting threads")?;
             let code = runtime.block_on(serve(args, checked, signals));
             // After a second signal, what is still at work is not waited for.
             runtime.shutdown_background();
@@ -130,6 +128,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Takes signals over before files are read, which may take a while: a container's first process misses those that it has not
+/// taken. They belong to no runtime, but one is needed to take them.
+fn take_signals() -> anyhow::Result<Signals> {
+    let runtime = Builder::new_current_thread().enable_all().build().context("starting")?;
+    let _inside = runtime.enter();
+    Signals::take().context("taking signals over")
 }
 
 /// Reads everything that the options name. All that is wrong at once.
