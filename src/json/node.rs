@@ -94,7 +94,18 @@ impl<'t, 'a> Node<'t, 'a> {
     /// What a string says; `None` if it is none, or says half of a surrogate pair.
     #[must_use]
     pub fn string(self) -> Option<Cow<'a, str>> {
-        if self.byte() == b'"' { self.json.string(self.found()) } else { None }
+        if self.byte() != b'"' {
+            return None;
+        }
+        match self.plain() {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => self.unescaped().map(Cow::Owned),
+        }
+    }
+
+    /// What a string says that holds escapes; `None` if that is half of a surrogate pair.
+    pub(super) fn unescaped(self) -> Option<String> {
+        self.json.unescaped(self.found())
     }
 
     /// Whether a string says this.
@@ -107,7 +118,7 @@ impl<'t, 'a> Node<'t, 'a> {
         }
         match self.plain_bytes() {
             Some(said) => said == text.as_bytes(),
-            None => self.string().is_some_and(|said| said == text),
+            None => self.unescaped().is_some_and(|said| said == text),
         }
     }
 

@@ -1,6 +1,5 @@
 //! serde's door to a node: what it looks at is read, and the rest passed over in one step.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, MapDeserializer};
@@ -130,11 +129,8 @@ impl<'de> Deserializer<'de> for Key<'_, 'de> {
 /// Most strings hold no escapes, which is found out without making a value that could be either.
 #[inline]
 fn visit_string<'de, V: Visitor<'de>>(node: Node<'_, 'de>, visitor: V) -> Result<V::Value, Unreadable> {
-    if let Some(text) = node.plain() {
-        return visitor.visit_borrowed_str(text);
-    }
-    match node.string().ok_or(Unreadable)? {
-        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
-        Cow::Owned(text) => visitor.visit_string(text),
+    match node.plain() {
+        Some(text) => visitor.visit_borrowed_str(text),
+        None => visitor.visit_string(node.unescaped().ok_or(Unreadable)?),
     }
 }

@@ -1,7 +1,5 @@
 //! A text's values in its order, each with where it ends: found and held against the grammar in one pass.
 
-use std::borrow::Cow;
-
 use serde::de::IgnoredAny;
 
 use super::chunk::{Chunk, SIZE, backslashes, controls};
@@ -80,12 +78,9 @@ impl<'a> Json<'a> {
         (!self.is_escaped(start, text)).then_some(text)
     }
 
-    /// What a string says; `None` if it says half of a surrogate pair.
-    pub(super) fn string(&self, entry: Entry) -> Option<Cow<'a, str>> {
-        if let Some(plain) = self.plain(entry) {
-            return Some(Cow::Borrowed(plain));
-        }
-        serde_json::from_str(&self.text[entry.start as usize..=entry.next as usize]).ok().map(Cow::Owned)
+    /// What a string says that holds escapes; `None` if that is half of a surrogate pair.
+    pub(super) fn unescaped(&self, Entry { start, next: end }: Entry) -> Option<String> {
+        serde_json::from_str(&self.text[start as usize..=end as usize]).ok()
     }
 }
 
