@@ -6,6 +6,7 @@ mod certificate;
 mod greeting;
 mod reload;
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -110,7 +111,7 @@ const ASIDE: usize = 8;
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let _log = telemetry::start(args.log_format, &args.log_level).context("starting the log")?;
     keep_freed();
-    let signals = take_signals()?;
+    let signals = take_signals().context("taking signals over")?;
     match check(args) {
         Ok(checked) => {
             // Not before templates are compiled: then the first of its threads goes on with the heap of those that did that.
@@ -132,10 +133,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Takes signals over before files are read, which may take a while: a container's first process misses those that it has not
 /// taken. They belong to no runtime, but one is needed to take them.
-fn take_signals() -> anyhow::Result<Signals> {
-    let runtime = Builder::new_current_thread().enable_all().build().context("starting")?;
+fn take_signals() -> io::Result<Signals> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
-    Signals::take().context("taking signals over")
+    Signals::take()
 }
 
 /// Reads everything that the options name. All that is wrong at once.
@@ -147,7 +148,7 @@ fn check(args: &Args) -> Result<Checked, Vec<String>> {
     let mut library = args.sources.library(args.policy.load.options(), policy);
     let loaded = library.load();
     if args.strict_start {
-        let color = super::wants_color(&std::io::stderr());
+        let color = super::wants_color(&io::stderr());
         problems.extend(loaded.report.problems().map(|problem| problem.render(color)));
     }
     let clients = args.tls.clients().unwrap_or_else(|problem| {
