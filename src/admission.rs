@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::inject::crowd;
 use crate::inject::outcome::{Outcome, Reason};
 use crate::inject::pod::Pod;
-use crate::inject::request::{Document, PodError, PodRequest};
+use crate::inject::request::{Document, PodRequest};
 use crate::json::Json;
 use crate::validate::{self, Decision, Denial, Verdict};
 
@@ -61,50 +61,71 @@ pub enum DecodeError {
 ///
 /// See [`DecodeError`].
 pub fn decode(body: &[u8]) -> Result<Review<'_>, DecodeError> {
-    let text = wire::text(body)?;
-    let json = Json::read(text).ok_or_else(|| wire::no_review(text))?;
-    let crowd = crowd::of(&json, &["request", "object"]);
-    if crowd.is_none()
-        && let Ok(wire) = Wire::<'_, Pod<'_>>::deserialize(json.root())
-    {
-        let request = checked(wire)?;
-        let creates_pod = request.creates_pod();
-        if creates_pod && request.object.is_none() {
-            return Err(bad_object(&request, "request.object: a pod is wanted, null was found".to_owned()));
-        }
-        return Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, creates_pod, request) });
+    let json = read(body)?;
+    if let Some(entries) = crowd::of(&json, &["request", "object"]) {
+        return crowded(json, entries);
     }
-    // Was it the review, or only its object?
-    let wire = Wire::<'_, IgnoredAny>::deserialize(json.root()).map_err(|_| wire::no_review(text))?;
-    let request = checked(wire)?;
-    if request.creates_pod() {
-        if let Some(entries) = crowd {
-            let object = json.root().get("request").and_then(|request| request.get("object"));
-            let Some(Ok(pod)) = object.map(|object| crowd::outline(object, entries)) else {
-                return Err(bad_object(&request, "request.object.metadata: they can't be read".to_owned()));
-            };
-            let request = request.of(pod);
-            return Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, true, request) });
+    match Wire::<'_, Option<Pod<'_>>>::deserialize(json.root()) {
+        Ok(wire) => {
+            let request = checked(wire)?;
+            if request.creates_pod() && request.object.is_none() {
+                return Err(no_object(&request));
+            }
+            Ok(reviewed(json, request))
         }
-        let PodError { path, problem } = PodError::of::<Wire<'_, Pod<'_>>>(text);
-        return Err(bad_object(&request, format!("{path}: {problem}")));
+        // Is it the review that can't be read, or only its object?
+        Err(unreadable) => match around_object(&json)? {
+            request if request.creates_pod() => Err(bad_object(&request, unreadable.to_string())),
+            request => Ok(reviewed(json, request.of(None))),
+        },
     }
-    Ok(Review { uid: request.uid.0.clone(), request: pod_request(json, false, request.of(Pod::default())) })
 }
 
-fn bad_object<P>(request: &WireRequest<'_, P>, message: String) -> DecodeError {
+/// Reads a review whose object has too many entries to be read.
+fn crowded(json: Json<'_>, entries: usize) -> Result<Review<'_>, DecodeError> {
+    let request = around_object(&json)?;
+    if !request.creates_pod() {
+        return Ok(reviewed(json, request.of(None)));
+    }
+    let object = json.root().get("request").and_then(|request| request.get("object"));
+    let object = object.ok_or_else(|| no_object(&request))?;
+    let pod = crowd::outline(object, entries);
+    let pod = pod.map_err(|error| bad_object(&request, format!("request.object.{error}")))?;
+    Ok(reviewed(json, request.of(Some(pod))))
+}
+
+/// A review's request, whatever its object is.
+fn around_object<'a>(json: &Json<'a>) -> Result<WireRequest<'a, Option<IgnoredAny>>, DecodeError> {
+    checked(Wire::deserialize(json.root()).map_err(wire::unreadable)?)
+}
+
+/// The body as JSON.
+fn read(body: &[u8]) -> Result<Json<'_>, DecodeError> {
+    let text = wire::text(body)?;
+    Json::read(text).ok_or_else(|| wire::no_review(&Json::why_not(text)))
+}
+
+fn no_object<O>(request: &WireRequest<'_, O>) -> DecodeError {
+    bad_object(request, "request.object: a pod is wanted, null was found".to_owned())
+}
+
+fn bad_object<O>(request: &WireRequest<'_, O>, message: String) -> DecodeError {
     DecodeError::BadObject { uid: request.uid.to_string(), message }
 }
 
-fn pod_request<'a>(json: Json<'a>, creates_pod: bool, request: WireRequest<'a, Pod<'a>>) -> PodRequest<'a> {
-    PodRequest {
-        namespace: request.namespace.0,
-        name: request.name.0,
-        operation: request.operation.0,
-        creates_pod,
-        dry_run: request.dry_run.unwrap_or_default(),
-        pod: request.object.unwrap_or_default(),
-        document: Document::Review(json),
+fn reviewed<'a>(json: Json<'a>, request: WireRequest<'a, Option<Pod<'a>>>) -> Review<'a> {
+    let creates_pod = request.creates_pod();
+    Review {
+        uid: request.uid.0,
+        request: PodRequest {
+            namespace: request.namespace.0,
+            name: request.name.0,
+            operation: request.operation.0,
+            creates_pod,
+            dry_run: request.dry_run.unwrap_or_default(),
+            pod: request.object.unwrap_or_default(),
+            document: Document::Review(json),
+        },
     }
 }
 
@@ -114,9 +135,8 @@ fn pod_request<'a>(json: Json<'a>, creates_pod: bool, request: WireRequest<'a, P
 ///
 /// [`DecodeError::NotAReview`]; what the object is, is not looked at here.
 pub fn decode_validation(body: &[u8]) -> Result<(Cow<'_, str>, validate::Request<'_>), DecodeError> {
-    let text = wire::text(body)?;
-    let json = Json::read(text).ok_or_else(|| wire::no_review(text))?;
-    let wire = Wire::<'_, &RawValue>::deserialize(json.root()).map_err(|_| wire::no_review(text))?;
+    let json = read(body)?;
+    let wire = Wire::<'_, Option<&RawValue>>::deserialize(json.root()).map_err(wire::unreadable)?;
     let request = checked(wire)?;
     let kind = request.kind.unwrap_or_default();
     Ok((
@@ -206,7 +226,8 @@ mod tests {
             (&b"\xff"[..], "not UTF-8"),
             (b"", "EOF"),
             (b"{", "EOF"),
-            (b"[]", "wanted is AdmissionReview"),
+            (b"[]", "invalid type: sequence, expected an AdmissionReview"),
+            (b"{}", "wanted is AdmissionReview"),
             (pod.as_bytes(), "\"Pod\" of \"v1\""),
             (no_request.as_bytes(), "no request"),
             (no_uid.as_bytes(), "no request.uid"),
@@ -234,12 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_patch_could_not_add_to_is_no_pod() {
+    fn what_a_patch_could_not_add_to_or_stands_twice_is_no_pod() {
         for (container, said) in [
-            (r#""volumeMounts":"d""#, "volumeMounts: invalid type: string \"d\", expected a sequence"),
-            (r#""env":{}"#, "env: invalid type: map, expected a list"),
-            (r#""ports":5"#, "ports: invalid type: number, expected a list"),
-            (r#""resources":[]"#, "resources: invalid type: sequence, expected resources"),
+            (r#""volumeMounts":"d""#, ".volumeMounts: invalid type: string \"d\", expected a sequence"),
+            (r#""env":{}"#, ".env: invalid type: map, expected a list"),
+            (r#""ports":5"#, ".ports: invalid type: number, expected a list"),
+            (r#""resources":[]"#, ".resources: invalid type: sequence, expected resources"),
+            (r#""image":"a","image":"b""#, ": \"image\" stands twice"),
+            (r#""env":null,"\u0065nv":[]"#, ": \"env\" stands twice"),
         ] {
             let body = format!(
                 r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u",
@@ -248,7 +271,7 @@ mod tests {
             );
             match decode(body.as_bytes()) {
                 Err(DecodeError::BadObject { message, .. }) => {
-                    assert_eq!(message, format!("request.object.spec.containers[0].{said}"));
+                    assert_eq!(message, format!("request.object.spec.containers[0]{said}"));
                 }
                 other => panic!("{other:?}"),
             }

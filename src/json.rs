@@ -3,7 +3,7 @@
 //!
 //! **Why not serde_json alone:** it has no such way. Expressions look at members of the pod that are known only once its
 //! annotations are read, and for them the whole body was read a second time, into a tree. What serde_json reads, this
-//! reads alike; what this can't read, serde_json explains.
+//! reads alike; why a text is no JSON, serde_json explains.
 //!
 //! `chunk` finds quotes and brackets 64 bytes at a time, `tape` makes a list of values of them, `node` goes through
 //! it, and `reader` is serde's door to it. `write` is the other way, for text.

@@ -1,12 +1,10 @@
 //! The bytes of an AdmissionReview as far as they are looked at.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::inject::json::Text;
+use crate::inject::json::{Text, from_map};
 use crate::inject::reason::quote;
-use crate::inject::request::PodError;
+use crate::json::Unreadable;
 
 use super::DecodeError;
 use super::answer::{LONGEST_MESSAGE, cut};
@@ -18,55 +16,60 @@ pub(super) const KIND: &str = "AdmissionReview";
 /// takes are memory that no budget counts.
 const MAX_UID: usize = 128;
 
-/// A review with objects of type `P`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"), expecting = "an AdmissionReview")]
-pub(super) struct Wire<'a, P> {
-    #[serde(borrow, default)]
+/// A review with an object of type `O`, which may be absent.
+#[derive(Default)]
+pub(super) struct Wire<'a, O> {
     pub(super) api_version: Text<'a>,
-    #[serde(borrow, default)]
     pub(super) kind: Text<'a>,
-    #[serde(default = "Option::default")]
-    pub(super) request: Option<WireRequest<'a, P>>,
+    pub(super) request: Option<WireRequest<'a, O>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "P: Deserialize<'de>"), expecting = "a request")]
-pub(super) struct WireRequest<'a, P> {
-    #[serde(borrow, default)]
+#[derive(Default)]
+pub(super) struct WireRequest<'a, O> {
     pub(super) uid: Text<'a>,
-    #[serde(borrow, default)]
     pub(super) kind: Option<WireKind<'a>>,
-    #[serde(borrow, default)]
     pub(super) sub_resource: Text<'a>,
-    #[serde(borrow, default)]
     pub(super) operation: Text<'a>,
-    #[serde(borrow, default)]
     pub(super) namespace: Text<'a>,
-    #[serde(borrow, default)]
     pub(super) name: Text<'a>,
-    #[serde(default)]
     pub(super) dry_run: Option<bool>,
-    #[serde(default = "Option::default")]
-    pub(super) object: Option<P>,
-    #[serde(borrow, default)]
+    pub(super) object: O,
     pub(super) old_object: Option<&'a RawValue>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 pub(super) struct WireKind<'a> {
-    #[serde(borrow)]
     pub(super) group: Text<'a>,
-    #[serde(borrow)]
     pub(super) kind: Text<'a>,
 }
 
-impl<'a, P> WireRequest<'a, P> {
+from_map! {
+    Wire<'a, O>, "an AdmissionReview": {
+        b"apiVersion" => api_version,
+        b"kind" => kind,
+        b"request" => request
+    }
+    WireRequest<'a, O>, "a request": {
+        b"uid" => uid,
+        b"kind" => kind,
+        b"subResource" => sub_resource,
+        b"operation" => operation,
+        b"namespace" => namespace,
+        b"name" => name,
+        b"dryRun" => dry_run,
+        b"object" => object,
+        b"oldObject" => old_object
+    }
+    WireKind<'a>, "a kind": {
+        b"group" => group,
+        b"kind" => kind
+    }
+}
+
+impl<'a, O> WireRequest<'a, O> {
     /// The same request about another object.
-    pub(super) fn of<O>(self, object: O) -> WireRequest<'a, O> {
+    pub(super) fn of<P>(self, object: P) -> WireRequest<'a, P> {
         let Self { uid, kind, sub_resource, operation, namespace, name, dry_run, old_object, .. } = self;
-        let object = Some(object);
         WireRequest { uid, kind, sub_resource, operation, namespace, name, dry_run, object, old_object }
     }
 
@@ -84,7 +87,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, DecodeError> {
 }
 
 /// A review's request, if it is a review that can be answered.
-pub(super) fn checked<P>(wire: Wire<'_, P>) -> Result<WireRequest<'_, P>, DecodeError> {
+pub(super) fn checked<O>(wire: Wire<'_, O>) -> Result<WireRequest<'_, O>, DecodeError> {
     let refuse = |problem: String| Err(DecodeError::NotAReview(problem));
     if &*wire.api_version != API_VERSION || &*wire.kind != KIND {
         return refuse(format!(
@@ -106,9 +109,13 @@ pub(super) fn checked<P>(wire: Wire<'_, P>) -> Result<WireRequest<'_, P>, Decode
     Ok(request)
 }
 
-/// Where and why a text is no review, whatever its object is.
-pub(super) fn no_review(text: &str) -> DecodeError {
-    let PodError { path, problem } = PodError::of::<Wire<'_, IgnoredAny>>(text);
-    let place = if path == "pod" { String::new() } else { format!("{path}: ") };
-    DecodeError::NotAReview(cut(format!("the body is no {KIND}: {place}{problem}"), LONGEST_MESSAGE).into_owned())
+/// What is no review, and why.
+pub(super) fn no_review(problem: &str) -> DecodeError {
+    DecodeError::NotAReview(cut(format!("the body is no {KIND}: {problem}"), LONGEST_MESSAGE).into_owned())
+}
+
+/// JSON that is no review, and why.
+#[expect(clippy::needless_pass_by_value, reason = "a step of a Result's way")]
+pub(super) fn unreadable(error: Unreadable) -> DecodeError {
+    no_review(&error.to_string())
 }

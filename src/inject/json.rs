@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::Json;
@@ -150,30 +150,92 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Members<'a, T> {
     }
 }
 
-/// Lets structs be read from maps alone. What serde derives takes a list of the fields' values as well, which JSON never
-/// means, and names the Rust type in its errors. Goes with `#[serde(remote = "Self")]`.
+/// Lets structs be read from maps, by the members that are named for their fields; all others are passed over, what is not
+/// there is what `Default` makes of it, and what stands twice is refused. Fields behind `but` are not read.
+///
+/// What serde derives takes a list of the fields' values as well, which JSON never means, and names the Rust type in its
+/// errors. It also keeps an Option of each field aside until all are read: the program would be 100 kB larger.
 macro_rules! from_map {
-    ($($name:ident $(<$lifetime:lifetime>)?: $expecting:literal,)+) => {$(
-        impl<'de $(: $lifetime, $lifetime)?> serde::Deserialize<'de> for $name$(<$lifetime>)? {
+    ($($name:ident $(<$lifetime:lifetime $(, $object:ident)?>)?, $expecting:literal: {
+        $($key:literal => $field:ident),+ $(; but $($unread:ident),+)?
+    })+) => {$(
+        impl<'de $(: $lifetime, $lifetime $(, $object: serde::Deserialize<'de> + Default)?)?> serde::Deserialize<'de>
+            for $name$(<$lifetime $(, $object)?>)?
+        {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[allow(non_camel_case_types, reason = "named as the fields are")]
+                #[derive(Clone, Copy)]
+                enum Field { $($field,)+ }
+
                 struct FromMap<T>(std::marker::PhantomData<T>);
 
-                impl<'de $(: $lifetime, $lifetime)?> serde::de::Visitor<'de> for FromMap<$name$(<$lifetime>)?> {
-                    type Value = $name$(<$lifetime>)?;
+                impl<'de $(: $lifetime, $lifetime $(, $object: serde::Deserialize<'de> + Default)?)?> serde::de::Visitor<'de>
+                    for FromMap<$name$(<$lifetime $(, $object)?>)?>
+                {
+                    type Value = $name$(<$lifetime $(, $object)?>)?;
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str($expecting)
                     }
 
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut read = $name::default();
+                        let mut seen = 0_u32;
+                        let field = |key: &[u8]| match key {
+                            $($key => Some(Field::$field),)+
+                            _ => None,
+                        };
+                        while let Some(field) = map.next_key_seed($crate::inject::json::Key(field))? {
+                            let Some(field) = field else {
+                                map.next_value::<serde::de::IgnoredAny>()?;
+                                continue;
+                            };
+                            let bit = 1 << field as u32;
+                            if seen & bit != 0 {
+                                // Of `b"key"` what is behind the b.
+                                let key = match field { $(Field::$field => stringify!($key),)+ };
+                                return Err(serde::de::Error::custom(format_args!("{} stands twice", &key[1..])));
+                            }
+                            seen |= bit;
+                            match field { $(Field::$field => read.$field = map.next_value()?,)+ }
+                        }
+                        // None is forgotten.
+                        let $name { $($field: _,)+ $($($unread: _,)+)? } = &read;
+                        Ok(read)
                     }
                 }
 
-                deserializer.deserialize_any(FromMap(std::marker::PhantomData))
+                deserializer.deserialize_map(FromMap(std::marker::PhantomData))
             }
         }
     )+};
+}
+
+/// Reads a member's key as what this makes of it.
+pub(crate) struct Key<F>(pub(crate) F);
+
+impl<'de, T, F: FnOnce(&[u8]) -> T> DeserializeSeed<'de> for Key<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl<T, F: FnOnce(&[u8]) -> T> Visitor<'_> for Key<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<T, E> {
+        Ok(self.0(key))
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<T, E> {
+        Ok(self.0(key.as_bytes()))
+    }
 }
 
 pub(crate) use from_map;

@@ -17,23 +17,17 @@ use super::paths::clean;
 pub const ENTRY: usize = 32;
 
 /// A core/v1 Pod.
-#[derive(Debug, Default, Deserialize)]
-#[serde(remote = "Self")]
+#[derive(Debug, Default)]
 pub struct Pod<'a> {
     /// `apiVersion`.
-    #[serde(borrow, default, rename = "apiVersion")]
     pub api_version: Text<'a>,
     /// `kind`.
-    #[serde(borrow, default)]
     pub kind: Text<'a>,
     /// `metadata`.
-    #[serde(borrow, default)]
     pub metadata: Option<Metadata<'a>>,
     /// `spec`.
-    #[serde(borrow, default)]
     pub spec: Option<Spec<'a>>,
     /// How many entries it has, where they are so many that they are not read ([`super::crowd`]).
-    #[serde(skip)]
     pub crowd: Option<usize>,
 }
 
@@ -53,50 +47,36 @@ impl<'a> Pod<'a> {
 }
 
 /// `metadata`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub struct Metadata<'a> {
     /// `name`; empty while the API server has not made one from `generateName`.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// `generateName`.
-    #[serde(borrow)]
     pub generate_name: Text<'a>,
     /// `namespace`.
-    #[serde(borrow)]
     pub namespace: Text<'a>,
     /// `labels`.
-    #[serde(borrow)]
     pub labels: Option<Members<'a, Text<'a>>>,
     /// `annotations`.
-    #[serde(borrow)]
     pub annotations: Option<Members<'a, Text<'a>>>,
 }
 
 /// `spec`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub struct Spec<'a> {
     /// `initContainers`.
-    #[serde(borrow)]
     pub init_containers: Option<Vec<Container<'a>>>,
     /// `containers`.
-    #[serde(borrow)]
     pub containers: Option<Vec<Container<'a>>>,
     /// `ephemeralContainers`.
-    #[serde(borrow)]
     pub ephemeral_containers: Option<Vec<Named<'a>>>,
     /// `volumes`.
-    #[serde(borrow)]
     pub volumes: Option<Vec<Volume<'a>>>,
     /// `imagePullSecrets`.
-    #[serde(borrow)]
     pub image_pull_secrets: Option<Vec<Named<'a>>>,
     /// `hostAliases`.
-    #[serde(borrow)]
     pub host_aliases: Option<Vec<HostAlias<'a>>>,
     /// `restartPolicy`; empty is Always.
-    #[serde(borrow)]
     pub restart_policy: Text<'a>,
     /// `hostNetwork`.
     pub host_network: Option<bool>,
@@ -107,15 +87,12 @@ pub struct Spec<'a> {
     /// `automountServiceAccountToken`.
     pub automount_service_account_token: Option<bool>,
     /// `os`.
-    #[serde(borrow)]
     pub os: Option<Named<'a>>,
     /// `nodeSelector`.
-    #[serde(borrow)]
     pub node_selector: Option<Members<'a, Text<'a>>>,
     /// `securityContext`.
     pub security_context: Option<SecurityContext>,
     /// `resources` of the pod as a whole (KEP-2837).
-    #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
 }
 
@@ -138,58 +115,43 @@ impl Spec<'_> {
 }
 
 /// Something of which only the name matters.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(remote = "Self", default)]
+#[derive(Debug, Clone, Default)]
 pub struct Named<'a> {
     /// `name`.
-    #[serde(borrow)]
     pub name: Text<'a>,
 }
 
 /// An entry of `hostAliases`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(remote = "Self", default)]
+#[derive(Debug, Clone, Default)]
 pub struct HostAlias<'a> {
     /// `ip`.
-    #[serde(borrow)]
     pub ip: Text<'a>,
 }
 
 /// An entry of `containers` or `initContainers`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub struct Container<'a> {
     /// `name`.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// `image`.
-    #[serde(borrow)]
     pub image: Text<'a>,
     /// `command`.
-    #[serde(borrow)]
     pub command: Option<&'a RawValue>,
     /// `env`.
-    #[serde(borrow)]
     pub env: Lazy<'a, EnvVar<'a>>,
     /// `envFrom`.
-    #[serde(borrow)]
     pub env_from: Lazy<'a, EnvSource<'a>>,
     /// `ports`.
-    #[serde(borrow)]
     pub ports: Lazy<'a, Port<'a>>,
     /// `volumeMounts`.
-    #[serde(borrow)]
     pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
     /// `volumeDevices`.
-    #[serde(borrow)]
     pub volume_devices: Lazy<'a, VolumeDevice<'a>>,
     /// `resources`.
-    #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
     /// `securityContext`.
     pub security_context: Option<SecurityContext>,
     /// `restartPolicy`; `Always` on an init container makes it a native sidecar (KEP-753).
-    #[serde(borrow)]
     pub restart_policy: Text<'a>,
 }
 
@@ -227,32 +189,24 @@ impl<'a> Target<'a> {
 }
 
 /// An entry of `env`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default)]
 pub struct EnvVar<'a> {
     /// `name`.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// `value`.
-    #[serde(borrow)]
     pub value: Text<'a>,
     /// `valueFrom`.
-    #[serde(borrow)]
     pub value_from: Option<&'a RawValue>,
 }
 
 /// An entry of `envFrom`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct EnvSource<'a> {
     /// `prefix`.
-    #[serde(borrow)]
     pub prefix: Text<'a>,
     /// `configMapRef`.
-    #[serde(borrow)]
     pub config_map_ref: Option<SourceRef<'a>>,
     /// `secretRef`.
-    #[serde(borrow)]
     pub secret_ref: Option<SourceRef<'a>>,
 }
 
@@ -265,32 +219,26 @@ impl EnvSource<'_> {
 }
 
 /// What an entry of `envFrom` refers to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(remote = "Self", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SourceRef<'a> {
     /// `name`.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// `optional`.
     pub optional: Option<bool>,
 }
 
 /// An entry of `ports`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default)]
 pub struct Port<'a> {
     /// `name`.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// `containerPort`.
     pub container_port: i64,
     /// `hostPort`; 0 is none.
     pub host_port: Option<i64>,
     /// `hostIP`; empty is every address.
-    #[serde(borrow, rename = "hostIP")]
     pub host_ip: Text<'a>,
     /// `protocol`; empty is TCP.
-    #[serde(borrow)]
     pub protocol: Text<'a>,
 }
 
@@ -303,25 +251,19 @@ impl Port<'_> {
 }
 
 /// An entry of `volumeMounts`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default)]
 pub struct VolumeMount<'a> {
     /// `name` of the volume.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// `mountPath`.
-    #[serde(borrow)]
     pub mount_path: Text<'a>,
     /// `subPath`.
-    #[serde(borrow)]
     pub sub_path: Text<'a>,
     /// `subPathExpr`.
-    #[serde(borrow)]
     pub sub_path_expr: Text<'a>,
     /// `readOnly`.
     pub read_only: Option<bool>,
     /// The cleaned path, where that is another one.
-    #[serde(skip)]
     cleaned: OnceCell<Option<String>>,
 }
 
@@ -352,26 +294,20 @@ impl<'a> VolumeMount<'a> {
 }
 
 /// An entry of `volumeDevices`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default)]
 pub struct VolumeDevice<'a> {
     /// `name` of the volume.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// `devicePath`.
-    #[serde(borrow)]
     pub device_path: Text<'a>,
 }
 
 /// `resources` of a container or pod.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(remote = "Self", default)]
+#[derive(Debug, Clone, Default)]
 pub struct Resources<'a> {
     /// `limits`.
-    #[serde(borrow)]
     pub limits: Option<Members<'a, Text<'a>>>,
     /// `requests`.
-    #[serde(borrow)]
     pub requests: Option<Members<'a, Text<'a>>>,
 }
 
@@ -396,8 +332,7 @@ impl<'a> Resources<'a> {
 }
 
 /// `securityContext` of a container or pod.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct SecurityContext {
     /// `runAsUser`.
     pub run_as_user: Option<i64>,
@@ -408,29 +343,106 @@ pub struct SecurityContext {
 }
 
 /// `windowsOptions` of a container or pod.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(remote = "Self", rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct WindowsOptions {
     /// `hostProcess`.
     pub host_process: Option<bool>,
 }
 
 from_map! {
-    Pod<'a>: "a pod",
-    Metadata<'a>: "metadata",
-    Spec<'a>: "a pod spec",
-    Named<'a>: "a map with a name",
-    HostAlias<'a>: "a host alias",
-    Container<'a>: "a container",
-    EnvVar<'a>: "a variable",
-    EnvSource<'a>: "a source of variables",
-    SourceRef<'a>: "a reference",
-    Port<'a>: "a port",
-    VolumeMount<'a>: "a volume mount",
-    VolumeDevice<'a>: "a volume device",
-    Resources<'a>: "resources",
-    SecurityContext: "a security context",
-    WindowsOptions: "options of Windows",
+    Pod<'a>, "a pod": {
+        b"apiVersion" => api_version,
+        b"kind" => kind,
+        b"metadata" => metadata,
+        b"spec" => spec; but crowd
+    }
+    Metadata<'a>, "metadata": {
+        b"name" => name,
+        b"generateName" => generate_name,
+        b"namespace" => namespace,
+        b"labels" => labels,
+        b"annotations" => annotations
+    }
+    Spec<'a>, "a pod spec": {
+        b"initContainers" => init_containers,
+        b"containers" => containers,
+        b"ephemeralContainers" => ephemeral_containers,
+        b"volumes" => volumes,
+        b"imagePullSecrets" => image_pull_secrets,
+        b"hostAliases" => host_aliases,
+        b"restartPolicy" => restart_policy,
+        b"hostNetwork" => host_network,
+        b"hostUsers" => host_users,
+        b"terminationGracePeriodSeconds" => termination_grace_period_seconds,
+        b"automountServiceAccountToken" => automount_service_account_token,
+        b"os" => os,
+        b"nodeSelector" => node_selector,
+        b"securityContext" => security_context,
+        b"resources" => resources
+    }
+    Named<'a>, "a map with a name": {
+        b"name" => name
+    }
+    HostAlias<'a>, "a host alias": {
+        b"ip" => ip
+    }
+    Container<'a>, "a container": {
+        b"name" => name,
+        b"image" => image,
+        b"command" => command,
+        b"env" => env,
+        b"envFrom" => env_from,
+        b"ports" => ports,
+        b"volumeMounts" => volume_mounts,
+        b"volumeDevices" => volume_devices,
+        b"resources" => resources,
+        b"securityContext" => security_context,
+        b"restartPolicy" => restart_policy
+    }
+    EnvVar<'a>, "a variable": {
+        b"name" => name,
+        b"value" => value,
+        b"valueFrom" => value_from
+    }
+    EnvSource<'a>, "a source of variables": {
+        b"prefix" => prefix,
+        b"configMapRef" => config_map_ref,
+        b"secretRef" => secret_ref
+    }
+    SourceRef<'a>, "a reference": {
+        b"name" => name,
+        b"optional" => optional
+    }
+    Port<'a>, "a port": {
+        b"name" => name,
+        b"containerPort" => container_port,
+        b"hostPort" => host_port,
+        b"hostIP" => host_ip,
+        b"protocol" => protocol
+    }
+    VolumeMount<'a>, "a volume mount": {
+        b"name" => name,
+        b"mountPath" => mount_path,
+        b"subPath" => sub_path,
+        b"subPathExpr" => sub_path_expr,
+        b"readOnly" => read_only; but cleaned
+    }
+    VolumeDevice<'a>, "a volume device": {
+        b"name" => name,
+        b"devicePath" => device_path
+    }
+    Resources<'a>, "resources": {
+        b"limits" => limits,
+        b"requests" => requests
+    }
+    SecurityContext, "a security context": {
+        b"runAsUser" => run_as_user,
+        b"runAsGroup" => run_as_group,
+        b"windowsOptions" => windows_options
+    }
+    WindowsOptions, "options of Windows": {
+        b"hostProcess" => host_process
+    }
 }
 
 /// An entry of `volumes`.

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_path_to_error::Segment;
 
 use super::crowd;
 use super::pod::Pod;
-use crate::json::{Json, MAX_VALUES, Node};
+use crate::json::{Json, Node, Unreadable};
 
 /// A text with a pod in it.
 #[derive(Debug)]
@@ -54,12 +53,11 @@ impl<'a> PodRequest<'a> {
     ///
     /// The text is no pod.
     pub fn create(pod: &'a str, namespace: &'a str) -> Result<Self, PodError> {
-        let Some(json) = Json::read(pod) else { return Err(PodError::of::<Pod<'_>>(pod)) };
+        let json = Json::read(pod).ok_or_else(|| PodError::syntax(pod))?;
         let view = match crowd::of(&json, &[]) {
-            Some(entries) => crowd::outline(json.root(), entries),
-            None => Pod::deserialize(json.root()),
+            Some(entries) => crowd::outline(json.root(), entries)?,
+            None => Pod::deserialize(json.root())?,
         };
-        let Ok(view) = view else { return Err(PodError::of::<Pod<'_>>(pod)) };
         let name = view.metadata.as_ref().map(|metadata| metadata.name.0.clone()).unwrap_or_default();
         Ok(Self {
             namespace: Cow::Borrowed(namespace),
@@ -83,29 +81,14 @@ impl<'a> PodRequest<'a> {
 }
 
 impl PodError {
-    /// Reads `text`, which is no `T`, once more, slowly, to tell where and why.
-    pub(crate) fn of<'de, T: Deserialize<'de>>(text: &'de str) -> Self {
-        let pod = |problem: String| Self { path: "pod".to_owned(), problem };
-        if Json::is_too_much(text) {
-            return pod(format!("it has more than {MAX_VALUES} values, keys among them, lists and maps twice"));
-        }
-        let mut reader = serde_json::Deserializer::from_str(text);
-        match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-            Err(located) if located.path().iter().any(|segment| !matches!(segment, Segment::Unknown)) => {
-                Self { path: located.path().to_string(), problem: without_position(located.inner()) }
-            }
-            Err(located) => pod(located.inner().to_string()),
-            Ok(_) => pod(reader.end().map_or_else(|error| error.to_string(), |()| "it can't be read".to_owned())),
-        }
+    fn syntax(text: &str) -> Self {
+        Self { path: "pod".to_owned(), problem: Json::why_not(text) }
     }
 }
 
-/// A mistake that has a path needs no position, as nobody sees a review's lines and columns; broken syntax has no path.
-pub(super) fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        // The one type that serde has only Rust's name for.
-        Some((problem, _)) if error.is_data() => problem.replace("expected i64", "expected an integer"),
-        _ => text,
+impl From<Unreadable> for PodError {
+    fn from(error: Unreadable) -> Self {
+        let path = if error.path().is_empty() { "pod" } else { error.path() };
+        Self { path: path.to_owned(), problem: error.problem().to_owned() }
     }
 }

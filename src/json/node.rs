@@ -174,6 +174,7 @@ impl<'t, 'a> Node<'t, 'a> {
 }
 
 /// The values inside of a list or map, keys among them.
+#[derive(Clone)]
 pub(super) struct Inside<'t, 'a> {
     json: &'t Json<'a>,
     len: usize,
@@ -188,6 +189,19 @@ impl<'t, 'a> Inside<'t, 'a> {
         let key = (self.entry < self.end).then(|| Node::new(self.json, self.entry))?;
         self.entry += 1;
         Some(key)
+    }
+
+    /// The value behind the key that was last, and that key.
+    #[inline]
+    pub(super) fn value(&mut self) -> Option<(Node<'t, 'a>, Node<'t, 'a>)> {
+        let key = Node::new(self.json, self.entry - 1);
+        Some((key, self.next()?))
+    }
+
+    /// How many items of a list were gone through.
+    #[cold]
+    pub(super) fn passed(&self) -> usize {
+        self.len - self.clone().count()
     }
 
     /// How many items or members there are, with those that were gone through.

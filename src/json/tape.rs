@@ -45,11 +45,15 @@ impl<'a> Json<'a> {
         self.entries.len()
     }
 
-    /// Whether a text has more values than are read, as far as it is JSON.
+    /// Why a text is not read, in words; with a line and a column if it is no JSON.
     #[must_use]
-    pub fn is_too_much(text: &str) -> bool {
-        let mut scan = Scan::new(text.as_bytes());
-        scan.run().is_none() && scan.found > MAX_VALUES
+    pub fn why_not(text: &str) -> String {
+        if is_too_much(text) {
+            return format!("it has more than {MAX_VALUES} values, keys among them, lists and maps twice");
+        }
+        // It keeps to the same grammar, and says where a text leaves it.
+        let read = serde_json::from_str::<IgnoredAny>(text);
+        read.map_or_else(|error| error.to_string(), |_| "it can't be read".to_owned())
     }
 
     /// The text's value.
@@ -347,6 +351,12 @@ fn control(inside: u64, bytes: &[u8; SIZE]) -> Option<()> {
         left &= left - 1;
     }
     Some(())
+}
+
+/// Whether a text has more values than are read, as far as it is JSON.
+pub(super) fn is_too_much(text: &str) -> bool {
+    let mut scan = Scan::new(text.as_bytes());
+    scan.run().is_none() && scan.found > MAX_VALUES
 }
 
 /// For each bit whether the number of those set at it and below is odd.

@@ -1,9 +1,12 @@
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::tape::is_too_much;
 use super::*;
 
 /// What is taken here, serde_json takes as well, and both read the same.
@@ -228,11 +231,43 @@ fn no_more_values_are_read_than_a_bound() {
     // Of a list two entries, and one of each of its items.
     let list = |items: usize| format!("[{}1]", "1,".repeat(items - 1));
     assert_eq!(Json::read(&list(MAX_VALUES - 2)).map(|json| json.values()), Some(MAX_VALUES));
-    assert!(!Json::is_too_much(&list(MAX_VALUES - 2)));
+    assert!(!is_too_much(&list(MAX_VALUES - 2)));
     for text in [list(MAX_VALUES - 1), list(2 * MAX_VALUES), "[".repeat(MAX_VALUES)] {
-        assert!(Json::read(&text).is_none() && Json::is_too_much(&text));
+        assert!(Json::read(&text).is_none() && is_too_much(&text));
     }
-    assert!(!Json::is_too_much("[1,"), "it is no JSON, however short");
+    assert!(!is_too_much("[1,"), "it is no JSON, however short");
+}
+
+#[test]
+fn what_is_not_what_is_wanted_says_where_and_what() {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Wanted {
+        _lists: Vec<Vec<i64>>,
+        _maps: HashMap<String, Option<bool>>,
+        #[serde(borrow)]
+        _text: &'static str,
+    }
+
+    for (text, said) in [
+        ("7", "invalid type: integer `7`, expected struct Wanted"),
+        ("null", "invalid type: null, expected struct Wanted"),
+        (r#"{"_lists":{}}"#, "_lists: invalid type: map, expected a sequence"),
+        (r#"{"_lists":[[],null]}"#, "_lists[1]: invalid type: null, expected a sequence"),
+        (r#"{"_lists":[[],[1,{"a":[2]}]]}"#, "_lists[1][1]: invalid type: map, expected an integer"),
+        (r#"{"_lists":[[1.5]]}"#, "_lists[0][0]: invalid type: floating point `1.5`, expected an integer"),
+        (r#"{"_lists":[[1e999]]}"#, "_lists[0][0]: the number is out of range"),
+        (
+            r#"{"_lists":[[9223372036854775808]]}"#,
+            "_lists[0][0]: invalid value: integer `9223372036854775808`, expected an integer",
+        ),
+        (r#"{"_maps":{"b":null,"\u0061":-1}}"#, "_maps.a: invalid type: integer `-1`, expected a boolean"),
+        (r#"{"_maps":{"a":"b\n"}}"#, r#"_maps.a: invalid type: string "b\n", expected a boolean"#),
+        (r#"{"_text":"\ud800"}"#, "_text: the string holds half a surrogate pair"),
+    ] {
+        let json = Json::read(text).unwrap();
+        assert_eq!(Wanted::deserialize(json.root()).unwrap_err().to_string(), said, "{text}");
+    }
 }
 
 fn value() -> impl Strategy<Value = Value> {
