@@ -125,6 +125,43 @@ clusters: [{name: near, cluster: {server: \"https://127.0.0.1:2\"}}]
     }
 
     #[tokio::test]
+    async fn a_token_is_found_in_what_a_command_prints() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        for (token, expiry, expected) in [
+            ("{.credential.access_token}", "{.credential.token_expiry}", None),
+            ("{.credential.token}", "{.credential.token_expiry}", Some("not found")),
+            ("{.credential.access_token}", "{.credential.access_token}", Some("expiration")),
+            ("{.credential[0]}", "{.credential.token_expiry}", Some("\"$.credential[0]\" is no path of names")),
+        ] {
+            let text = format!(
+                r#"
+current-context: a
+contexts: [{{name: a, context: {{cluster: near, user: me}}}}]
+clusters: [{{name: near, cluster: {{server: "http://127.0.0.1:1"}}}}]
+users:
+- name: me
+  user:
+    auth-provider:
+      name: gcp
+      config:
+        cmd-path: echo
+        cmd-args: '{{"credential":{{"access_token":"t","token_expiry":"2999-01-01T00:00:00Z"}}}}'
+        token-key: '{token}'
+        expiry-key: '{expiry}'
+"#
+            );
+            std::fs::write(&path, text).unwrap();
+            let client = kube::Client::try_from(read(&path).await.unwrap());
+            let problem = client.err().map(|error| error.to_string());
+            match expected {
+                Some(expected) => assert!(problem.unwrap().contains(expected), "{token}, {expiry}"),
+                None => assert_eq!(problem, None),
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_of_no_use_says_where_but_tells_no_secret() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config");
