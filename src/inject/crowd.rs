@@ -52,7 +52,8 @@ fn all<'t, 'a>(map: Node<'t, 'a>, names: &[&str]) -> impl Iterator<Item = Node<'
 ///
 /// The metadata can't be read.
 pub fn outline<'a>(pod: Node<'_, 'a>, entries: usize) -> Result<Pod<'a>, Unreadable> {
-    let metadata = pod.get("metadata").map(Option::deserialize).transpose()?.flatten();
+    let metadata = pod.get("metadata").map(Option::deserialize).transpose();
+    let metadata = metadata.map_err(|error| error.seen_from("metadata"))?.flatten();
     Ok(Pod { metadata, crowd: Some(entries), ..Pod::default() })
 }
 
@@ -73,6 +74,13 @@ mod tests {
         let read = request.pod.spec.as_ref().unwrap().entries();
         assert_eq!(count(request.object().unwrap().get("spec").unwrap()), read);
         assert_eq!(read, 2 + 1 + 1 + 1 + (1 + 3) + (1 + 2) + (1 + 1));
+    }
+
+    #[test]
+    fn what_is_wrong_with_metadata_says_where() {
+        let json = Json::read(r#"{"metadata": {"labels": {"a": []}}}"#).unwrap();
+        let problem = outline(json.root(), 1).unwrap_err().to_string();
+        assert_eq!(problem, "metadata.labels.a: invalid type: sequence, expected a string");
     }
 
     #[test]

@@ -37,8 +37,9 @@ impl Unreadable {
     }
 
     /// The same seen from the list or map around it, of which this step leads here.
+    #[must_use]
     #[cold]
-    fn seen_from(mut self, step: &str) -> Self {
+    pub fn seen_from(mut self, step: &str) -> Self {
         let dot = if self.0.path.is_empty() || self.0.path.starts_with('[') { "" } else { "." };
         self.0.path.insert_str(0, dot);
         self.0.path.insert_str(0, step);
