@@ -2,7 +2,7 @@
 //!
 //! kube looks with it for the token in what a command of the `gcp` auth provider prints, which kubectl itself gave up with
 //! 1.26. The crate of this name knows all of JSONPath, and brings a parser generator and all of regex with every table of
-//! Unicode for it: a twentieth of podgraft.
+//! Unicode for it: 180 kB of podgraft.
 
 use std::fmt;
 
