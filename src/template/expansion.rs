@@ -12,6 +12,8 @@ pub(crate) enum Piece<'t> {
 /// A text's parts, as the kubelet finds them.
 pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = Some(text);
+    // Where no bracket closes any more there is no reference, and none is looked for at each dollar sign.
+    let closed = text.rfind(')').map(|end| text.len() - end);
     std::iter::from_fn(move || {
         let text = rest?;
         let Some(after) = text.strip_prefix('$') else {
@@ -19,7 +21,9 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
             rest = (!after.is_empty()).then_some(after);
             return Some(Piece::Text(before));
         };
-        if let Some((name, after)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+        let may_close = closed.is_some_and(|left| after.len() >= left);
+        let inner = after.strip_prefix('(').filter(|_| may_close);
+        if let Some((name, after)) = inner.and_then(|inner| inner.split_once(')')) {
             rest = Some(after);
             return Some(Piece::Reference(name));
         }
@@ -47,5 +51,7 @@ mod tests {
         assert_eq!(names("$$(A) $$$(B) $x$(C) $()"), ["B", "C", ""]);
         assert_eq!(names("$(A $(B)"), ["A $(B"]);
         assert!(names("$ ( $$(A) $(").is_empty());
+        assert_eq!(names("$(A)$(B)$(C"), ["A", "B"]);
+        assert_eq!(names(&format!("$(A){}", "$(".repeat(1_000_000))), ["A"]);
     }
 }
