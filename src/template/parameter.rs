@@ -219,24 +219,34 @@ pub(crate) fn same_quantity(a: &str, b: &str) -> bool {
     a == b || notation::quantity(a).is_some_and(|a| Some(a) == notation::quantity(b))
 }
 
+fn too_many(items: usize) -> String {
+    format!("the list has {items} items")
+}
+
 /// Splits a list: a JSON array of strings if it begins with `[`, else one item a line if it has newlines, else at
 /// commas. Items of lines and commas are trimmed. Messages name items by their place only: the list may be sensitive.
 pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim();
-    let items: Vec<String> = if text.starts_with('[') {
-        serde_json::from_str(text)
-            .map_err(|error| format!("begins with [ but is no JSON array of strings (column {})", error.column()))?
-    } else {
-        let separator = if text.contains('\n') { '\n' } else { ',' };
-        text.split(separator).map(|item| item.trim().to_owned()).collect()
-    };
-    if let Some(index) = items.iter().position(|item| item.trim().is_empty()) {
-        return Err(format!("item {} of the list is empty; an empty list is []", index + 1));
+    let empty = |index: usize| format!("item {} of the list is empty; an empty list is []", index + 1);
+    if text.starts_with('[') {
+        let items: Vec<String> = serde_json::from_str(text)
+            .map_err(|error| format!("begins with [ but is no JSON array of strings (column {})", error.column()))?;
+        return match items.iter().position(|item| item.trim().is_empty()) {
+            Some(index) => Err(empty(index)),
+            None if items.len() > MAX_ITEMS => Err(too_many(items.len())),
+            None => Ok(items),
+        };
     }
-    if items.len() > MAX_ITEMS {
-        return Err(format!("the list has {} items", items.len()));
+    let separator = if text.contains('\n') { '\n' } else { ',' };
+    let items = || text.split(separator).map(str::trim);
+    if let Some(index) = items().position(str::is_empty) {
+        return Err(empty(index));
     }
-    Ok(items)
+    let count = items().count();
+    if count > MAX_ITEMS {
+        return Err(too_many(count));
+    }
+    Ok(items().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
