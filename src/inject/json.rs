@@ -8,8 +8,7 @@ use std::ops::Deref;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::Json;
-use crate::json::write_string;
+use crate::json::{Json, Kind, Node, write_string};
 use crate::template::parameter::same_quantity;
 
 /// Text as Go reads it: absent and `null` are empty. Borrowed from the input unless it holds an escape.
@@ -400,49 +399,92 @@ impl MapWriter {
     }
 }
 
+/// The members of volume sources that are quantities, wherever they stand: the API server writes them in its own notation.
+const QUANTITIES: [&str; 3] = ["sizeLimit", "divisor", "storage"];
+
 /// Whether two JSON texts are the same value, whatever their white space, escapes and member order.
 #[must_use]
 pub fn same(a: &str, b: &str) -> bool {
-    a == b
-        || match (serde_json::from_str::<serde_json::Value>(a), serde_json::from_str::<serde_json::Value>(b)) {
-            (Ok(a), Ok(b)) => a == b,
-            _ => false,
-        }
+    a == b || compare(a, b, Compared::Exactly)
 }
-
-/// The members of volume sources that are quantities, wherever they stand: the API server writes them in its own notation.
-const QUANTITIES: [&str; 3] = ["sizeLimit", "divisor", "storage"];
 
 /// Whether everything that `part` says, `whole` says as well: the API server's defaults may have come to it.
 #[must_use]
 pub fn says_all(whole: &str, part: &str) -> bool {
-    use serde_json::Value;
-    fn within(whole: &Value, part: &Value) -> bool {
-        match (whole, part) {
-            (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, part)| {
-                let same = |whole| within(whole, part) || (QUANTITIES.contains(&&**key) && same_amount(whole, part));
-                whole.get(key).is_some_and(same)
-            }),
-            (Value::Array(whole), Value::Array(part)) => {
-                whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| within(whole, part))
-            }
-            _ => whole == part,
-        }
+    whole == part || compare(whole, part, Compared::AsPart)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    /// Both say the same.
+    Exactly,
+    /// One may say more, and a quantity otherwise.
+    AsPart,
+}
+
+/// Where they stand in their texts: one is somebody's pod, and values of it would take many times its bytes.
+fn compare(whole: &str, part: &str, how: Compared) -> bool {
+    match (Json::read(whole), Json::read(part)) {
+        (Some(whole), Some(part)) => within(whole.root(), part.root(), how),
+        _ => false,
     }
-    fn same_amount(a: &Value, b: &Value) -> bool {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-        same_quantity(&text(a), &text(b))
+}
+
+/// It goes no deeper than both do, and `part` is a template's.
+fn within(whole: Node<'_, '_>, part: Node<'_, '_>, how: Compared) -> bool {
+    if whole.kind() != part.kind() {
+        return false;
     }
-    whole == part
-        || match (serde_json::from_str(whole), serde_json::from_str(part)) {
-            (Ok(whole), Ok(part)) => within(&whole, &part),
-            _ => false,
+    match part.kind() {
+        Kind::Map => {
+            let mut members = part.members();
+            (how == Compared::AsPart || whole.len() == part.len())
+                && members.all(|(key, part)| {
+                    let Some(key) = key.string() else { return false };
+                    let is_quantity = how == Compared::AsPart && QUANTITIES.contains(&&*key);
+                    let same = |whole| within(whole, part, how) || (is_quantity && same_amount(whole, part));
+                    whole.get(&key).is_some_and(same)
+                })
         }
+        Kind::List => {
+            let mut both = whole.items().zip(part.items());
+            whole.len() == part.len() && both.all(|(whole, part)| within(whole, part, how))
+        }
+        Kind::Text => whole.string() == part.string(),
+        Kind::Number => whole.text() == part.text() || number(whole).is_some_and(|it| Some(it) == number(part)),
+        Kind::Boolean | Kind::Null => whole.is_true() == part.is_true(),
+    }
+}
+
+fn number(node: Node<'_, '_>) -> Option<serde_json::Number> {
+    serde_json::from_str(node.text()).ok()
+}
+
+fn same_amount(a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
+    let text = |node: Node<'_, '_>| node.string().map_or_else(|| node.text().to_owned(), Cow::into_owned);
+    same_quantity(&text(a), &text(b))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::says_all;
+    use super::{same, says_all};
+
+    #[test]
+    fn writing_makes_no_difference_and_more_members_do() {
+        let ours = r#"{"a":["x",1,null,true],"b":{"c":"/"}}"#;
+        assert!(same(r#" {"b": {"\u0063": "\/"}, "a": ["\u0078", 1, null, true]} "#, ours));
+        for other in [
+            r#"{"a":["x",1,null,true],"b":{"c":"/"},"d":null}"#,
+            r#"{"a":["x",1,null,false],"b":{"c":"/"}}"#,
+            r#"{"a":["x",2,null,true],"b":{"c":"/"}}"#,
+            r#"{"a":["x",1,null],"b":{"c":"/"}}"#,
+            r#"{"a":["x","1",null,true],"b":{"c":"/"}}"#,
+            r#"{"a":["x",1,null,true],"B":{"c":"/"}}"#,
+            r#"{"a":["x",1,null,true]"#,
+        ] {
+            assert!(!same(other, ours) && !same(ours, other), "{other}");
+        }
+    }
 
     #[test]
     fn defaults_and_the_notation_of_quantities_make_no_difference() {
