@@ -177,7 +177,8 @@ impl Ordering<'_, '_> {
         self.old.iter().rposition(proxy).map(|last| last + 1)
     }
 
-    /// The nodes that each name in `before` or `after` stands for: a template's containers, or one container of the pod.
+    /// The nodes that each name in `before` or `after` stands for: a template's containers, or one container of the pod. Of
+    /// those that are there, the first and the last: they keep their order.
     fn named<'n>(&'n self, nodes: &[Slot]) -> HashMap<&'n str, Vec<usize>> {
         let done = self.done.iter().flat_map(|(template, made)| made.iter().map(|name| (&**name, *template)));
         let done: HashMap<&str, &str> = done.collect();
@@ -187,7 +188,14 @@ impl Ordering<'_, '_> {
                 Slot::Old(index) => {
                     let name = &*self.old[index].name;
                     let template = done.get(name).copied().filter(|template| *template != name);
-                    template.into_iter().chain([name]).for_each(|name| named.entry(name).or_default().push(node));
+                    for name in template.into_iter().chain([name]) {
+                        let found = named.entry(name).or_default();
+                        if let [_, last] = &mut found[..] {
+                            *last = node;
+                        } else {
+                            found.push(node);
+                        }
+                    }
                 }
                 Slot::New(index) => {
                     named.entry(self.asked[self.new[index].graft].name.template).or_default().push(node);
@@ -233,6 +241,10 @@ impl Ordering<'_, '_> {
             }
             for other in self.others(&order.after, nodes, &named, graft) {
                 graph.add(other, own);
+            }
+            if graph.edges > MAX_EDGES {
+                let chain = format!("it orders more than {MAX_EDGES} pairs of containers");
+                return Err(Impossible { chain, grafts: vec![graft] });
             }
             let mut late = order.after.iter().filter_map(|name| ordinary.get(name.as_str()));
             if let Some((late, whose)) = late.find(|(_, whose)| *whose != Some(graft)) {
@@ -284,19 +296,24 @@ impl Ordering<'_, '_> {
     }
 }
 
+/// The most pairs of containers that an order may name: each container of one template before each of another's.
+const MAX_EDGES: usize = 64 * 1024;
+
 /// A directed graph over `0..len`. An edge may stand twice.
 #[derive(Debug)]
 struct Graph {
     next: Vec<Vec<usize>>,
+    edges: usize,
 }
 
 impl Graph {
     fn new(len: usize) -> Self {
-        Self { next: vec![Vec::new(); len] }
+        Self { next: vec![Vec::new(); len], edges: 0 }
     }
 
     fn add(&mut self, from: usize, to: usize) {
         self.next[from].push(to);
+        self.edges += 1;
     }
 
     /// From which nodes `to` can be reached.
