@@ -14,7 +14,7 @@ use super::rendered::{Basis, Content, Rendered, Role};
 use together::{divisor, profile, resources, together};
 use value::{
     address, amount, capability, field_path, header, id, mount_path, not_negative, one_of, port, port_or_name,
-    positive, resource_field, sub_path, without_parents,
+    positive, resource_field, signal, sub_path, without_parents,
 };
 pub(super) use volume::{is_open_volume, volume_rules, volume_source};
 
@@ -68,6 +68,7 @@ const VALUES: &[(&str, Rule)] = &[
     ("resizePolicy[].restartPolicy", |policy| one_of(policy, &["NotRequired", "RestartContainer"])),
     ("securityContext.capabilities.drop[]", capability),
     ("securityContext.capabilities.add[]", capability),
+    ("lifecycle.stopSignal", signal),
 ];
 
 /// The kinds of a profile for seccomp or AppArmor.
@@ -297,6 +298,11 @@ pub(super) fn os(container: &Rendered<'_>, windows: bool, problems: &mut Problem
     for (key, place, _) in container.get("securityContext").map(Rendered::members).unwrap_or_default() {
         if strange.contains(&&**key) {
             problems.error(place, format!("a container of {name} has no `{key}`")).help(help);
+        }
+    }
+    for stop in select(container, "lifecycle.stopSignal").into_iter().filter(|stop| windows && decides(stop)) {
+        if let Some(problem) = one_of(stop, &["SIGKILL", "SIGTERM"]) {
+            report(stop, stop.place, &format!("{problem}, which Windows has"), problems);
         }
     }
 }

@@ -9,7 +9,12 @@ impl Grafting<'_, '_, '_> {
     /// Notes what the pod has that goes against a container.
     pub(super) fn needs(&mut self, name: &str, field: &str, line: Line, needs: Needs) {
         let Some(spec) = &self.context.pod.spec else { return };
-        let all = [against_sleep(needs, spec), against_restart(needs, spec), against_unmasked(needs, spec)];
+        let all = [
+            against_sleep(needs, spec),
+            against_restart(needs, spec),
+            against_signal(needs, spec),
+            against_unmasked(needs, spec),
+        ];
         let host_process = self.against_host_process(needs, spec);
         for problem in all.into_iter().flatten().chain(host_process) {
             self.rendered(field, line, format!("container {name}: {problem}"));
@@ -52,6 +57,12 @@ fn against_sleep(needs: Needs, spec: &Spec<'_>) -> Option<String> {
 fn against_restart(needs: Needs, spec: &Spec<'_>) -> Option<String> {
     let never = needs.restart && &*spec.restart_policy == "Never";
     never.then(|| "resizePolicy RestartContainer is not allowed, as the pod has restartPolicy Never".to_owned())
+}
+
+/// What a signal means is up to the operating system, which the pod itself has to name (core/v1 `Lifecycle`).
+fn against_signal(needs: Needs, spec: &Spec<'_>) -> Option<String> {
+    let unnamed = needs.stop_signal && spec.os.as_ref().is_none_or(|os| os.name.is_empty());
+    unnamed.then(|| "lifecycle.stopSignal is not allowed, as the pod has no os.name".to_owned())
 }
 
 /// An unmasked `/proc` is for pods with a user namespace of their own (`ValidateSecurityContext`).

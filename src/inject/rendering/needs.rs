@@ -9,6 +9,8 @@ pub struct Needs {
     pub sleep: Option<i64>,
     /// Its `resizePolicy` has a `RestartContainer`.
     pub restart: bool,
+    /// It has a `lifecycle.stopSignal`.
+    pub stop_signal: bool,
     /// `securityContext.procMount` is `Unmasked`.
     pub unmasked: bool,
     /// `securityContext.windowsOptions.hostProcess`.
@@ -21,10 +23,11 @@ impl Needs {
     #[must_use]
     pub fn of(members: &str, security_context: Option<&str>) -> Self {
         let mut needs = Self::default();
-        if members.contains("\"sleep\"") || members.contains("\"RestartContainer\"") {
+        if ["\"sleep\"", "\"RestartContainer\"", "\"stopSignal\""].iter().any(|word| members.contains(word)) {
             let container = read(&format!("{{{members}}}"));
             let seconds = |hook| container.pointer(hook)?.pointer("/sleep/seconds")?.as_i64();
             needs.sleep = ["/lifecycle/postStart", "/lifecycle/preStop"].into_iter().filter_map(seconds).max();
+            needs.stop_signal = container.pointer("/lifecycle/stopSignal").is_some_and(Value::is_string);
             let policies = container.get("resizePolicy").and_then(Value::as_array);
             needs.restart =
                 policies.into_iter().flatten().any(|policy| is(policy, "restartPolicy", "RestartContainer"));
@@ -55,6 +58,8 @@ mod tests {
     fn what_a_container_needs_is_found_where_it_stands() {
         let hooks = r#""lifecycle":{"postStart":{"sleep":{"seconds":5}},"preStop":{"sleep":{"seconds":60}}}"#;
         assert_eq!(Needs::of(hooks, None), Needs { sleep: Some(60), ..Needs::default() });
+        let signal = r#""lifecycle":{"stopSignal":"SIGUSR1"}"#;
+        assert_eq!(Needs::of(signal, None), Needs { stop_signal: true, ..Needs::default() });
         let resize = r#""args":["a"],"resizePolicy":[{"resourceName":"cpu","restartPolicy":"RestartContainer"}]"#;
         assert_eq!(Needs::of(resize, None), Needs { restart: true, ..Needs::default() });
         let context = r#"{"procMount":"Unmasked","windowsOptions":{"hostProcess":false}}"#;
@@ -64,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_words_elsewhere_are_no_needs() {
-        let members = r#""args":["sleep","RestartContainer"],"lifecycle":{"preStop":{"exec":{"command":["sleep"]}}}"#;
+        let members = r#""args":["sleep","RestartContainer","stopSignal"],"lifecycle":{"preStop":{"exec":{"command":["sleep"]}}}"#;
         let context = r#"{"procMount":"Default","seLinuxOptions":{"level":"hostProcess"}}"#;
         assert_eq!(Needs::of(members, Some(context)), Needs::default());
     }

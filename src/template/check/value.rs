@@ -13,6 +13,20 @@ pub(super) fn one_of(value: &Rendered<'_>, allowed: &[&str]) -> Option<String> {
     (!allowed.contains(&value)).then(|| format!("`{}` is none of {}", shorten(value), allowed.join(", ")))
 }
 
+/// The signals that a container may be stopped with (core/v1 `Signal`, KEP-4960).
+pub(super) fn signal(value: &Rendered<'_>) -> Option<String> {
+    const NAMES: &str = "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS \
+                         TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX";
+    let value = value.text()?;
+    let beside = |sign: &str, most: u8| {
+        let number = value.strip_prefix("SIG").and_then(|name| name.strip_prefix(sign));
+        number.is_some_and(|number| (1..=most).any(|it| it.to_string() == number))
+    };
+    let named = value.strip_prefix("SIG").is_some_and(|name| NAMES.split_ascii_whitespace().any(|it| it == name));
+    let known = named || beside("RTMIN+", 15) || beside("RTMAX-", 14);
+    (!known).then(|| format!("`{}` is no signal; write one like SIGTERM, SIGUSR1 or SIGRTMIN+3", shorten(value)))
+}
+
 pub(super) fn port(port: &Rendered<'_>) -> Option<String> {
     let number = port.integer()?;
     (!(1..=65535).contains(&number)).then(|| format!("{number} is no port: 1 to 65535"))
