@@ -8,11 +8,14 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::asked::Asked;
-use super::draft::{Draft, GraftIndex, NewContainer, NewVariable};
+use super::draft::{Draft, GraftIndex, Kind, NewContainer, NewVariable};
 use super::json::{MapWriter, Members, Raw, Text};
 use super::pod::{EnvSource, EnvVar, Target};
-use super::reason::Reason;
+use super::reason::{Reason, quote};
 use crate::json::write_string;
 use crate::template::expansion::references;
 
@@ -40,13 +43,40 @@ pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Result<(), (Gr
             let what = "bytes of environment to copy into injected containers";
             return Err((container.graft, Reason::TooMuch { graft: graft(), what, found: copied, most: MAX_COPIED }));
         }
+        let place = || format!("environment of container {:?}", container.name);
+        let early = container.kind != Kind::ClassicSidecar && asked[container.graft].template.order.after.is_empty();
+        if let Some(variable) = target.container.env.get().iter().find(|it| early && is_of_a_file(it)) {
+            let problem = format!(
+                "variable {} of container {:?} is of a file (fileKeyRef) that the pod's own init containers write, and this one \
+                 starts before them; make it optional, or have the template say what it comes after (order.after)",
+                quote(&variable.name),
+                target.name()
+            );
+            return Err((container.graft, Reason::Rendered { graft: graft(), place: place(), problem }));
+        }
         let completed = complete(container, &target, &added).map_err(|error| {
-            let place = format!("environment of container {:?}", container.name);
-            (container.graft, Reason::Evaluation { graft: graft(), place, message: error.to_string() })
+            (container.graft, Reason::Evaluation { graft: graft(), place: place(), message: error.to_string() })
         })?;
         container.json = completed.into();
     }
     Ok(())
+}
+
+/// Whether a variable has its value from a file that has to be there when the container starts (KEP-3721).
+fn is_of_a_file(variable: &EnvVar<'_>) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Source {
+        file_key_ref: Option<Reference>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Reference {
+        optional: Option<bool>,
+    }
+    let source = variable.value_from.map(RawValue::get).filter(|source| source.contains("\"fileKeyRef\""));
+    let source = source.and_then(|source| serde_json::from_str::<Source>(source).ok()).unwrap_or_default();
+    source.file_key_ref.is_some_and(|file| file.optional != Some(true))
 }
 
 /// The container with its target's environment before its own.
