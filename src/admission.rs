@@ -201,11 +201,17 @@ pub fn refuse(uid: &str, code: u16, message: &str) -> Vec<u8> {
 /// All reasons of a rejection as people read them: one alone as a sentence, several one a line.
 #[must_use]
 pub fn message(reasons: &[Reason]) -> String {
+    /// Of a character in UTF-8, in bytes.
+    const LONGEST_CHARACTER: usize = 4;
     if let [reason] = reasons {
         return cut(reason.to_string(), LONGEST_MESSAGE).into_owned();
     }
     let mut text = format!("{} problems:", reasons.len());
+    // What is cut off anyway is not put into words: there may be thousands.
     for reason in reasons {
+        if text.len() > LONGEST_MESSAGE * LONGEST_CHARACTER {
+            break;
+        }
         text.push_str("\n- ");
         text.push_str(&reason.to_string());
     }

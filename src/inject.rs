@@ -48,6 +48,7 @@ use pod::Pod;
 use request::PodRequest;
 
 use crate::snapshot::Snapshot;
+use crate::template::names::MAX_LABEL;
 
 /// The annotation of the kubelet's copies of static pods (Kubernetes' well-known annotations): they can't be changed.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -128,14 +129,26 @@ pub fn check_defaults<'a>(
     reasons
 }
 
-/// What nobody writes by hand and nobody may make others wait for.
+/// What nobody writes by hand and nobody may make others wait for. The API server has not checked the pod yet: it does so
+/// behind us.
 fn too_much(asked: usize, pod: &Pod<'_>) -> Option<Reason> {
     let entries = pod.entries();
+    let annotations = pod.annotations_len();
     if asked > MAX_ANNOTATIONS {
         Some(Reason::TooManyAnnotations { level: Level::Pod, found: asked, most: MAX_ANNOTATIONS })
     } else if entries > MAX_ENTRIES {
         Some(Reason::TooManyEntries { found: entries, most: MAX_ENTRIES })
+    } else if annotations > ALL_ANNOTATIONS {
+        Some(Reason::Annotations { found: annotations, most: ALL_ANNOTATIONS })
     } else {
-        None
+        pod.names().find(|(_, name)| name.len() > MAX_LABEL).map(|(what, name)| Reason::LongName {
+            what,
+            name: reason::cut(name).to_owned(),
+            found: name.len(),
+            most: MAX_LABEL,
+        })
     }
 }
+
+/// What all annotations of an object may hold, keys and values together (apimachinery's `TotalAnnotationSizeLimitB`).
+const ALL_ANNOTATIONS: usize = 256 * 1024;

@@ -61,7 +61,14 @@ impl Owner {
 
 /// All reasons in one line: the lists of events that people look at have a line for each.
 fn note(reasons: &[Reason]) -> String {
-    let text = reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ");
+    let mut text = String::new();
+    for reason in reasons {
+        if text.len() > LONGEST_NOTE {
+            break;
+        }
+        text.push_str(if text.is_empty() { "" } else { "; " });
+        text.push_str(&reason.to_string());
+    }
     cut_bytes(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(), LONGEST_NOTE)
 }
 

@@ -4,7 +4,7 @@
 //! level wins, is [`super::resolve`]'s.
 
 use super::key::{Key, Level};
-use super::reason::Reason;
+use super::reason::{Reason, quote};
 
 /// The parameter name that stands for the target containers.
 pub const CONTAINERS: &str = "containers";
@@ -106,7 +106,8 @@ fn parse<'a>(
         && (instance.len() > MAX_INSTANCE || !is_label(instance))
     {
         return Err(bad_key(format!(
-            "the instance {instance:?} before .{prefix}/ must be 1 to {MAX_INSTANCE} lower case letters, digits and '-'"
+            "the instance {} before .{prefix}/ must be 1 to {MAX_INSTANCE} lower case letters, digits and '-'",
+            quote(instance)
         )));
     }
     let (template, parameter) = match name.split_once('.') {
@@ -115,7 +116,8 @@ fn parse<'a>(
     };
     if template.len() > MAX_TEMPLATE || !is_label(template) {
         return Err(bad_key(format!(
-            "the template {template:?} after {prefix}/ must be 1 to {MAX_TEMPLATE} lower case letters, digits and '-'"
+            "the template {} after {prefix}/ must be 1 to {MAX_TEMPLATE} lower case letters, digits and '-'",
+            quote(template)
         )));
     }
     let setting = match parameter {

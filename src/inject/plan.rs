@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use super::ALL_ANNOTATIONS;
 use super::asked::Asked;
 use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex, Kind, NewContainer, NewField};
@@ -295,9 +296,6 @@ fn fail<'p, 'a>(
     State::Out(why)
 }
 
-/// What all annotations of an object may hold, keys and values together (apimachinery's `TotalAnnotationSizeLimitB`).
-const ALL_ANNOTATIONS: usize = 256 * 1024;
-
 fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>, status: usize) -> Result<(), Reason> {
     let own = pod.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
     let before: usize = own.filter(|(key, _)| *key != STATUS).map(|(key, value)| key.len() + value.len()).sum();
@@ -306,9 +304,5 @@ fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>, status: usize) -> Resul
     let len = |json| serde_json::from_str::<Text<'_>>(json).map_or(0, |text| text.len());
     let added: usize = new.map(|field| field.key.len() + len(&field.json)).sum();
     let found = before + added + STATUS.len() + status;
-    // What the pod got wrong by itself is the API server's to say.
-    if found <= ALL_ANNOTATIONS || before > ALL_ANNOTATIONS {
-        return Ok(());
-    }
-    Err(Reason::Annotations { found, most: ALL_ANNOTATIONS })
+    if found <= ALL_ANNOTATIONS { Ok(()) } else { Err(Reason::Annotations { found, most: ALL_ANNOTATIONS }) }
 }

@@ -40,6 +40,22 @@ impl<'a> Pod<'a> {
         init.map(|container| (true, container)).chain(app.map(|container| (false, container)))
     }
 
+    /// How many bytes its annotations take, keys and values together, as Kubernetes counts them.
+    #[must_use]
+    pub fn annotations_len(&self) -> usize {
+        let all = self.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
+        all.map(|(key, value)| key.len() + value.len()).sum()
+    }
+
+    /// The names that grafts compare theirs with, and what has them: containers and volumes.
+    pub fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let containers = self.all_containers().map(|(_, container)| ("container", &*container.name));
+        let ephemeral = self.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+        let volumes = self.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let ephemeral = ephemeral.map(|container| ("container", &*container.name));
+        containers.chain(ephemeral).chain(volumes.map(|volume| ("volume", &*volume.name)))
+    }
+
     /// How much there is to compare with.
     #[must_use]
     pub fn entries(&self) -> usize {

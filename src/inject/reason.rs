@@ -7,7 +7,7 @@ use super::key::{Key, Level};
 use crate::template::parameter::ParameterError;
 
 pub use warning::Warning;
-pub use words::{Known, quote, said};
+pub use words::{Known, cut, quote, said};
 use words::{both, computed, literally, suggestion};
 
 /// A graft's name in a message: `log-shipper`, `second.log-shipper`.
@@ -176,6 +176,18 @@ pub enum Reason {
         /// How many there are.
         found: usize,
         /// How many are allowed.
+        most: usize,
+    },
+    /// A name longer than any that runs: each graft compares it with all others.
+    #[error("the pod has a {what} name of {found} bytes, {}; at most {most} are allowed by Kubernetes", quote(name))]
+    LongName {
+        /// `container` or `volume`.
+        what: &'static str,
+        /// The name, cut.
+        name: String,
+        /// How long it is, in bytes.
+        found: usize,
+        /// What is allowed.
         most: usize,
     },
     /// All annotations together may hold 256 KiB (Kubernetes documentation, "Annotations"), our status among them.
@@ -427,6 +439,7 @@ impl Reason {
             | Self::TooManyEntries { .. }
             | Self::TooManyGrafts { .. }
             | Self::TooMuch { .. }
+            | Self::LongName { .. }
             | Self::Annotations { .. } => "too_much",
             Self::Evaluation { .. } | Self::Rendered { .. } => "evaluation",
             Self::Validation { .. } => "validation",

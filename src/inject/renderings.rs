@@ -217,15 +217,15 @@ mod tests {
             "{parameters: {x: {type: string}, y: {type: list, default: []}, z: {type: string, default: 'DEFAULT'}},
                      sharedVolumes: [{name: v, mountPath: /a, volume: {emptyDir: {}}}],
                      sidecars: [{name: s, image: i, volumeMounts: [{name: v, mountPath: /v}]}]}";
-        let kept = |default: usize, annotations: &[(&str, String)], volume: &str| {
+        let kept = |default: usize, annotations: &[(&str, String)], sub_path: &str| {
             let mut snapshot = Snapshot::default();
             snapshot.templates.insert(template(&spec.replace("DEFAULT", &"d".repeat(default))));
             let annotations: std::collections::BTreeMap<_, _> = annotations.iter().map(|(k, v)| (*k, v)).collect();
             let pod = serde_json::json!({
                 "metadata": {"annotations": annotations},
                 "spec": {
-                    "containers": [{"name": "app", "volumeMounts": [{"name": volume, "mountPath": "/a"}]}],
-                    "volumes": [{"name": volume, "emptyDir": {}}],
+                    "containers": [{"name": "app", "volumeMounts": [{"name": "own", "mountPath": "/a", "subPath": sub_path}]}],
+                    "volumes": [{"name": "own", "emptyDir": {}}],
                 }
             });
             let pod = pod.to_string();
@@ -236,14 +236,14 @@ mod tests {
             (renderings.places.iter().any(|place| place.load().is_some()), container)
         };
         let asks = |x: usize| vec![("inject/a", "true".to_owned()), ("inject/a.x", "x".repeat(x))];
-        assert_eq!(kept(0, &asks(3000), "own"), (true, true));
-        assert!(!kept(0, &asks(MAX_SAID), "own").0, "what the pod says");
+        assert_eq!(kept(0, &asks(3000), "logs"), (true, true));
+        assert!(!kept(0, &asks(MAX_SAID), "logs").0, "what the pod says");
         let blanks = [asks(1), vec![("inject/a.y", format!("a, {} b", " ".repeat(MAX_SAID)))]].concat();
-        assert!(!kept(0, &blanks, "own").0, "how it says it");
-        assert_eq!(kept(15_000, &asks(1), "own"), (true, true));
-        assert!(!kept(17_000, &asks(1), "own").0, "what the template says");
+        assert!(!kept(0, &blanks, "logs").0, "how it says it");
+        assert_eq!(kept(15_000, &asks(1), "logs"), (true, true));
+        assert!(!kept(17_000, &asks(1), "logs").0, "what the template says");
         assert_eq!(kept(0, &asks(1), &"v".repeat(3000)), (true, true));
-        assert_eq!(kept(0, &asks(1), &"v".repeat(5000)), (true, false), "what the pod's volume is named");
+        assert_eq!(kept(0, &asks(1), &"v".repeat(5000)), (true, false), "where in the volume the pod has it");
     }
 
     #[test]

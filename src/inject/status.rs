@@ -4,13 +4,18 @@ mod quoted;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::asked::Asked;
+use super::draft::MAX_ADDITIONS;
 use super::json::{Members, Text};
 use super::outcome::GraftName;
 use super::pod::{Container, Pod, Target, VolumeMount};
+use super::targets::MAX_TARGETS;
 
 use quoted::Quoted;
 pub use quoted::Written;
@@ -22,10 +27,40 @@ pub const STATUS: &str = "podgraft.dev/status";
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Status<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few")]
     grafts: Vec<Recorded<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few")]
     skipped: Vec<RecordedSkip<'a>>,
+}
+
+/// The most grafts that an annotation may tell of. Each is compared with those that are asked for, and takes a hundred times
+/// the memory of the shortest text for one.
+const MAX_RECORDED: usize = 1_024;
+
+/// A list that ends with an error where it is too long.
+fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Few<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX_RECORDED}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(item) = list.next_element()? {
+                if all.len() == MAX_RECORDED {
+                    return Err(A::Error::invalid_length(MAX_RECORDED + 1, &self));
+                }
+                all.push(item);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_seq(Few(PhantomData))
 }
 
 /// A graft that was made.
@@ -83,8 +118,16 @@ impl<'a> Status<'a> {
         annotations
             .and_then(|annotations| annotations.get(STATUS))
             .and_then(|text| serde_json::from_str(text).ok())
-            .filter(|status: &Self| status.is_of(pod))
+            .filter(|status: &Self| status.could_be_ours() && status.is_of(pod))
             .unwrap_or_default()
+    }
+
+    /// Whether no graft has more targets, or more for one of them, than one that we make: each variable and mount is looked up.
+    fn could_be_ours(&self) -> bool {
+        let all = self.grafts.iter().flat_map(|graft| [&graft.mounts, &graft.variables]);
+        all.into_iter().all(|by_target| {
+            by_target.0.len() <= MAX_TARGETS && by_target.iter().all(|(_, items)| items.len() <= MAX_ADDITIONS)
+        })
     }
 
     /// Whether something that it tells of is in the pod, or it tells of nothing that could be. Otherwise it was copied
@@ -385,6 +428,41 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::inject::request::PodRequest;
+
+    /// What a pod's annotation says, if it counts.
+    fn counts(status: &Value) -> bool {
+        let pod = json!({
+            "metadata": {"annotations": {STATUS: status.to_string()}},
+            "spec": {"containers": [{"name": "log-shipper"}]},
+        })
+        .to_string();
+        let request = PodRequest::create(&pod, "").unwrap();
+        !Status::read(&request.pod).containers().is_empty()
+    }
+
+    #[test]
+    fn an_annotation_of_more_than_we_write_counts_as_none() {
+        let graft = json!({"template": "a", "containers": ["log-shipper"]});
+        let with = |field: &str, value: Value| {
+            let mut graft = graft.clone();
+            graft[field] = value;
+            json!({"grafts": [graft]})
+        };
+        let by_target = |targets: usize, items: usize| {
+            let of_one = |target: usize| (format!("c{target}"), json!(vec!["A"; items]));
+            Value::Object((0..targets).map(of_one).collect())
+        };
+        assert!(counts(&json!({"grafts": vec![&graft; MAX_RECORDED]})));
+        assert!(!counts(&json!({"grafts": vec![&graft; MAX_RECORDED + 1]})));
+        assert!(!counts(&json!({"grafts": [graft], "skipped": vec![json!({}); MAX_RECORDED + 1]})));
+        for field in ["mounts", "variables"] {
+            assert!(counts(&with(field, by_target(MAX_TARGETS, 1))));
+            assert!(counts(&with(field, by_target(1, MAX_ADDITIONS))));
+            assert!(!counts(&with(field, by_target(MAX_TARGETS + 1, 0))));
+            assert!(!counts(&with(field, by_target(1, MAX_ADDITIONS + 1))));
+        }
+    }
 
     #[test]
     fn the_annotation_is_json_in_a_json_string() {

@@ -33,7 +33,7 @@ const FOREIGN: [&str; 14] = [
 ];
 
 /// The most containers that one graft is wired into.
-const MAX_TARGETS: usize = 256;
+pub const MAX_TARGETS: usize = 256;
 
 /// The pod's containers that can be targets: `containers`, then `initContainers`.
 fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {

@@ -1,7 +1,5 @@
 //! What a body becomes in memory, and what is kept of pods that were answered: whoever sends them, nobody fills ours.
 
-use std::fs;
-
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -59,12 +57,32 @@ fn many(piece: &str, bytes: usize) -> String {
     all
 }
 
+/// A pod with this annotation beside the one by which it asks.
+fn annotated(annotation: &str) -> String {
+    let spec = r#""spec":{"containers":[{"name":"a"}]}"#;
+    review(&format!(r#"{{"metadata":{{"annotations":{{"inject/set-env":"A=b",{annotation}}}}},{spec}}}"#))
+}
+
+/// A pod that asks for 64 grafts, with this in its spec.
+fn asks_often(annotation: &str, value: &str, spec: &str) -> String {
+    let all: Vec<_> = (0..64).map(|instance| format!(r#""i{instance}.inject/{annotation}":"{value}""#)).collect();
+    review(&format!(r#"{{"metadata":{{"annotations":{{{}}}}},"spec":{{{spec}}}}}"#, all.join(",")))
+}
+
 /// The shapes that make the most of each byte: for the list of a body's values, and for what the engine reads of a pod.
 fn dense(bytes: usize) -> Vec<(&'static str, String)> {
     let brackets = bytes / 2;
     let (opened, closed) = ("[".repeat(brackets), "]".repeat(brackets));
     let empty = many("{}", bytes);
     vec![
+        ("grafts that were made, as many as Kubernetes allows", {
+            let grafts = many("{}", bytes.min(250_000));
+            annotated(&format!(r#""podgraft.dev/status":"{{\"grafts\":[{grafts}],\"skipped\":[{grafts}]}}""#))
+        }),
+        (
+            "a list, as long as Kubernetes allows",
+            annotated(&format!(r#""x.inject/set-env":"{}""#, many("A", bytes.min(250_000)))),
+        ),
         ("what opens", "[".repeat(bytes)),
         ("what nests", review(&format!(r#"{{"x":{opened}{closed}}}"#))),
         ("maps", format!("[{empty}]")),
@@ -89,6 +107,31 @@ fn dense(bytes: usize) -> Vec<(&'static str, String)> {
                 r#"{{"metadata":{{"annotations":{{"inject/log-shipper":"true",{annotations}}}}},"spec":{{"containers":[{{"name":"a"}}]}}}}"#
             ))
         }),
+        ("grafts that were made", annotated(&format!(r#""podgraft.dev/status":"{{\"grafts\":[{empty}]}}""#))),
+        ("a list", annotated(&format!(r#""x.inject/set-env":"{}""#, many("A", bytes)))),
+        ("a key", annotated(&format!(r#""{}.inject/set-env":"A=b""#, "\\u007f".repeat(bytes / 6)))),
+        (
+            "a name of which much is told",
+            asks_often("set-env", "A=b", &format!(r#""containers":[{{"name":"{}"}}]"#, "a".repeat(bytes - 4096))),
+        ),
+        (
+            "a path of which much is told",
+            asks_often(
+                "fix-permissions",
+                "/data",
+                &format!(
+                    r#""containers":[{{"name":"a","volumeMounts":[{{"name":"v","mountPath":"{}"}}]}}],"volumes":[{{"name":"v","emptyDir":{{}}}}]"#,
+                    "/a".repeat(bytes / 2 - 2048)
+                ),
+            ),
+        ),
+        (
+            "a command like ours",
+            pod(&format!(
+                r#""containers":[{{"name":"app"}},{{"name":"log-shipper","command":[{}]}}]"#,
+                many(r#""""#, bytes)
+            )),
+        ),
         ("no metadata, and containers", review(&format!(r#"{{"metadata":7,"spec":{{"containers":[{empty}]}}}}"#))),
     ]
 }
@@ -100,10 +143,10 @@ fn bodies_of_many_values_take_little_more_than_their_bytes() {
     const READ: u64 = 24;
     // As large as they may be, and with nearly as many values as are read.
     for (path, bytes) in [("/mutate", 8 * 1024 * 1024 - 1024), ("/mutate", 1_500_000), ("/validate", 1_500_000)] {
-        let scene = Scene::start(&[]);
-        let before = memory(&scene.server, "VmRSS:");
         for (shape, body) in dense(bytes) {
-            forget_peak(&scene);
+            // What others left behind would count as well.
+            let scene = Scene::start(&[]);
+            let before = memory(&scene.server, "VmRSS:");
             let size = body.len();
             let found = answers(&scene, path, vec![body; SIDE_BY_SIDE]);
             let status: Vec<_> = found.iter().map(|answer| answer.get(9..12).unwrap_or("none")).collect();
@@ -116,36 +159,31 @@ fn bodies_of_many_values_take_little_more_than_their_bytes() {
     }
 }
 
-/// The peak begins anew (proc(5), `clear_refs`).
-fn forget_peak(scene: &Scene) {
-    fs::write(format!("/proc/{}/clear_refs", scene.server.id()), "5").unwrap();
-}
-
 /// Renderings are kept for the next pod that says the same. Pods that say much, each something else, must not add up.
 #[test]
 fn pods_that_say_much_are_not_kept() {
     let scene = Scene::start(&[]);
-    let body = |index: usize, name: String, value: String| {
+    let body = |index: usize, sub_path: String, value: String| {
         let annotations = json!({"inject/log-shipper": "true", "inject/log-shipper.image": value});
-        let mounts = [json!({"name": name, "mountPath": "/var/log/app"})];
+        let mounts = [json!({"name": "own", "mountPath": "/var/log/app", "subPath": sub_path})];
         let object = json!({
             "metadata": {"annotations": annotations, "name": format!("p{index}")},
-            "spec": {"containers": [{"name": "a", "volumeMounts": mounts}], "volumes": [{"name": name, "emptyDir": {}}]},
+            "spec": {"containers": [{"name": "a", "volumeMounts": mounts}], "volumes": [{"name": "own", "emptyDir": {}}]},
         });
         review(&object.to_string())
     };
-    let long = |index: usize| format!("{index}{}", "x".repeat(1024 * 1024));
+    let long = |index: usize, bytes: usize| format!("{index}{}", "x".repeat(bytes));
     let send = |from: usize, to: usize| {
         for index in from..to {
-            let image = body(index, "own".to_owned(), long(index));
-            let volume = body(index, long(index), format!("i{index}"));
-            for answer in answers(&scene, "/mutate", vec![image, volume]) {
-                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:.300}");
+            let image = body(index, "logs".to_owned(), long(index, 60 * 1024));
+            let sub_path = body(index, long(index, 1024 * 1024), format!("i{index}"));
+            for answer in answers(&scene, "/mutate", vec![image, sub_path]) {
+                assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"allowed\":true"), "{answer:.300}");
             }
         }
         memory(&scene.server, "VmRSS:")
     };
-    let (early, late) = (send(0, 8), send(8, 40));
-    println!("of pods with a mebibyte to say: {early} MiB after 16, {late} MiB after 80");
-    assert!(late <= early + 16, "{early} MiB after 16 pods, {late} MiB after 80");
+    let (early, late) = (send(0, 16), send(16, 128));
+    println!("of pods with much to say: {early} MiB after 32, {late} MiB after 256");
+    assert!(late <= early + 16, "{early} MiB after 32 pods, {late} MiB after 256");
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use podgraft::admission::{self, DecodeError};
 use podgraft::inject::inject;
 use podgraft::snapshot::{INJECT_LABEL, Lookup, Namespace, Snapshot};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::webhook;
 
@@ -286,14 +286,21 @@ fn annotations_without_measure() {
     let wanted = "403 Forbidden: the pod has 100000 annotations of podgraft; at most 1280 are allowed";
     assert_eq!(answer(&pod(more), &snapshot), wanted);
 
-    let long = "x,".repeat(128 * 1024);
+    let long = "x,".repeat(120 * 1024);
     for key in ["inject/log-shipper", "inject/set-env", "inject/wait-for-service", "inject/nobody"] {
         let answer = answer(&pod(json!({ key: long })), &snapshot);
         assert!(answer.starts_with(&format!("403 Forbidden: annotation {key}: ")), "{answer}");
         assert!(answer.len() < 1_000, "{} bytes", answer.len());
     }
 
-    let wrong: Value = (0..1_000).map(|n| (format!("a{n}.inject/nobody"), json!(long[..1_000]))).collect();
+    let too_long = pod(json!({"inject/set-env": "A=1", "other": "x".repeat(256 * 1024)}));
+    let wanted =
+        "403 Forbidden: the pod's annotations would hold 262166 bytes; at most 262144 are allowed by Kubernetes";
+    assert_eq!(answer(&too_long, &snapshot), wanted);
+    let asks_nothing = pod(json!({"other": "x".repeat(512 * 1024)}));
+    assert_eq!(answer(&asks_nothing, &snapshot), "allowed", "it is the API server's to say");
+
+    let wrong: Value = (0..1_000).map(|n| (format!("a{n}.inject/nobody"), json!(long[..200]))).collect();
     let answer = answer(&pod(wrong), &snapshot);
     assert!(answer.starts_with("403 Forbidden: 1000 problems:\n- annotation a0.inject/nobody: "), "{answer}");
     assert!(answer.chars().count() <= 16 * 1024 + "403 Forbidden: ".len(), "{} characters", answer.chars().count());
@@ -315,26 +322,63 @@ fn pods_without_measure() {
     };
     let long = "x".repeat(1_000_000);
     // One of them is there, so that the status is this pod's.
-    let others: Vec<_> = (0..50_000).map(|n| format!("d{n}")).chain(["c0".to_owned()]).collect();
+    let others: Vec<_> = (0..10_000).map(|n| format!("d{n}")).chain(["c0".to_owned()]).collect();
     let of_another = json!({"grafts": [{"template": "x", "targets": others, "containers": others}]});
-    let last = vec!["c14999"; 50_000];
+    let last = vec!["c14999"; 25_000];
     let done = json!({"grafts": [{"template": "log-shipper", "hash": hash, "targets": ["a"], "containers": last}]});
     let variables = |count| (0..count).map(|n| json!({"name": format!("V{n}")})).collect::<Vec<_>>();
+    let many_variables = (0..64).map(|graft| {
+        let all: Vec<_> = (0..64).map(|n| format!("V{graft}_{n}=1")).collect();
+        (format!("i{graft}.inject/set-env"), json!(all.join(",")))
+    });
+    let many_variables: Value = many_variables.collect();
+    let of_targets: Map<String, Value> =
+        (0..20_000).map(|n| (format!("c{n}"), json!([]))).chain([("a".to_owned(), json!(["V0"]))]).collect();
+    let made = json!({"grafts": [{"template": "set-env", "variables": of_targets}]});
+    let sets: Vec<_> = (0..64).map(|n| format!("V{n}=1")).collect();
+    let made = json!({"inject/set-env": sets.join(","), "podgraft.dev/status": made.to_string()});
     let table = [
         (
             "a name",
             pod(
-                json!({"inject/log-shipper": "true", "inject/log-shipper.containers": format!("{long}y")}),
-                json!({"name": long}),
+                json!({"inject/log-shipper": "true", "inject/log-shipper.containers": format!("{}y", "x".repeat(200_000))}),
+                json!({"name": "x".repeat(63)}),
                 0,
             ),
             "403 Forbidden: annotation inject/log-shipper.containers: the pod has no container \"",
         ),
         (
-            "another's containers",
-            pod(asks(&of_another), json!({"name": "a"}), 15_000),
-            "403 Forbidden: the pod's annotations would hold ",
+            "a long name",
+            pod(json!({"inject/log-shipper": "true"}), json!({"name": long}), 0),
+            "403 Forbidden: the pod has a container name of 1000000 bytes, \"xxxxxxxx",
         ),
+        (
+            "a long volume",
+            review(
+                &json!({
+                    "metadata": {"annotations": {"inject/log-shipper": "true"}},
+                    "spec": {"containers": [{"name": "a"}], "volumes": [{"name": long, "emptyDir": {}}]},
+                })
+                .to_string(),
+            ),
+            "403 Forbidden: the pod has a volume name of 1000000 bytes, \"xxxxxxxx",
+        ),
+        ("many variables", pod(many_variables, json!({"name": "x".repeat(63)}), 0), "patched"),
+        (
+            "references without an end",
+            pod(
+                json!({"inject/validate-env": "A"}),
+                json!({"name": "a", "env": [{"name": "A", "value": "$(".repeat(250_000)}]}),
+                0,
+            ),
+            "patched",
+        ),
+        (
+            "variables that were made, for targets that nobody has",
+            pod(made, json!({"name": "a", "env": variables(64)}), 0),
+            "allowed",
+        ),
+        ("another's containers", pod(asks(&of_another), json!({"name": "a"}), 15_000), "patched"),
         ("our containers", pod(asks(&done), json!({"name": "a"}), 15_000), "allowed"),
         (
             "containers",

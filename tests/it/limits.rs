@@ -301,7 +301,7 @@ fn annotations_of_a_namespace_are_counted() {
 /// However many names of a pod nobody knows, and however many it has that they could be meant for.
 #[test]
 fn what_was_meant_is_said_of_the_first_mistakes_alone() {
-    let name = |index: usize| format!("{index:04}-{}", "x".repeat(57));
+    let name = |index: usize| format!("{index:04}-{}", "x".repeat(45));
     let containers: Vec<_> = (0..1000).map(|index| json!({"name": name(index), "image": "a"})).collect();
     let unknown: Vec<_> = (0..64).map(|index| format!("{}y", name(index))).collect();
     let mut annotations = json!({});

@@ -43,7 +43,8 @@ pub fn quote(value: &str) -> String {
 }
 
 /// As much of a text as a message shows.
-fn cut(text: &str) -> &str {
+#[must_use]
+pub fn cut(text: &str) -> &str {
     const MOST: usize = 80;
     text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
 }
