@@ -66,19 +66,19 @@ impl Error for Unreadable {
     #[cold]
     fn invalid_type(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
         let found = if found == Unexpected::Unit { Unexpected::Other("null") } else { found };
-        Self::custom(format_args!("invalid type: {found}, expected {}", in_words(wanted)))
+        Self::custom(format_args!("invalid type: {found}, expected {}", in_words(wanted, "an integer")))
     }
 
     #[cold]
     fn invalid_value(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        Self::custom(format_args!("invalid value: {found}, expected {}", in_words(wanted)))
+        Self::custom(format_args!("invalid value: {found}, expected {}", in_words(wanted, "an integer of 64 bits")))
     }
 }
 
 /// The one type that serde has only Rust's name for.
-fn in_words(wanted: &dyn Expected) -> String {
+fn in_words(wanted: &dyn Expected, integer: &str) -> String {
     let wanted = wanted.to_string();
-    if wanted == "i64" { "an integer".to_owned() } else { wanted }
+    if wanted == "i64" { integer.to_owned() } else { wanted }
 }
 
 impl<'de> Deserializer<'de> for Node<'_, 'de> {

@@ -259,7 +259,7 @@ fn what_is_not_what_is_wanted_says_where_and_what() {
         (r#"{"_lists":[[1e999]]}"#, "_lists[0][0]: the number is out of range"),
         (
             r#"{"_lists":[[9223372036854775808]]}"#,
-            "_lists[0][0]: invalid value: integer `9223372036854775808`, expected an integer",
+            "_lists[0][0]: invalid value: integer `9223372036854775808`, expected an integer of 64 bits",
         ),
         (r#"{"_maps":{"b":null,"\u0061":-1}}"#, "_maps.a: invalid type: integer `-1`, expected a boolean"),
         (r#"{"_maps":{"a":"b\n"}}"#, r#"_maps.a: invalid type: string "b\n", expected a boolean"#),
