@@ -9,7 +9,7 @@ mod process;
 pub use label::{ByLabel, EventFate, Graft, HandshakeFailure, Label, Load, Operation, Verdict};
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{
@@ -23,6 +23,13 @@ use crate::snapshot::Snapshot;
 /// is 5 s.
 const LATENCIES: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Templates that are counted under their own names. Each name costs five series, and whoever may write templates in some
+/// namespace says how many there are.
+const MAX_COUNTED: usize = 1_000;
+
+/// The name that all others are counted under: no template can have it.
+const OTHERS: &str = "(others)";
 
 /// Counts something for as long as it lasts.
 #[derive(Debug)]
@@ -75,11 +82,13 @@ pub struct Metrics {
     pub events: ByLabel<EventFate>,
     /// Entries of the registration that look for another annotation prefix.
     pub prefix_mismatches: IntGauge,
+    /// 1 where `/readyz` says that requests should be sent here.
+    pub ready: IntGauge,
 }
 
 /// The counters of a snapshot's templates.
 #[derive(Debug, Default)]
-pub struct Injections(HashMap<String, ByLabel<Graft>>);
+pub struct Injections(HashMap<String, Arc<ByLabel<Graft>>>);
 
 impl Injections {
     /// Counts what became of a template. Names that the snapshot doesn't know are not counted: they are no label.
@@ -182,6 +191,7 @@ impl Metrics {
                 "podgraft_registration_prefix_mismatches",
                 "Entries of the webhook configurations that look for another annotation prefix than this replica",
             )?,
+            ready: gauge(&registry, "podgraft_ready", "1 if requests should be sent here, as /readyz says")?,
             registry,
         };
         metrics.registry.register(Box::new(process::Collector::new()?))?;
@@ -200,30 +210,36 @@ impl Metrics {
         self.rejections.with_label_values(&[reason]).inc();
     }
 
-    /// Notes a new set of templates, and resolves its counters. Those of templates that are gone are no more: names come and
-    /// go, and each costs a scrape for as long as it stays.
+    /// Notes a new set of templates, and resolves its counters: those of the first so many names are their own, the cluster's
+    /// before those of namespaces. Those of templates that are gone are no more: names come and go, and each costs a scrape
+    /// for as long as it stays.
     #[must_use]
     pub fn templates(&self, snapshot: &Snapshot) -> Injections {
+        let of = |name: &str| Arc::new(ByLabel::resolve(|word| self.injections.with_label_values(&[name, word])));
         let mut known = HashMap::new();
+        let mut labels = HashSet::new();
+        let mut others = None;
         let mut count = 0;
         for template in snapshot.templates.iter() {
             count += 1;
-            known.entry(template.name.clone()).or_insert_with(|| {
-                ByLabel::resolve(|word| self.injections.with_label_values(&[template.name.as_str(), word]))
+            known.entry(template.name.clone()).or_insert_with_key(|name| {
+                if labels.len() < MAX_COUNTED {
+                    labels.insert(name.clone());
+                    of(name)
+                } else {
+                    Arc::clone(others.get_or_insert_with(|| of(OTHERS)))
+                }
             });
         }
+        labels.extend(others.map(|_| OTHERS.to_owned()));
         self.templates.set(count);
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.retain(|name| {
-            let stays = known.contains_key(name);
-            if !stays {
-                // An error says that there is no such series.
-                let gone = |graft: &Graft| self.injections.remove_label_values(&[name.as_str(), graft.word()]).is_ok();
-                Graft::ALL.iter().map(gone).for_each(drop);
-            }
-            stays
-        });
-        counted.extend(known.keys().cloned());
+        for name in counted.difference(&labels) {
+            // An error says that there is no such series.
+            let gone = |graft: &Graft| self.injections.remove_label_values(&[name.as_str(), graft.word()]).is_ok();
+            Graft::ALL.iter().map(gone).for_each(drop);
+        }
+        *counted = labels;
         Injections(known)
     }
 
@@ -281,10 +297,8 @@ fn seconds(time: SystemTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::template::{self, LoadOptions, Origin};
+    use crate::template::{self, LoadOptions, Origin, Template};
 
     #[test]
     fn every_metric_that_operators_build_on_is_there_from_the_start() {
@@ -299,6 +313,7 @@ mod tests {
             "podgraft_template_last_success_timestamp_seconds 0",
             "podgraft_templates 0",
             "podgraft_templates_refused 0",
+            "podgraft_ready 0",
             "podgraft_certificate_expiry_timestamp_seconds 0",
             r#"podgraft_tls_handshake_failures_total{reason="unknown_ca"} 0"#,
             "podgraft_connections 0",
@@ -337,36 +352,59 @@ mod tests {
         assert!((-2.0..24.0 * 3600.0).contains(&age), "{age}");
     }
 
+    fn load(name: &str, namespace: Option<&str>) -> Arc<Template> {
+        let (kind, namespace) = match namespace {
+            Some(namespace) => ("InjectionTemplate", format!(", namespace: {namespace}")),
+            None => ("ClusterInjectionTemplate", String::new()),
+        };
+        let metadata = format!("{{name: {name}{namespace}}}");
+        let text = format!("apiVersion: podgraft.dev/v1alpha1\nkind: {kind}\nmetadata: {metadata}\nspec: {{}}\n");
+        let mut loaded = template::load(Origin("a".into()), &text, &LoadOptions::default()).unwrap();
+        Arc::new(loaded.templates.remove(0))
+    }
+
+    fn take(metrics: &Metrics, templates: impl IntoIterator<Item = Arc<Template>>) -> Injections {
+        let mut snapshot = Snapshot::default();
+        templates.into_iter().for_each(|template| snapshot.templates.insert(template));
+        metrics.templates(&snapshot)
+    }
+
+    fn series(metrics: &Metrics, template: &str) -> usize {
+        let label = format!("template=\"{template}\"");
+        metrics.text().unwrap().lines().filter(|line| line.contains(&label)).count()
+    }
+
     #[test]
     fn templates_that_are_gone_have_no_series() {
         let metrics = Metrics::new().unwrap();
-        let load = |name: &str| {
-            let text = format!(
-                "apiVersion: podgraft.dev/v1alpha1\nkind: ClusterInjectionTemplate\nmetadata: {{name: {name}}}\nspec: {{}}\n"
-            );
-            template::load(Origin("a".into()), &text, &LoadOptions::default()).unwrap().templates.remove(0)
-        };
-        let set = |names: &[&str]| {
-            let mut snapshot = Snapshot::default();
-            for name in names {
-                snapshot.templates.insert(Arc::new(load(name)));
-            }
-            metrics.templates(&snapshot)
-        };
-        let series = || {
-            let text = metrics.text().unwrap();
-            let of_one =
-                |name: &str| text.lines().filter(|line| line.contains(&format!("template=\"{name}\""))).count();
-            (of_one("stays"), of_one("goes"))
-        };
-        let injections = set(&["stays", "goes"]);
+        let both = |metrics: &Metrics| (series(metrics, "stays"), series(metrics, "goes"));
+        let injections = take(&metrics, [load("stays", None), load("goes", None)]);
         injections.inc("stays", Graft::Injected);
-        assert_eq!(series(), (Graft::ALL.len(), Graft::ALL.len()));
-        let _ = set(&["stays"]);
+        assert_eq!(both(&metrics), (Graft::ALL.len(), Graft::ALL.len()));
+        let _ = take(&metrics, [load("stays", None)]);
         // A request that still has the set of before.
         injections.inc("goes", Graft::Injected);
-        assert_eq!(series(), (Graft::ALL.len(), 0));
+        assert_eq!(both(&metrics), (Graft::ALL.len(), 0));
         let stays = r#"podgraft_injections_total{outcome="injected",template="stays"} 1"#;
         assert!(metrics.text().unwrap().contains(stays), "its count goes on");
+    }
+
+    #[test]
+    fn templates_beyond_a_thousand_are_counted_together_and_the_clusters_by_themselves() {
+        let metrics = Metrics::new().unwrap();
+        let many = |count: usize| (0..count).map(|number| load(&format!("own-{number:04}"), Some("shop")));
+        let injections = take(&metrics, many(MAX_COUNTED + 1).chain([load("zz", None)]));
+        for name in ["own-0000", "own-0999", "own-1000", "zz"] {
+            injections.inc(name, Graft::Injected);
+        }
+        let text = metrics.text().unwrap();
+        for (template, count) in [("own-0000", 1), ("(others)", 2), ("zz", 1)] {
+            let line = format!("podgraft_injections_total{{outcome=\"injected\",template=\"{template}\"}} {count}\n");
+            assert!(text.contains(&line), "{line}");
+        }
+        let lines = text.lines().filter(|line| line.starts_with("podgraft_injections_total{")).count();
+        assert_eq!(lines, (MAX_COUNTED + 1) * Graft::ALL.len());
+        let _ = take(&metrics, many(1));
+        assert_eq!((series(&metrics, "own-0000"), series(&metrics, "(others)")), (Graft::ALL.len(), 0));
     }
 }

@@ -28,6 +28,7 @@ pub fn admin(state: Arc<State>) -> Router {
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+    state.metrics.ready.set(state.unready().is_none().into());
     match state.metrics.text() {
         Ok(metrics) => {
             let answer = Response::new(metrics.into());
@@ -39,13 +40,8 @@ async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
 
 /// Whether requests should be sent here.
 async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
-    if state.leaving() {
-        text(StatusCode::SERVICE_UNAVAILABLE, "shutting down")
-    } else if state.live().is_none() {
-        text(StatusCode::SERVICE_UNAVAILABLE, "templates are not loaded yet")
-    } else if let Some(why) = state.untrusted() {
-        text(StatusCode::SERVICE_UNAVAILABLE, why)
-    } else {
-        text(StatusCode::OK, "ok")
+    match state.unready() {
+        Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
+        None => text(StatusCode::OK, "ok"),
     }
 }

@@ -96,8 +96,15 @@ impl State {
         self.untrusted.store(why.map(Arc::new));
     }
 
-    pub(super) fn untrusted(&self) -> Option<&'static str> {
-        self.untrusted.load().as_deref().copied()
+    /// Why no requests should be sent here, if that is so.
+    pub(super) fn unready(&self) -> Option<&'static str> {
+        if self.leaving() {
+            Some("shutting down")
+        } else if self.live().is_none() {
+            Some("templates are not loaded yet")
+        } else {
+            self.untrusted.load().as_deref().copied()
+        }
     }
 
     /// Puts a snapshot in force, for requests from now on.

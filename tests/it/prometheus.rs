@@ -1,12 +1,16 @@
 //! Metrics and alerts as a real Prometheus takes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use podgraft::metrics::Metrics;
+use podgraft::snapshot::Snapshot;
+use podgraft::template::{self, LoadOptions};
 use serde_json::Value;
 
+use crate::generated::up_to_date;
 use crate::process::Process;
 use crate::servers::{Prometheus, promtool};
 use crate::webhook;
@@ -39,6 +43,54 @@ fn alerts_are_raised_when_they_should_be_and_not_when_they_should_not() {
 fn metrics_are_named_and_written_as_prometheus_wants_them() {
     let Some((good, told)) = promtool(&["check", "metrics"], &Metrics::new().unwrap().text().unwrap()) else { return };
     assert!(good, "{told}");
+}
+
+/// A metric's row: its labels with the words that each can be.
+fn row(name: &str, help: &str, text: &str) -> String {
+    let kind = text.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} "))).unwrap();
+    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for series in text.lines().filter_map(|line| line.strip_prefix(&format!("{name}{{"))) {
+        // No word of ours has a comma or a brace.
+        for label in series.split('}').next().unwrap().split(',') {
+            let (label, word) = label.split_once('=').unwrap();
+            labels.entry(label).or_default().insert(word.trim_matches('"'));
+        }
+    }
+    let words = |words: &BTreeSet<&str>| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let labels = labels.iter().map(|(label, found)| match *label {
+        "template" => "`template`: its name, or `(others)`".to_owned(),
+        "version" => "`version`".to_owned(),
+        _ => format!("`{label}`: {}", words(found)),
+    });
+    format!("| `{name}` | {kind} | {} | {help} |\n", labels.collect::<Vec<_>>().join("; "))
+}
+
+#[test]
+fn the_reference_of_metrics_is_up_to_date() {
+    let metrics = Metrics::new().unwrap();
+    let mut snapshot = Snapshot::default();
+    for template in template::builtin(&LoadOptions::default()).unwrap() {
+        snapshot.templates.insert(Arc::new(template));
+    }
+    let _injections = metrics.templates(&snapshot);
+    let text = metrics.text().unwrap();
+    let mut found = "\
+# Metrics
+
+Written by `PODGRAFT_UPDATE=1 cargo test --test it up_to_date`; edit `src/metrics.rs`.
+
+`/metrics` on the admin port, in Prometheus' text format; times are in seconds. [install.md](install.md#watching-it) has alerts and a
+dashboard, [limits.md](limits.md) how many series there can be.
+
+| metric | type | labels | |
+|---|---|---|---|
+"
+    .to_owned();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+        let (name, help) = line.split_once(' ').unwrap();
+        found += &row(name, help, &text);
+    }
+    up_to_date("docs/metrics.md", &found);
 }
 
 #[tokio::test]
