@@ -8,8 +8,10 @@ mod reload;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -98,6 +100,10 @@ struct Checked {
     loaded: Loaded,
 }
 
+/// Threads that answer, at most: one a processor. What is made of a large body while it is looked at counts for each of them,
+/// and a single one answers more reviews than an API server sends.
+const ANSWERING: usize = 4;
+
 /// Threads beside those that answer: they look at objects for `/validate`, compile the cluster's templates and look names
 /// up. Work that ends has not always given its thread back when the next begins: on a busy machine, each time one more would
 /// be started.
@@ -115,8 +121,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match check(args) {
         Ok(checked) => {
             // Not before templates are compiled: then the first of its threads goes on with the heap of those that did that.
+            let answering = thread::available_parallelism().map_or(1, NonZero::get).min(ANSWERING);
             let mut runtime = Builder::new_multi_thread();
-            let runtime = runtime.enable_all().max_blocking_threads(ASIDE).build().context("starting threads")?;
+            runtime.enable_all().worker_threads(answering).max_blocking_threads(ASIDE);
+            let runtime = runtime.build().context("starting threads")?;
             let code = runtime.block_on(serve(args, checked, signals));
             // After a second signal, what is still at work is not waited for.
             runtime.shutdown_background();
