@@ -198,6 +198,36 @@ async fn a_replica_that_comes_later_takes_what_is_there() {
     assert!(anew["data"].get("old-ca.crt").is_some(), "what was trusted stays trusted");
 }
 
+#[tokio::test]
+async fn all_is_new_where_secret_and_bundles_are_cleared_while_no_replica_runs() {
+    let Some(scene) = Scene::set(&PLAIN, "leaked").await else { return };
+    let mut installation = Installation::start(&scene, 2, &STEADY).await;
+    let data = |secret: &Value, key: &str| {
+        let text = secret["data"].get(key)?.as_str()?;
+        Some(String::from_utf8(BASE64_STANDARD.decode(text).expect("Base64")).expect("text"))
+    };
+    let leaked = installation.secret().await.expect("a Secret");
+    // What docs/certificates.md says, in its order.
+    installation.replicas.clear();
+    let cleared = json!({"data": null, "metadata": {"annotations": {"podgraft.dev/generation": null}}});
+    installation.patch_secret(&cleared).await;
+    for which in 0..2 {
+        installation.clear(which).await;
+    }
+    for _ in 0..2 {
+        installation.add(&STEADY).await;
+    }
+    installation.ready().await;
+    let secret = installation.secret().await.expect("a Secret");
+    let [before, after] = [&leaked, &secret].map(|secret| data(secret, "ca.crt").expect("an authority"));
+    assert_ne!(before, after);
+    assert_eq!(data(&secret, "old-ca.crt"), None, "what leaked is trusted");
+    for bundle in installation.bundles().await {
+        assert_eq!(bundle.trim(), after.trim());
+    }
+    scene.try_out(&pod("app", &json!({"inject/log-shipper": "true"}))).await.expect("a pod");
+}
+
 fn generation(secret: &Value) -> &Value {
     &secret["metadata"]["annotations"]["podgraft.dev/generation"]
 }

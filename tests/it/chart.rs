@@ -79,6 +79,7 @@ fn values_that_mean_nothing_are_refused() {
         ("annotationPrefix=it's", "/annotationPrefix"),
         ("tls.mode=manual", "/tls/mode"),
         ("tls.mode=secret", "tls.mode secret needs tls.caBundle"),
+        ("tls.mode=cert-manager,tls.issuerRef.kind=ClusterIssuer", "properties 'name' required, if 'kind' exists"),
         ("webhook.port=0", "/webhook/port"),
         ("onUnknown=ignore", "/onUnknown"),
         ("defaultRunAsUser=0", "/defaultRunAsUser"),
@@ -279,7 +280,7 @@ fn what_is_optional_is_there_when_it_is_asked_for() {
         r#"imageMirror="registry.example/mirror""#,
         r#"foreignContainers=["vault", "mesh"]"#,
         r#"extraArgs=["--max-in-flight=8"]"#,
-        r#"networkPolicy={"adminFrom": [{"namespaceSelector": {}}], "egress": [{"ports": [{"port": 6443}]}]}"#,
+        r#"networkPolicy={"webhookFrom": [{"ipBlock": {"cidr": "192.0.2.0/28"}}], "adminFrom": [{"namespaceSelector": {}}], "egress": [{"ports": [{"port": 6443}]}]}"#,
     ]);
     let all = all.unwrap();
     // Scaled by somebody else.
@@ -305,7 +306,26 @@ fn what_is_optional_is_there_when_it_is_asked_for() {
     ] {
         assert!(all.args().contains(&arg), "{arg}: {:?}", all.args());
     }
-    assert_eq!(all.get("NetworkPolicy")["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    let policy = &all.get("NetworkPolicy")["spec"];
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    let ingress = json!([
+        {"ports": [{"port": "webhook"}], "from": [{"ipBlock": {"cidr": "192.0.2.0/28"}}]},
+        {"ports": [{"port": "admin"}], "from": [{"namespaceSelector": {}}]},
+    ]);
+    assert_eq!(policy["ingress"], ingress);
+    let open = json!([{"ports": [{"port": "webhook"}]}, {"ports": [{"port": "admin"}]}]);
+    assert_eq!(plain.get("NetworkPolicy")["spec"]["ingress"], open);
+}
+
+#[test]
+fn podgraft_need_not_be_able_to_make_secrets() {
+    let creates = |objects: &Objects| {
+        let rules = objects.get("Role")["rules"].as_array().unwrap();
+        rules.iter().any(|rule| rule["verbs"].as_array().unwrap().contains(&json!("create")))
+    };
+    let Some(plain) = objects(&[]) else { return };
+    assert!(creates(&plain));
+    assert!(!creates(&objects(&["rbac.createSecret=false"]).unwrap()));
 }
 
 #[test]
