@@ -91,7 +91,7 @@ fn blamed(error: &clap::Error, command: &clap::Command) -> Option<String> {
     None
 }
 
-/// Runs a parsed command line. Exit codes: 0 done, 1 the input was refused, 2 wrong usage.
+/// Runs a parsed command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {

@@ -19,7 +19,7 @@ Written by `PODGRAFT_UPDATE=1 cargo test --test it up_to_date`; edit the options
 
 Every option can also be given by the environment variable that is named with it; an option wins over its variable, and a
 variable that is empty is none.
-Exit codes: 0 done, 1 the input was refused, 2 wrong usage.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage; `wait` has more.
 "
     .to_owned();
     for command in cli.get_subcommands() {
