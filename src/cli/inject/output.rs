@@ -97,8 +97,13 @@ fn diff(file: &File<'_>, color: bool) -> String {
             _ => pieces.push((old.to_owned(), new.to_owned())),
         }
     }
+    unified(file.name, &pieces, color)
+}
+
+/// A unified diff of a text, piece by piece; empty when nothing in it changes.
+fn unified(name: &str, pieces: &[(String, String)], color: bool) -> String {
     let mut lines = Vec::new();
-    for (old, new) in &pieces {
+    for (old, new) in pieces {
         compare(old, new, &mut lines);
     }
 
@@ -111,8 +116,8 @@ fn diff(file: &File<'_>, color: bool) -> String {
     let (mut old_line, mut new_line, mut told) = (0, 0, 0);
     for hunk in hunks(&lines) {
         if told == 0 {
-            line(Style::new().bold(), &format!("--- {}", file.name));
-            line(Style::new().bold(), &format!("+++ {}", file.name));
+            line(Style::new().bold(), &format!("--- {name}"));
+            line(Style::new().bold(), &format!("+++ {name}"));
         }
         let count = |lines: &[Line<'_, str>]| {
             let count = |wanted: fn(&Line<'_, str>) -> bool| lines.iter().filter(|line| wanted(line)).count();
@@ -211,6 +216,8 @@ fn lines_that_are_there_once(text: &str) -> HashMap<&str, Option<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A diff's lines as `patch` takes them.
@@ -256,5 +263,26 @@ mod tests {
         let new: String = (0..3000).map(|number| pod(number) + "  added: y\n").collect();
         let added = compared(&old, &new).into_iter().filter(|line| !line.starts_with(' '));
         assert_eq!(added.collect::<Vec<_>>(), vec!["+  added: y\n"; 3000]);
+    }
+
+    proptest! {
+        /// Lines that repeat, texts that end without a line break, pieces that don't change: what it says is what was done.
+        #[test]
+        fn a_diff_makes_the_new_text_of_the_old_one(
+            pieces in prop::collection::vec(("([ab]?\\n){0,12}", "([abc]?\\n){0,12}"), 0..6),
+            last in ("[ab]?", "[abc]?"),
+        ) {
+            let mut pieces = pieces;
+            pieces.push(last);
+            let text = |of: fn(&(String, String)) -> &str| pieces.iter().map(of).collect::<String>();
+            let (old, new) = (text(|(old, _)| old), text(|(_, new)| new));
+            let diff = unified("pod.yaml", &pieces, false);
+            prop_assert_eq!(diff.is_empty(), pieces.iter().all(|(old, new)| old == new), "{}", diff);
+            if diff.is_empty() {
+                return Ok(());
+            }
+            let patch = diffy::Patch::from_str(&diff).map_err(|error| TestCaseError::fail(format!("{error}: {diff}")))?;
+            prop_assert_eq!(diffy::apply(&old, &patch).expect(&diff), new, "{}", diff);
+        }
     }
 }
