@@ -30,15 +30,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::stream::select_all;
-use futures::{FutureExt, StreamExt};
+use futures::stream::{self, select_all};
+use futures::{FutureExt, Stream, StreamExt};
 use kube::Client;
+use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::template::LoadOptions;
 
+use object::Object;
 use status::Pending;
 use store::Store;
 
@@ -84,7 +86,7 @@ async fn once(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update
 
 async fn round(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update) + Clone + Send + 'static)) {
     let watches = Kind::ALL.map(|kind| {
-        let events = watcher(kind.all(client), watcher::Config::default().page_size(PAGE)).default_backoff();
+        let events = events(kind.all(client)).default_backoff();
         events.map(move |event| (kind, event)).boxed()
     });
     let mut events = select_all(watches).ready_chunks(BATCH);
@@ -112,17 +114,67 @@ async fn round(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Updat
     }
 }
 
+/// What happens to the objects of a kind, without pauses after errors.
+///
+/// Once it has a list, kube's watcher asks for watches alone, until one says that its version is gone. But where a watch is
+/// not found, only another list can say whether there is such a kind; until it is complete, what is known stays.
+fn events(api: Api<Object>) -> impl Stream<Item = watcher::Result<watcher::Event<Object>>> + Send {
+    let anew = move || watcher(api.clone(), watcher::Config::default().page_size(PAGE)).boxed();
+    stream::unfold((anew(), anew), |(mut watch, anew)| async {
+        let event = watch.next().await?;
+        if event.as_ref().is_err_and(trouble::is_watch_not_found) {
+            watch = anew();
+        }
+        Some((event, (watch, anew)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+    use tokio::time::timeout;
 
     use super::*;
 
-    /// Nobody may know what there is, which is told; and there, something fails inside.
+    /// An API server that starts: what it does not serve yet it does not know.
+    #[tokio::test]
+    async fn a_watch_that_is_not_found_is_followed_by_a_list() {
+        static LISTS: AtomicU32 = AtomicU32::new(0);
+        let client = fake::client(|request| {
+            if request.uri().query().is_some_and(|query| query.contains("watch=true")) {
+                return (if LISTS.load(Ordering::Relaxed) < 3 { 404 } else { 200 }, serde_json::Value::Null);
+            }
+            let list = LISTS.fetch_add(1, Ordering::Relaxed);
+            let name = format!("n{list}");
+            (200, json!({"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": name}}]}))
+        });
+        let mut events = pin!(events(Kind::Namespace.all(&client)));
+        let mut heard = Vec::new();
+        while let Ok(Some(event)) = timeout(Duration::from_millis(500), events.next()).await {
+            match event {
+                Ok(watcher::Event::InitApply(object)) => heard.push(object.metadata.name.unwrap_or_default()),
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(matches!(Trouble::of(Kind::Namespace, &error), Trouble::Failed(_)), "{error}");
+                    heard.push("no".to_owned());
+                }
+            }
+            assert!(heard.len() < 10, "{heard:?}");
+        }
+        assert_eq!(heard, ["n0", "no", "n1", "no", "n2"]);
+    }
+
+    /// There are no namespaces and no templates may be, which is told; and there, something fails inside.
     #[tokio::test]
     async fn a_failure_inside_ends_one_round_and_not_the_process() {
         static TOLD: AtomicU32 = AtomicU32::new(0);
-        let client = fake::client(|_| (404, serde_json::Value::Null));
+        let client = fake::client(|request| {
+            let code = if request.uri().path().ends_with("/namespaces") { 200 } else { 404 };
+            (code, json!({"metadata": {"resourceVersion": "1"}, "items": []}))
+        });
         let tell = |_: Update| {
             TOLD.fetch_add(1, Ordering::Relaxed);
             panic!("a mistake of ours");

@@ -45,6 +45,14 @@ impl Kind {
         }
     }
 
+    /// Whether there is none of it in a cluster before its definition is installed.
+    pub(super) fn is_custom(self) -> bool {
+        match self {
+            Self::Namespace => false,
+            Self::ClusterTemplate | Self::Template => true,
+        }
+    }
+
     fn resource(self) -> ApiResource {
         let (group, version, api_version) = match self {
             Self::Namespace => ("", "v1", "v1".to_owned()),

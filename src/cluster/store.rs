@@ -127,7 +127,8 @@ impl<T> Source<T> {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                let Some(trouble) = self.health.fails(&error, self.listed, now).cloned() else {
+                let trouble = Trouble::of(kind, &error);
+                let Some(trouble) = self.health.fails(trouble, self.listed, now).cloned() else {
                     return (false, Vec::new());
                 };
                 let gone = if trouble == Trouble::Absent { self.forget() } else { Vec::new() };
@@ -345,6 +346,12 @@ mod tests {
         Err(Error::InitialListFailed(kube::Error::Api(status)))
     }
 
+    /// What a watch says, of which there was a list already.
+    fn cut(code: u16) -> Result<Seen<Object>, Error> {
+        let status = Status::failure("no", "").with_code(code).boxed();
+        Err(Error::WatchStartFailed(kube::Error::Api(status)))
+    }
+
     fn listed(objects: Vec<Object>) -> Vec<Result<Seen<Object>, Error>> {
         let objects = objects.into_iter().map(Seen::InitApply);
         [Seen::Init].into_iter().chain(objects).chain([Seen::InitDone]).map(Ok).collect()
@@ -407,6 +414,53 @@ mod tests {
             let layer = update.layer.expect("no more is to be known");
             assert!(!layer.namespaces.awaits("shop") && update.bad == Some(0) && update.read, "{code}");
         }
+    }
+
+    #[test]
+    fn what_is_known_stays_until_lists_say_for_long_that_there_is_no_such_kind() {
+        let (mut store, _, now) = Store::filled(vec![template("a", 1, GOOD)]);
+        let second = Duration::from_secs(1);
+        let there = |store: &Store| matches!(store.layer().templates.find("shop", "a"), Lookup::Found(_));
+        for kind in [Kind::Template, Kind::Namespace] {
+            let update = store.hears(now, kind, vec![cut(404)]);
+            assert!(update.layer.is_none() && update.news.is_empty(), "{:?}", update.news);
+        }
+        for seconds in 0..10 {
+            store.hears(now + second * seconds, Kind::Template, vec![cut(404), failed(404)]);
+            assert!(there(&store), "{seconds}");
+        }
+        // A list that is complete says more than those that were not.
+        store.hears(now + second * 10, Kind::Template, listed(vec![template("a", 1, GOOD)]));
+        for seconds in 11..21 {
+            store.hears(now + second * seconds, Kind::Template, vec![failed(404)]);
+            assert!(there(&store), "{seconds}");
+        }
+        let update = store.hears(now + second * 21, Kind::Template, vec![failed(404)]);
+        assert!(update.layer.is_some() && !there(&store));
+        assert!(
+            matches!(
+                update.news[..],
+                [News::Trouble { trouble: Trouble::Absent, .. }, News::Template { event: Event::Removed, .. },]
+            ),
+            "{:?}",
+            update.news
+        );
+    }
+
+    #[test]
+    fn there_are_namespaces_in_every_cluster() {
+        let (mut known, _, now) = Store::filled(Vec::new());
+        for second in 0..60 {
+            let now = now + Duration::from_secs(second);
+            known.hears(now, Kind::Namespace, vec![cut(404), failed(404)]);
+            let namespaces = known.layer().namespaces;
+            assert!(!namespaces.awaits("shop") && namespaces.awaits("new"), "{second}");
+        }
+        let (mut store, now) = store();
+        store.hears(now, Kind::ClusterTemplate, vec![failed(404)]);
+        store.hears(now, Kind::Template, vec![failed(404)]);
+        let update = store.hears(now, Kind::Namespace, vec![failed(404)]);
+        assert!(update.layer.is_none(), "what there is of them is not known yet");
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Why a kind can't be watched, and for how long already.
 
+use std::mem;
 use std::time::Duration;
 
+use kube::core::Status;
 use kube::runtime::watcher::Error;
 use tokio::time::Instant;
+
+use super::kind::Kind;
 
 /// A watch that breaks off is the normal thing: API servers are updated one after the other. It is trouble when so many
 /// attempts to resume it failed too.
@@ -12,6 +16,10 @@ const ATTEMPTS: u32 = 3;
 /// Attempts are at most about half a minute apart. After so long without an error, the watch goes on: one that is resumed
 /// says nothing before there is something new.
 const QUIET: Duration = Duration::from_secs(90);
+
+/// A kind of which something is known is taken for gone when so many lists in a row say so, over this time. API servers that
+/// start, and whoever stands before them, say so too; and without its namespace's template, a pod would get another one.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// Why a kind can't be watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +32,32 @@ pub enum Trouble {
     Failed(String),
 }
 
-impl From<&Error> for Trouble {
-    fn from(error: &Error) -> Self {
-        let status = match error {
-            Error::InitialListFailed(kube::Error::Api(status))
-            | Error::WatchStartFailed(kube::Error::Api(status))
-            | Error::WatchFailed(kube::Error::Api(status))
-            | Error::WatchError(status) => status,
-            other => return Self::Failed(causes(other)),
-        };
+impl Trouble {
+    /// What an error says of a kind.
+    pub(super) fn of(kind: Kind, error: &Error) -> Self {
+        let Some(status) = answer(error) else { return Self::Failed(causes(error)) };
         match status.code {
-            404 => Self::Absent,
+            404 if kind.is_custom() && !is_watch_not_found(error) => Self::Absent,
             403 => Self::Forbidden(status.message.clone()),
             code => Self::Failed(format!("{} ({code})", status.message)),
         }
     }
+}
+
+/// The API server's answer, where there was one.
+fn answer(error: &Error) -> Option<&Status> {
+    match error {
+        Error::InitialListFailed(kube::Error::Api(status))
+        | Error::WatchStartFailed(kube::Error::Api(status))
+        | Error::WatchFailed(kube::Error::Api(status))
+        | Error::WatchError(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// Whether a watch was not found: that there was a list says that the kind was there.
+pub(super) fn is_watch_not_found(error: &Error) -> bool {
+    !matches!(error, Error::InitialListFailed(_)) && answer(error).is_some_and(|status| status.code == 404)
 }
 
 /// An error with its causes, each said once.
@@ -60,29 +79,35 @@ fn causes(error: &dyn std::error::Error) -> String {
 pub(super) struct Health {
     errors: u32,
     last: Option<Instant>,
+    /// The first of the errors up to now that say that there is no such kind, and how many they are.
+    absent: Option<(Instant, u32)>,
     trouble: Option<Trouble>,
 }
 
 impl Health {
-    /// Takes an error in; gives the trouble if it is one that was not told yet. `patient` is who has a list already.
-    pub(super) fn fails(&mut self, error: &Error, patient: bool, now: Instant) -> Option<&Trouble> {
-        let trouble = Trouble::from(error);
-        self.errors = if self.last.is_some_and(|last| now < last + QUIET) { self.errors + 1 } else { 1 };
+    /// Takes trouble in; gives it back if it is to be told and was not yet. `patient` is who has a list already.
+    pub(super) fn fails(&mut self, trouble: Trouble, patient: bool, now: Instant) -> Option<&Trouble> {
+        let goes_on = self.last.is_some_and(|last| now < last + QUIET);
+        self.errors = if goes_on { self.errors + 1 } else { 1 };
         self.last = Some(now);
-        if patient && matches!(trouble, Trouble::Failed(_)) && self.errors < ATTEMPTS {
+        let (since, times) = self.absent.filter(|_| goes_on).unwrap_or((now, 0));
+        self.absent = (trouble == Trouble::Absent).then_some((since, times + 1));
+        let passes = match trouble {
+            Trouble::Failed(_) => self.errors < ATTEMPTS,
+            Trouble::Absent => times + 1 < ATTEMPTS || now < since + LASTING,
+            Trouble::Forbidden(_) => false,
+        };
+        if patient && passes {
             return None;
         }
-        let told =
-            self.trouble.as_ref().is_some_and(|told| std::mem::discriminant(told) == std::mem::discriminant(&trouble));
+        let told = self.trouble.as_ref().is_some_and(|told| mem::discriminant(told) == mem::discriminant(&trouble));
         self.trouble = Some(trouble);
         self.trouble.as_ref().filter(|_| !told)
     }
 
     /// Something was heard of the watch; gives the trouble that is over.
     pub(super) fn works(&mut self) -> Option<Trouble> {
-        self.errors = 0;
-        self.last = None;
-        self.trouble.take()
+        mem::take(self).trouble
     }
 
     /// A watch that had no errors for long goes on; gives the trouble that is over.
@@ -104,22 +129,20 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
-
     use super::*;
 
-    fn answered(code: u16, message: &str) -> Error {
+    fn answered(code: u16, message: &str) -> Trouble {
         let status = Status::failure(message, "").with_code(code).boxed();
-        Error::InitialListFailed(kube::Error::Api(status))
+        Trouble::of(Kind::Template, &Error::InitialListFailed(kube::Error::Api(status)))
     }
 
     #[tokio::test]
     async fn trouble_is_told_once() {
         let (mut health, now) = (Health::default(), Instant::now());
-        assert_eq!(health.fails(&answered(404, "no"), false, now), Some(&Trouble::Absent));
-        assert_eq!(health.fails(&answered(404, "no"), false, now), None);
+        assert_eq!(health.fails(answered(404, "no"), false, now), Some(&Trouble::Absent));
+        assert_eq!(health.fails(answered(404, "no"), false, now), None);
         let forbidden = Trouble::Forbidden("cannot list".to_owned());
-        assert_eq!(health.fails(&answered(403, "cannot list"), false, now), Some(&forbidden));
+        assert_eq!(health.fails(answered(403, "cannot list"), false, now), Some(&forbidden));
         assert_eq!(health.works(), Some(forbidden));
         assert_eq!(health.works(), None);
     }
@@ -128,12 +151,12 @@ mod tests {
     async fn a_watch_that_breaks_off_now_and_then_is_no_trouble() {
         let (mut health, now) = (Health::default(), Instant::now());
         for round in 0..10 {
-            assert_eq!(health.fails(&answered(500, "no"), true, now + QUIET * round), None, "{round}");
+            assert_eq!(health.fails(answered(500, "no"), true, now + QUIET * round), None, "{round}");
         }
         let soon = now + QUIET * 10 - Duration::from_secs(1);
-        assert_eq!(health.fails(&answered(500, "no"), true, soon), None);
+        assert_eq!(health.fails(answered(500, "no"), true, soon), None);
         let trouble = Trouble::Failed("no (500)".to_owned());
-        assert_eq!(health.fails(&answered(500, "no"), true, soon), Some(&trouble));
+        assert_eq!(health.fails(answered(500, "no"), true, soon), Some(&trouble));
         assert_eq!(health.rests(soon + QUIET - Duration::from_secs(1)), None);
         assert_eq!(health.rests(soon + QUIET), Some(trouble));
     }
