@@ -112,7 +112,7 @@ impl<T> Source<T> {
     /// It is known what there is of this kind, or that nobody here may know. An API server that fails, or does not answer,
     /// says neither: what it holds may be a namespace's own template, that would stand before another one of its name.
     fn settled(&self) -> bool {
-        self.listed || matches!(self.health.trouble(), Some(Trouble::Absent | Trouble::Forbidden(_)))
+        self.listed || self.health.is_settled()
     }
 
     /// Takes an event in. `true` when another set is to be told.
@@ -127,10 +127,9 @@ impl<T> Source<T> {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                let trouble = Trouble::of(kind, &error);
-                let Some(trouble) = self.health.fails(trouble, self.listed, now).cloned() else {
-                    return (false, Vec::new());
-                };
+                let refused = self.health.is_refused();
+                let told = self.health.fails(Trouble::of(kind, &error), self.listed, now).cloned();
+                let Some(trouble) = told else { return (self.health.is_refused() != refused, Vec::new()) };
                 let gone = if trouble == Trouble::Absent { self.forget() } else { Vec::new() };
                 news.push(News::Trouble { kind, trouble });
                 return (true, gone);
@@ -221,17 +220,20 @@ impl Store {
             _ => false,
         });
         if self.start != Start::Over {
-            let kinds = self.waiting();
-            if kinds.is_empty() {
+            let waiting = self.waiting();
+            if waiting.is_empty() {
                 (self.start, changed, read) = (Start::Over, true, true);
             } else {
                 if let Start::Early(late) = self.start {
-                    if now >= late {
+                    let refused = waiting.iter().all(|(_, health)| health.is_being_refused());
+                    let kinds = waiting.iter().map(|(kind, _)| *kind).collect();
+                    // Long lists take their time, and so does finding out that a permission is missing, of which one is told.
+                    let patient = if now < late { listing } else { refused };
+                    if patient {
+                        self.start = Start::Early(now + START);
+                    } else if now >= late {
                         news.push(News::Late { kinds });
                         self.start = Start::Late;
-                    } else if listing {
-                        // Long lists take their time.
-                        self.start = Start::Early(now + START);
                     }
                 }
                 return Update { layer: None, news, bad: None, read };
@@ -243,9 +245,11 @@ impl Store {
     }
 
     /// The kinds of which nothing is known yet, not even that nothing can be known for now.
-    fn waiting(&self) -> Vec<Kind> {
-        let templates = self.templates.iter().filter(|source| !source.settled()).map(|source| source.kind);
-        templates.chain((!self.namespaces.settled()).then_some(Kind::Namespace)).collect()
+    fn waiting(&self) -> Vec<(Kind, &Health)> {
+        let templates = self.templates.iter().map(|source| (source.settled(), source.kind, &source.health));
+        let namespaces = (self.namespaces.settled(), Kind::Namespace, &self.namespaces.health);
+        let all = templates.chain([namespaces]);
+        all.filter(|(settled, ..)| !settled).map(|(_, kind, health)| (kind, health)).collect()
     }
 
     fn template(
@@ -294,7 +298,7 @@ impl Store {
         }
         // Where the watch fails there may be namespaces that it has not brought yet, and their pods come again until it does.
         // Without the permission to see them, none will ever be brought.
-        if self.namespaces.listed && !matches!(self.namespaces.health.trouble(), Some(Trouble::Forbidden(_))) {
+        if self.namespaces.listed && !self.namespaces.health.is_refused() {
             layer.namespaces.set_complete();
         }
         layer
@@ -405,15 +409,62 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_may_know_is_not_waited_for() {
+    fn what_nobody_may_know_is_not_waited_for_for_long() {
         for code in [403, 404] {
             let (mut store, now) = store();
-            store.hears(now, Kind::ClusterTemplate, vec![failed(code)]);
-            store.hears(now, Kind::Template, vec![failed(code)]);
-            let update = store.hears(now, Kind::Namespace, vec![failed(403)]);
+            let mut hears = |seconds| {
+                let now = now + Duration::from_secs(seconds);
+                store.hears(now, Kind::ClusterTemplate, vec![failed(code)]);
+                store.hears(now, Kind::Template, vec![failed(code)]);
+                store.hears(now, Kind::Namespace, vec![failed(403)])
+            };
+            let first = hears(0);
+            assert!(matches!(first.news[..], [News::Trouble { trouble: Trouble::Forbidden(_), .. }]), "{first:?}");
+            // An API server that starts refuses at first what it will allow. Nor is that late.
+            for seconds in 1..10 {
+                let update = hears(seconds);
+                assert!(update.layer.is_none() && update.news.is_empty(), "{seconds}: {update:?}");
+            }
+            let update = hears(10);
             let layer = update.layer.expect("no more is to be known");
             assert!(!layer.namespaces.awaits("shop") && update.bad == Some(0) && update.read, "{code}");
+            assert!(update.news.is_empty(), "{:?}", update.news);
         }
+    }
+
+    #[test]
+    fn who_is_refused_is_not_late_before_that_is_settled() {
+        let (mut store, now) = store();
+        for kind in Kind::ALL {
+            store.hears(now, kind, vec![failed(403)]);
+        }
+        let update = store.take(Vec::new(), now + START);
+        assert!(update.layer.is_none() && update.news.is_empty(), "{update:?}");
+        assert!(store.deadline() > now + START, "nobody is to ask without end");
+        // Who fails is.
+        let update = store.hears(now + START * 2, Kind::Template, vec![failed(500)]);
+        assert!(matches!(&update.news[..], [_, News::Late { kinds }] if *kinds == Kind::ALL), "{update:?}");
+    }
+
+    #[test]
+    fn a_refusal_that_passes_changes_nothing_and_one_that_lasts_leaves_new_namespaces_alone() {
+        let (mut store, _, now) = Store::filled(Vec::new());
+        let mut hears = |seconds, events| {
+            store.hears(now + Duration::from_secs(seconds), Kind::Namespace, events);
+            let namespaces = store.layer().namespaces;
+            assert!(!namespaces.awaits("shop"), "{seconds}");
+            namespaces.awaits("new")
+        };
+        for (seconds, awaits) in [(0, true), (1, true), (9, true), (10, false)] {
+            assert_eq!(hears(seconds, vec![cut(403)]), awaits, "{seconds}");
+        }
+        // A failure among refusals is none of permission.
+        assert!(!hears(11, vec![cut(500)]) && !hears(12, vec![cut(403)]));
+        assert!(hears(12 + 90, Vec::new()), "the watch goes on");
+        // Few are not many, however far apart.
+        assert!(hears(200, vec![cut(403)]) && hears(220, vec![cut(403)]));
+        assert!(hears(221, listed(vec![object(r#"{"metadata":{"name":"shop"}}"#)])));
+        assert!(hears(222, vec![cut(403)]) && hears(223, vec![cut(403)]) && hears(224, vec![cut(403)]));
     }
 
     #[test]
@@ -473,7 +524,9 @@ mod tests {
             let awaits = |layer: &Layer| layer.namespaces.awaits("new") && !layer.namespaces.awaits("shop");
             assert!(update.layer.is_none_or(|layer| awaits(&layer)), "minute {minute}");
         }
-        let update = store.hears(now + Duration::from_hours(2), Kind::Namespace, vec![failed(403)]);
+        let hours = now + Duration::from_hours(2);
+        store.hears(hours, Kind::Namespace, vec![failed(403), failed(403)]);
+        let update = store.hears(hours + START, Kind::Namespace, vec![failed(403)]);
         assert!(!update.layer.expect("no more is to be known").namespaces.awaits("new"));
     }
 

@@ -1,6 +1,6 @@
 //! Why a kind can't be watched, and for how long already.
 
-use std::mem;
+use std::mem::{self, Discriminant};
 use std::time::Duration;
 
 use kube::core::Status;
@@ -17,8 +17,9 @@ const ATTEMPTS: u32 = 3;
 /// says nothing before there is something new.
 const QUIET: Duration = Duration::from_secs(90);
 
-/// A kind of which something is known is taken for gone when so many lists in a row say so, over this time. API servers that
-/// start, and whoever stands before them, say so too; and without its namespace's template, a pod would get another one.
+/// That we lack a permission counts when it was said so often in a row, over this time, and so does that there is no such kind
+/// any more. API servers that start, and whoever stands before them, say so too for some seconds; and without what is there,
+/// pods would silently get something else.
 const LASTING: Duration = Duration::from_secs(10);
 
 /// Why a kind can't be watched.
@@ -77,30 +78,40 @@ fn causes(error: &dyn std::error::Error) -> String {
 /// How a watch fares.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    errors: u32,
-    last: Option<Instant>,
-    /// The first of the errors up to now that say that there is no such kind, and how many they are.
-    absent: Option<(Instant, u32)>,
+    /// The errors up to now that are of one kind.
+    run: Option<Run>,
     trouble: Option<Trouble>,
+    /// It went on for so long that it is no passing one.
+    lasts: bool,
+}
+
+/// Errors of one kind, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    what: Discriminant<Trouble>,
+    times: u32,
+    first: Instant,
+    last: Instant,
 }
 
 impl Health {
     /// Takes trouble in; gives it back if it is to be told and was not yet. `patient` is who has a list already.
     pub(super) fn fails(&mut self, trouble: Trouble, patient: bool, now: Instant) -> Option<&Trouble> {
-        let goes_on = self.last.is_some_and(|last| now < last + QUIET);
-        self.errors = if goes_on { self.errors + 1 } else { 1 };
-        self.last = Some(now);
-        let (since, times) = self.absent.filter(|_| goes_on).unwrap_or((now, 0));
-        self.absent = (trouble == Trouble::Absent).then_some((since, times + 1));
+        let what = mem::discriminant(&trouble);
+        let before = self.run.filter(|run| run.what == what && now < run.last + QUIET);
+        let (times, first) = before.map_or((1, now), |run| (run.times + 1, run.first));
+        self.run = Some(Run { what, times, first, last: now });
+        let lasts = times >= ATTEMPTS && now >= first + LASTING;
         let passes = match trouble {
-            Trouble::Failed(_) => self.errors < ATTEMPTS,
-            Trouble::Absent => times + 1 < ATTEMPTS || now < since + LASTING,
+            Trouble::Failed(_) => times < ATTEMPTS,
+            Trouble::Absent => !lasts,
             Trouble::Forbidden(_) => false,
         };
         if patient && passes {
             return None;
         }
-        let told = self.trouble.as_ref().is_some_and(|told| mem::discriminant(told) == mem::discriminant(&trouble));
+        let told = self.trouble.as_ref().is_some_and(|told| mem::discriminant(told) == what);
+        self.lasts = lasts || (told && self.lasts);
         self.trouble = Some(trouble);
         self.trouble.as_ref().filter(|_| !told)
     }
@@ -118,12 +129,22 @@ impl Health {
 
     /// When the trouble is over if nothing more is heard.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.trouble.as_ref().and(self.last).map(|last| last + QUIET)
+        self.trouble.as_ref().and(self.run).map(|run| run.last + QUIET)
     }
 
-    /// What is wrong, if anything is.
-    pub(super) fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
+    /// Whether it is known that there is nothing to be known: no such kind, or no permission.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_refused() || self.trouble == Some(Trouble::Absent)
+    }
+
+    /// Whether we lack a permission.
+    pub(super) fn is_refused(&self) -> bool {
+        self.lasts && self.is_being_refused()
+    }
+
+    /// Whether we lack a permission, at least for the moment.
+    pub(super) fn is_being_refused(&self) -> bool {
+        matches!(self.trouble, Some(Trouble::Forbidden(_)))
     }
 }
 
