@@ -13,6 +13,7 @@ mod kind;
 pub mod kubeconfig;
 mod mirror;
 mod object;
+mod pace;
 pub mod prefix;
 mod resource;
 mod status;
@@ -41,6 +42,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::template::LoadOptions;
 
 use object::Object;
+use pace::Pauses;
 use status::Pending;
 use store::Store;
 
@@ -86,7 +88,7 @@ async fn once(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update
 
 async fn round(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update) + Clone + Send + 'static)) {
     let watches = Kind::ALL.map(|kind| {
-        let events = events(kind.all(client)).default_backoff();
+        let events = events(kind.all(client)).backoff(Pauses::default());
         events.map(move |event| (kind, event)).boxed()
     });
     let mut events = select_all(watches).ready_chunks(BATCH);

@@ -1,8 +1,13 @@
-//! Calls of the API server that nobody waits for: in bounded time, and of failures that go on, one is told.
+//! Calls of the API server that nobody waits for: in bounded time, and of failures that go on, one is told. The client tries
+//! nothing again by itself, so whoever would lose something does.
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+
+/// How long an API server is left alone that is busy, or hands over to another one, before it is asked once more: it says a
+/// second itself, by `Retry-After`.
+const BREATH: Duration = Duration::from_secs(1);
 
 /// Why a call came to nothing.
 #[derive(Debug)]
@@ -30,6 +35,21 @@ pub(super) async fn within<T>(
     match timeout(limit, call).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Failure { code: 0, problem: late(limit) }),
+    }
+}
+
+/// Calls once more where the API server did not answer, or not for good. What it was asked may have been done already.
+pub(super) async fn insist<T, C>(call: impl Fn() -> C) -> Result<T, kube::Error>
+where
+    C: Future<Output = Result<T, kube::Error>>,
+{
+    match call().await {
+        Err(kube::Error::Api(status)) if status.code != 429 && status.code < 500 => Err(kube::Error::Api(status)),
+        Err(_) => {
+            sleep(BREATH).await;
+            call().await
+        }
+        answer => answer,
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Sight, Standing};
 
 use super::attempt::{self, Told};
+use super::pace::Pauses;
 use registration::{Configuration, Kind};
 use secret::Vault;
 
@@ -97,7 +98,7 @@ pub async fn keep(
         Configuration::new(&client, Kind::Mutating, names.mutating),
         Configuration::new(&client, Kind::Validating, names.validating),
     ];
-    let secrets = watcher::watch_object(vault.api.clone(), &vault.name).default_backoff();
+    let secrets = watcher::watch_object(vault.api.clone(), &vault.name).backoff(Pauses::default());
     let secrets = secrets.map(|found| match found {
         Ok(secret) => News::Secret(secret),
         Err(error) => News::Trouble("secrets", error.to_string()),
@@ -105,7 +106,7 @@ pub async fn keep(
     let mut watches = vec![secrets.boxed()];
     for (index, configuration) in configurations.iter().enumerate() {
         let plural = configuration.kind.plural();
-        let found = watcher::watch_object(configuration.api.clone(), &configuration.name).default_backoff();
+        let found = watcher::watch_object(configuration.api.clone(), &configuration.name).backoff(Pauses::default());
         let news = found.map(move |found| match found {
             Ok(object) => News::Configuration(index, object),
             Err(error) => News::Trouble(plural, error.to_string()),

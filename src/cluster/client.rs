@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long the API server may be silent on a connection. Whoever watches asks for bookmarks, and they come every minute
 /// (Kubernetes API concepts, "Watch bookmarks"; `bookmarkFrequency` in its source), so a connection is dead that is silent for
 /// longer. Where there are none, watches begin anew a little more often.
-const SILENCE: Duration = Duration::from_mins(2);
+pub(super) const SILENCE: Duration = Duration::from_mins(2);
 
 /// How to reach the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub async fn connect(access: &Access) -> Result<Client, ClientError> {
     config.read_timeout = Some(SILENCE);
     // Else the time that a pooled connection was idle would count.
     config.reset_reader_on_write = true;
+    // It would try again for minutes, and sleep as long as it is told to, while nobody hears of a failure.
+    config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("podgraft/", env!("CARGO_PKG_VERSION")))));
     // The client takes the process's provider. An error says that there is one: ours, of an earlier client.
     let _ = tls::provider().install_default();
@@ -88,7 +90,43 @@ pub async fn connect(access: &Access) -> Result<Client, ClientError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::http::header::RETRY_AFTER;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_asks_hears_of_every_failure_at_once() {
+        let code = Arc::new(AtomicU16::new(0));
+        let answer = {
+            let code = Arc::clone(&code);
+            async move || (StatusCode::from_u16(code.load(Ordering::Relaxed)).unwrap(), [(RETRY_AFTER, "60")])
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        let text = format!(
+            "clusters: [{{name: a, cluster: {{server: 'http://{address}'}}}}]\nusers: [{{name: a, user: {{token: t}}}}]\n\
+             contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\ncurrent-context: a\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let client = connect(&Access::Kubeconfig(path)).await.unwrap();
+        for wanted in [429, 503, 504] {
+            code.store(wanted, Ordering::Relaxed);
+            let answer = timeout(Duration::from_millis(500), client.apiserver_version()).await;
+            let Ok(Err(kube::Error::Api(status))) = answer else { panic!("{wanted}: {answer:?}") };
+            assert_eq!(status.code, wanted);
+        }
+        server.abort();
+    }
 
     #[tokio::test]
     async fn a_kubeconfig_that_is_of_no_use_is_named() {

@@ -30,11 +30,11 @@ use tokio::time::Instant;
 
 use crate::admission::{Owner, Rejection};
 
-use super::attempt::{Failure, Told, within};
+use super::attempt::{Failure, Told, insist, within};
 use limit::{Limits, Turn};
 use waiting::{Due, Waiting};
 
-/// How long an Event may take, all its calls together. The next rejection brings the next attempt.
+/// How long an Event may take, all its calls together. The next rejection brings the next attempt, but not within a minute.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of a rejection.
@@ -104,7 +104,7 @@ pub async fn write(client: Client, instance: String, mut rejections: mpsc::Recei
 async fn publish(client: &Client, instance: &str, due: Due) -> (String, Result<Fate, Failure>) {
     let Due { rejection, key, count } = due;
     let report = Report { rejection: &rejection, instance, key, count };
-    let published = within(PATIENCE, report.publish(client)).await;
+    let published = within(PATIENCE, insist(|| report.publish(client))).await;
     (rejection.namespace, published)
 }
 
@@ -127,8 +127,8 @@ impl Report<'_> {
         let (name, now) = (self.name(&owner), Timestamp::now());
         let made = events.create(&PostParams::default(), &self.event(&owner, now)).await;
         let made = match made {
-            // Nobody else makes this name: it is ours of before. Where its kind was forgotten meanwhile, we count anew, and a
-            // series has two at least (Kubernetes, validation of events).
+            // Nobody else makes this name: it is ours, of before or of an attempt that nobody heard of. Where its kind was
+            // forgotten meanwhile, we count anew, and a series has two at least (Kubernetes, validation of events).
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let again = json!({"series": series(self.count.max(2), now)});
                 events.patch(&name, &PatchParams::default(), &Patch::Merge(again)).await
@@ -202,6 +202,10 @@ fn series(count: i32, last: Timestamp) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures::future::join_all;
+
     use super::*;
     use crate::cluster::fake;
 
@@ -267,6 +271,30 @@ mod tests {
             assert_eq!(report.publish(&client).await.expect("an answer"), Fate::Written);
             assert_eq!(heard.recv().await, Some(json!(said)));
         }
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_is_busy_for_a_moment_is_asked_once_more() {
+        let cases = [
+            (&[201][..], Ok(Fate::Written)),
+            (&[429, 201], Ok(Fate::Written)),
+            (&[503, 201], Ok(Fate::Written)),
+            // It was written, but nobody heard of it.
+            (&[504, 409, 200], Ok(Fate::Written)),
+            (&[503, 503, 201], Err(503)),
+            (&[403, 201], Err(403)),
+        ];
+        let checks = cases.map(async |(codes, wanted)| {
+            let answers = Arc::new(Mutex::new(codes.iter()));
+            let client = fake::client(move |request| match request.method().as_str() {
+                "GET" => (200, json!({"metadata": {"name": "daemons", "uid": "1"}})),
+                _ => (*answers.lock().unwrap().next().unwrap(), json!({"metadata": {"name": "a"}})),
+            });
+            let due = Due { rejection: rejection("shop", "no".to_owned()), key: 1, count: 1 };
+            let (_, fate) = publish(&client, "a", due).await;
+            assert_eq!(fate.map_err(|failure| failure.code), wanted, "{codes:?}");
+        });
+        join_all(checks).await;
     }
 
     #[tokio::test]

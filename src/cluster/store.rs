@@ -460,7 +460,7 @@ mod tests {
         }
         // A failure among refusals is none of permission.
         assert!(!hears(11, vec![cut(500)]) && !hears(12, vec![cut(403)]));
-        assert!(hears(12 + 90, Vec::new()), "the watch goes on");
+        assert!(hears(12 + 180, Vec::new()), "the watch goes on");
         // Few are not many, however far apart.
         assert!(hears(200, vec![cut(403)]) && hears(220, vec![cut(403)]));
         assert!(hears(221, listed(vec![object(r#"{"metadata":{"name":"shop"}}"#)])));

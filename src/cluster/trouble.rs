@@ -8,14 +8,17 @@ use kube::runtime::watcher::Error;
 use tokio::time::Instant;
 
 use super::kind::Kind;
+use super::{client, pace};
 
 /// A watch that breaks off is the normal thing: API servers are updated one after the other. It is trouble when so many
 /// attempts to resume it failed too.
 const ATTEMPTS: u32 = 3;
 
-/// Attempts are at most about half a minute apart. After so long without an error, the watch goes on: one that is resumed
-/// says nothing before there is something new.
-const QUIET: Duration = Duration::from_secs(90);
+/// Attempts are closer together than this: each ends when the API server has been silent for [`client::SILENCE`], and
+/// [`pace::LONGEST_PAUSE`] later comes the next. After so long without an error, the watch goes on: one that is resumed says
+/// nothing before there is something new.
+const QUIET: Duration = Duration::from_mins(3);
+const _: () = assert!(QUIET.as_secs() > client::SILENCE.as_secs() + pace::LONGEST_PAUSE.as_secs());
 
 /// That we lack a permission counts when it was said so often in a row, over this time, and so does that there is no such kind
 /// any more. API servers that start, and whoever stands before them, say so too for some seconds; and without what is there,

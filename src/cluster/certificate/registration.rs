@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::authority::{self, GENERATION, Registration, Trust};
 
+use super::attempt::insist;
 use super::{Failure, Told, is_outdated};
 
 /// Who owns the `caBundle` fields, as server-side apply keeps account of them.
@@ -114,7 +115,7 @@ impl Configuration {
 
     /// Reads what is there now: that counts, however old it says it is.
     pub(super) async fn read(&mut self) -> Result<(), Failure> {
-        let found = self.api.get_opt(&self.name).await?;
+        let found = insist(|| self.api.get_opt(&self.name)).await?;
         self.known = None;
         self.take(found);
         Ok(())

@@ -10,6 +10,7 @@ use kube::{Api, Client};
 
 use crate::authority::{Material, Sight, Stored};
 
+use super::attempt::insist;
 use super::{Failure, Names, Told, is_outdated};
 
 /// The Secret, and what was last read of it.
@@ -93,7 +94,7 @@ impl Vault {
 
     /// Reads what is there now: that counts, however old it says it is.
     pub(super) async fn read(&mut self) -> Result<(), Failure> {
-        let found = self.api.get_opt(&self.name).await?;
+        let found = insist(|| self.api.get_opt(&self.name)).await?;
         self.known = None;
         self.take(found);
         Ok(())

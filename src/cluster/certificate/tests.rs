@@ -207,6 +207,24 @@ async fn what_is_there_counts_after_an_etcd_was_restored() {
     assert_eq!(keeper.configurations[0].sight, of(3));
 }
 
+/// Else a Secret might be made after an uninstallation that nobody could see.
+#[tokio::test]
+async fn what_is_there_is_asked_once_more_of_an_api_server_that_is_busy_for_a_moment() {
+    let busy_at_first = || {
+        let (kept, asked) = (Arc::new(Mutex::new(Kept::new())), Arc::new(AtomicUsize::new(0)));
+        fake::client(move |request| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => (503, Value::Null),
+            _ => kept.lock().unwrap().answer(request),
+        })
+    };
+    let mut configuration = Configuration::new(&busy_at_first(), Kind::Mutating, "a".to_owned());
+    let mut vault = Vault::new(&busy_at_first(), &names());
+    let read = tokio::join!(configuration.read(), vault.read());
+    assert!(read.0.is_ok() && read.1.is_ok());
+    assert!(matches!(configuration.sight, Registration::Present { .. }), "{:?}", configuration.sight);
+    assert!(matches!(vault.sight, Sight::Absent));
+}
+
 #[test]
 fn failures_are_followed_by_longer_and_longer_pauses() {
     let now = Instant::now();
