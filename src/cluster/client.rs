@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use axum::http::header::USER_AGENT;
+use kube::client::ClientBuilder;
 use kube::config::InClusterError;
 use kube::{Client, Config};
+use tower::layer::layer_fn;
 
 use crate::tls;
 
 use super::kubeconfig::{self, Unusable};
+use super::pace::Paced;
 
 /// Where the kubelet mounts the service account's token (Kubernetes documentation, "Accessing the Kubernetes API from a
 /// Pod").
@@ -85,32 +88,31 @@ pub async fn connect(access: &Access) -> Result<Client, ClientError> {
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("podgraft/", env!("CARGO_PKG_VERSION")))));
     // The client takes the process's provider. An error says that there is one: ours, of an earlier client.
     let _ = tls::provider().install_default();
-    Ok(Client::try_from(config)?)
+    Ok(ClientBuilder::try_from(config)?.with_layer(&layer_fn(Paced)).build())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU16, Ordering};
+    use std::pin::pin;
 
     use axum::Router;
     use axum::http::StatusCode;
     use axum::http::header::RETRY_AFTER;
+    use futures::StreamExt;
+    use kube::api::WatchParams;
     use tokio::net::TcpListener;
-    use tokio::time::timeout;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
+    use crate::cluster::kind::Kind;
 
-    #[tokio::test]
-    async fn who_asks_hears_of_every_failure_at_once() {
-        let code = Arc::new(AtomicU16::new(0));
-        let answer = {
-            let code = Arc::clone(&code);
-            async move || (StatusCode::from_u16(code.load(Ordering::Relaxed)).unwrap(), [(RETRY_AFTER, "60")])
-        };
+    /// A client of an API server that answers everything with this status, and says to come again in a minute.
+    async fn answered(code: u16) -> Client {
+        let code = StatusCode::from_u16(code).unwrap();
+        let routes = Router::new().fallback(async move || (code, [(RETRY_AFTER, "60")]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+        tokio::spawn(axum::serve(listener, routes).into_future());
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config");
         let text = format!(
@@ -118,14 +120,26 @@ mod tests {
              contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\ncurrent-context: a\n"
         );
         std::fs::write(&path, text).unwrap();
-        let client = connect(&Access::Kubeconfig(path)).await.unwrap();
-        for wanted in [429, 503, 504] {
-            code.store(wanted, Ordering::Relaxed);
+        connect(&Access::Kubeconfig(path)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_asks_hears_of_every_failure_at_once() {
+        for code in [429, 503, 504] {
+            let client = answered(code).await;
             let answer = timeout(Duration::from_millis(500), client.apiserver_version()).await;
-            let Ok(Err(kube::Error::Api(status))) = answer else { panic!("{wanted}: {answer:?}") };
-            assert_eq!(status.code, wanted);
+            let Ok(Err(kube::Error::Api(status))) = answer else { panic!("{code}: {answer:?}") };
+            assert_eq!(status.code, code);
         }
-        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_ends_at_once_is_not_begun_anew_at_once() {
+        let api = Kind::Namespace.all(&answered(200).await);
+        let start = Instant::now();
+        let mut watch = pin!(api.watch(&WatchParams::default(), "1").await.unwrap());
+        assert!(watch.next().await.is_none());
+        assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
     }
 
     #[tokio::test]
