@@ -97,7 +97,7 @@ fn tell(news: News, metrics: &Metrics) {
             match trouble {
                 Trouble::Absent => tracing::warn!(
                     kind,
-                    "not installed in this cluster (deploy/crds.yaml); they are looked for again every half minute"
+                    "not installed in this cluster (deploy/crds.yaml); they are looked for again every second or two"
                 ),
                 Trouble::Forbidden(permission) => tracing::error!(
                     kind,
