@@ -100,7 +100,8 @@ impl Library {
         });
 
         let compile = |path: &Path, text: &str| compile(path, text, load);
-        report.files.extend(self.templates.read(&self.options.templates, compile));
+        let failed = |path: &Path, text: &str| Problem::Template(Arc::new(template::failed_inside(origin(path), text)));
+        report.files.extend(self.templates.read(&self.options.templates, compile, failed));
         let mut templates = Templates::default();
         builtin.shelve(&mut templates);
         let mut declared = HashMap::new();
@@ -124,7 +125,7 @@ impl Library {
         }
 
         let parse = |path: &Path, text: &str| namespaces::parse(path, text, &load.annotation_prefix);
-        report.files.extend(self.namespaces.read(self.options.namespaces.as_slice(), parse));
+        report.files.extend(self.namespaces.read(self.options.namespaces.as_slice(), parse, namespaces::failed_inside));
         let mut namespaces = Namespaces::default();
         self.namespaces.standing().flat_map(|file| file.good).cloned().for_each(|one| namespaces.insert(one));
 
@@ -133,9 +134,12 @@ impl Library {
     }
 }
 
+fn origin(path: &Path) -> Origin {
+    Origin(path.display().to_string().into())
+}
+
 fn compile(path: &Path, text: &str, options: &LoadOptions) -> Result<Parsed<Arc<Template>>, Problem> {
-    let origin = Origin(path.display().to_string().into());
-    let loaded = template::load(origin, text, options).map_err(|error| Problem::Template(Arc::new(error)))?;
+    let loaded = template::load(origin(path), text, options).map_err(|error| Problem::Template(Arc::new(error)))?;
     let items = loaded.templates.into_iter().map(Arc::new).collect();
     Ok(Parsed { items, notes: loaded.warnings })
 }

@@ -328,6 +328,12 @@ pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded,
         .unwrap_or_else(|error| Err(file::no_thread(origin, text, &error)))
 }
 
+/// What is wrong with a file, or a custom resource, that made [`load`] panic. For whoever has others to load, and goes on.
+#[must_use]
+pub fn failed_inside(origin: Origin, text: &str) -> LoadError {
+    file::failed_inside(origin, text)
+}
+
 impl Template {
     /// The first line of the description, which says in a sentence what it is for.
     #[must_use]

@@ -100,9 +100,7 @@ impl Compiler {
                 let message = format!("it can't be read now: no thread is to be had: {error}");
                 Err(LoadError { passing: true, ..refused(kind, key, message) })
             }
-            Err(_) => {
-                Err(refused(kind, key, "podgraft failed inside when it compiled this; its log says more".to_owned()))
-            }
+            Err(_) => Err(template::failed_inside(origin(kind, key), "")),
         }
     }
 }
@@ -142,6 +140,17 @@ pub(super) fn origin(kind: Kind, key: &Key) -> Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_of_ours_is_told_as_one_of_the_object() {
+        let key = Key { namespace: None, name: "a".to_owned() };
+        let object: Object = serde_json::from_str(r#"{"metadata":{"name":"a"},"spec":{}}"#).unwrap();
+        let failing = Compiler { deep: |_| panic!("of ours"), ..Compiler::new(LoadOptions::default()) };
+        let (_, event) = failing.hold(Kind::ClusterTemplate, &key, None, &object);
+        let Some(Event::Failed(error)) = event else { panic!("it can't be good") };
+        let told = "ClusterInjectionTemplate/a:1:1: podgraft failed inside when it compiled this; its log says more";
+        assert_eq!(error.summary(), told);
+    }
 
     #[test]
     fn what_had_no_thread_is_read_when_there_is_one() {

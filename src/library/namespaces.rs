@@ -33,6 +33,12 @@ pub(super) fn parse(path: &Path, text: &str, prefix: &str) -> Result<Parsed<Name
     Ok(Parsed { items, notes: Vec::new() })
 }
 
+/// What is wrong with a file that ended our reading by a mistake of ours.
+pub(super) fn failed_inside(path: &Path, _: &str) -> Problem {
+    let problem = "podgraft failed inside when it read this; its log says more".to_owned();
+    Problem::Namespaces { path: path.to_owned(), problem }
+}
+
 fn lines<T: ToString>(problems: &[T]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::template::Diagnostic;
@@ -57,12 +58,18 @@ impl<T> Default for Entry<T> {
 }
 
 impl<T> Shelf<T> {
-    /// Reads files and the files of directories, and tells what became of each.
+    /// Reads files and the files of directories, and tells what became of each. Where `parse` panics, `failed` says what is wrong.
     pub(super) fn read(
         &mut self,
         sources: &[PathBuf],
         parse: impl Fn(&Path, &str) -> Result<Parsed<T>, Problem>,
+        failed: impl Fn(&Path, &str) -> Problem,
     ) -> Vec<FileReport> {
+        // A mistake of ours in one file must not keep the others from being read. The panic hook says where.
+        let parse = |path: &Path, text: &str| {
+            let parsed = catch_unwind(AssertUnwindSafe(|| parse(path, text)));
+            parsed.unwrap_or_else(|_| Err(failed(path, text)))
+        };
         let mut report = Vec::new();
         let mut before: HashMap<PathBuf, Entry<T>> = self.files.drain(..).collect();
         for source in sources {

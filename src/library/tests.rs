@@ -6,8 +6,9 @@ use super::report::{Event, Problem, Report};
 use super::shelf::{Parsed, Shelf};
 use super::{files, namespaces};
 
-/// A parser whose items are the file's lines, and which refuses a file that says `bad`.
+/// A parser whose items are the file's lines, which refuses a file that says `bad`, and has a mistake of ours.
 fn lines(path: &Path, text: &str) -> Result<Parsed<String>, Problem> {
+    assert!(!text.contains("mistake"), "of ours");
     if text.contains("bad") {
         return Err(Problem::Namespaces { path: path.to_owned(), problem: text.trim().to_owned() });
     }
@@ -18,10 +19,11 @@ fn lines(path: &Path, text: &str) -> Result<Parsed<String>, Problem> {
 fn read(shelf: &mut Shelf<String>, sources: &[&Path]) -> (Vec<String>, usize, Report) {
     let parsed = Cell::new(0);
     let sources: Vec<_> = sources.iter().map(|path| path.to_path_buf()).collect();
-    let files = shelf.read(&sources, |path, text| {
+    let parse = |path: &Path, text: &str| {
         parsed.set(parsed.get() + 1);
         lines(path, text)
-    });
+    };
+    let files = shelf.read(&sources, parse, namespaces::failed_inside);
     let report = Report { files, warnings: Vec::new() };
     let in_force = shelf.standing().flat_map(|standing| standing.good.to_vec()).collect();
     (in_force, parsed.get(), report)
@@ -64,6 +66,28 @@ fn a_file_that_went_bad_keeps_its_last_good_version() {
     fs::write(&file, "a1").unwrap();
     let (in_force, _, report) = read(&mut shelf, &[dir.path()]);
     assert_eq!((in_force, report.changed(), report.problems().count()), (vec!["a1".to_owned()], true, 0));
+}
+
+#[test]
+fn a_mistake_of_ours_in_one_file_is_told_as_one_of_it_and_the_others_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("a.yaml", "a1");
+    write("b.yaml", "mistake");
+    write("c.yaml", "c1");
+    let mut shelf = Shelf::default();
+    let (in_force, _, report) = read(&mut shelf, &[dir.path()]);
+    assert_eq!(in_force, ["a1", "c1"]);
+    let told: Vec<_> = report.problems().map(ToString::to_string).collect();
+    let wanted = "b.yaml: podgraft failed inside when it read this; its log says more";
+    assert!(matches!(&told[..], [told] if told.ends_with(wanted)), "{told:?}");
+
+    // Of one that was good, the last good version stays; and nothing is tried again before it changes.
+    write("a.yaml", "mistake");
+    write("c.yaml", "c2");
+    assert_eq!(read(&mut shelf, &[dir.path()]).0, ["a1", "c2"]);
+    let (_, parsed, report) = read(&mut shelf, &[dir.path()]);
+    assert_eq!((parsed, report.changed(), report.problems().count()), (0, false, 2));
 }
 
 #[test]

@@ -41,6 +41,16 @@ pub(super) fn no_thread(origin: Origin, text: &str, error: &impl std::fmt::Displ
     LoadError { origin, text: text.into(), declares: Vec::new(), diagnostics, passing: true }
 }
 
+/// A mistake of ours ended the load: as much a reason to keep the last good one. What it would declare is guessed, as there is
+/// nobody left to tell.
+pub(super) fn failed_inside(origin: Origin, text: &str) -> LoadError {
+    let mut problems = Problems::new(text);
+    problems.error(&Place::default(), "podgraft failed inside when it compiled this; its log says more");
+    let diagnostics = problems.finish().err().unwrap_or_default();
+    let declares = text.split("\n---").filter_map(guess).collect();
+    LoadError { origin, text: text.into(), declares, diagnostics, passing: false }
+}
+
 struct File<'f> {
     origin: &'f Origin,
     options: &'f LoadOptions,

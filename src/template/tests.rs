@@ -26,6 +26,16 @@ fn messages(spec: &str) -> Vec<String> {
     error.diagnostics.into_iter().map(|diagnostic| diagnostic.message).collect()
 }
 
+/// It is looked for as after any other mistake: by the lines, as nothing else is known.
+#[test]
+fn what_a_file_would_declare_is_known_also_when_loading_it_fails_inside() {
+    let text = format!("{HEAD}spec: {{}}\n---\n{}\nspec: {{}}\n", HEAD.replace("example", "other"));
+    let error = failed_inside(Origin("file.yaml".into()), &text);
+    assert_eq!(error.declares, ["example", "other"].map(|name| (Scope::Cluster, name.to_owned())));
+    assert_eq!(error.summary(), "file.yaml:1:1: podgraft failed inside when it compiled this; its log says more");
+    assert!(!error.passing);
+}
+
 /// Loads in another thread: a hang fails the test.
 fn load_in_time(text: String) -> Result<Loaded, LoadError> {
     let (sender, receiver) = mpsc::channel();

@@ -1,6 +1,7 @@
 //! What changes while we serve: templates, namespaces and the certificate, read again when their files change.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,7 @@ use crate::server::State;
 use crate::tls::{Clients, ClientsReload, Handshakes, Keeper, Reload, directory};
 use crate::watch::Watch;
 
+use super::anew::{PAUSE, forever};
 use super::assembly::{Assembly, Source};
 
 /// After this long, a thread is asked for again.
@@ -45,23 +47,25 @@ pub(super) async fn templates(library: Library, sources: SourceArgs, assembly: A
     if paths.is_empty() {
         return;
     }
-    let mut watch = Watch::new(paths);
     let library = Arc::new(Mutex::new(library));
-    loop {
-        // The first time at once: something may have changed since the start, when nobody watched.
-        let Some(loaded) = aside(&library, Library::load).await else {
-            // The panic hook has said where.
-            tracing::error!("reading templates failed inside; those in force stay, and changes are no longer seen");
-            return;
-        };
-        let changed = loaded.report.changed();
-        if changed {
-            tell(&loaded.report, &metrics, &assembly);
-            assembly.files(loaded.snapshot);
-            tracing::info!("templates and namespaces were read again");
+    // Something was read and did not come into force, for a mistake of ours: it does the next time, changed or not.
+    let owed = AtomicBool::new(false);
+    let task = || async {
+        let mut watch = Watch::new(paths.clone());
+        loop {
+            // The first time at once: something may have changed since the start, when nobody watched.
+            let Some(loaded) = aside(&library, Library::load).await else { return };
+            if loaded.report.changed() || owed.load(Ordering::Relaxed) {
+                owed.store(true, Ordering::Relaxed);
+                tell(&loaded.report, &metrics, &assembly);
+                assembly.files(loaded.snapshot);
+                owed.store(false, Ordering::Relaxed);
+                tracing::info!("templates and namespaces were read again");
+            }
+            watch.changed().await;
         }
-        watch.changed().await;
-    }
+    };
+    forever("reading templates", PAUSE, task).await;
 }
 
 /// Reads the certificate whenever its files may have changed, and looks at the clock.
