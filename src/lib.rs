@@ -11,6 +11,7 @@
 //!
 //! The shell does IO and decides nothing:
 //!
+//! - [`files`]: files read whole, within a bound;
 //! - [`library`]: template directories and namespace files into snapshots, watched;
 //! - [`cluster`]: templates and namespaces of the Kubernetes API, watched;
 //! - [`authority`]: what replicas do to have certificates that the API server trusts; decides, and does nothing;
@@ -20,9 +21,11 @@
 //! - [`cli`]: the command line, one file a subcommand.
 
 pub mod admission;
+pub(crate) mod aside;
 pub mod authority;
 pub mod cli;
 pub mod cluster;
+pub mod files;
 pub mod inject;
 pub mod json;
 pub mod library;

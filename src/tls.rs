@@ -222,6 +222,12 @@ impl Keeper {
         self.doubt.as_deref()
     }
 
+    /// As [`directory::exposed_key`] says it.
+    #[must_use]
+    pub fn exposed_key(&self) -> Option<u32> {
+        directory::exposed_key(&self.dir)
+    }
+
     /// The file of the CA that clients must trust.
     #[must_use]
     pub fn ca_file(&self) -> PathBuf {

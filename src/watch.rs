@@ -15,6 +15,8 @@ use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::aside::aside;
+
 /// A change is told once this long nothing further happened: a set of files is rarely written in one go.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -30,6 +32,15 @@ const POLL_UNWATCHED: Duration = Duration::from_millis(1500);
 /// A wait for changes under some paths.
 #[derive(Debug)]
 pub struct Watch {
+    eyes: Arc<Mutex<Eyes>>,
+    /// Changes are told, as far as the system can.
+    sees: bool,
+    wake: Arc<Notify>,
+}
+
+/// What looks at paths. On a file system that hangs all of it may, and so it is done aside.
+#[derive(Debug)]
+struct Eyes {
     roots: Vec<PathBuf>,
     /// The symbolic links on the way to the roots: who swaps one replaces all that is below.
     links: Arc<Mutex<Vec<PathBuf>>>,
@@ -41,29 +52,23 @@ pub struct Watch {
 
 impl Watch {
     /// Starts to watch directories, files (by their directory), and paths that are yet to come.
-    #[must_use]
-    pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        let roots: Vec<PathBuf> = paths.into_iter().map(|path| root(&path)).collect();
-        let (links, wake) = (Arc::<Mutex<Vec<PathBuf>>>::default(), Arc::new(Notify::new()));
-        let watcher = notify::recommended_watcher({
-            let (roots, links, wake) = (roots.clone(), Arc::clone(&links), Arc::clone(&wake));
-            move |event: notify::Result<notify::Event>| {
-                let links = || links.lock().unwrap_or_else(PoisonError::into_inner);
-                if event.map_or(true, |event| concerns(&event, &roots) || concerns(&event, &links())) {
-                    wake.notify_one();
-                }
-            }
-        })
-        .inspect_err(|error| tracing::warn!(%error, "files can't be watched, they are polled instead"))
-        .ok();
-        let mut watch = Self { roots, links, watcher, blind: false, wake };
-        watch.arm();
-        watch
+    pub async fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let wake = Arc::<Notify>::default();
+        let eyes = Eyes {
+            roots: paths.into_iter().collect(),
+            links: Arc::default(),
+            watcher: None,
+            blind: false,
+            wake: Arc::clone(&wake),
+        };
+        let eyes = Arc::new(Mutex::new(eyes));
+        let sees = aside(&eyes, Eyes::open).await.unwrap_or(false);
+        Self { eyes, sees, wake }
     }
 
     /// Waits until it is time to look again. Dropped while it waits, it may forget a change until the next poll.
     pub async fn changed(&mut self) {
-        let poll = if self.watcher.is_some() && !self.blind { POLL } else { POLL_UNWATCHED };
+        let poll = if self.sees { POLL } else { POLL_UNWATCHED };
         if timeout(poll, self.wake.notified()).await.is_ok() {
             let latest = Instant::now() + PATIENCE;
             while Instant::now() < latest {
@@ -73,12 +78,31 @@ impl Watch {
             }
         }
         // Before the caller reads: what changes from now on wakes us again.
-        self.arm();
+        self.sees = aside(&self.eyes, Eyes::arm).await.unwrap_or(false);
+    }
+}
+
+impl Eyes {
+    /// Begins to watch; whether the system tells what changes.
+    fn open(&mut self) -> bool {
+        self.roots = self.roots.iter().map(|path| root(path)).collect();
+        self.watcher = notify::recommended_watcher({
+            let (roots, links, wake) = (self.roots.clone(), Arc::clone(&self.links), Arc::clone(&self.wake));
+            move |event: notify::Result<notify::Event>| {
+                let links = || links.lock().unwrap_or_else(PoisonError::into_inner);
+                if event.map_or(true, |event| concerns(&event, &roots) || concerns(&event, &links())) {
+                    wake.notify_one();
+                }
+            }
+        })
+        .inspect_err(|error| tracing::warn!(%error, "files can't be watched, they are polled instead"))
+        .ok();
+        self.arm()
     }
 
     /// Watches what is there now. A path may be another directory than a moment ago, so each is watched anew.
-    fn arm(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
+    fn arm(&mut self) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
         let mut links = Vec::new();
         self.roots.iter().for_each(|root| follow(root, &mut links));
         let mut blind = false;
@@ -97,6 +121,7 @@ impl Watch {
         }
         self.blind = blind;
         *self.links.lock().unwrap_or_else(PoisonError::into_inner) = links;
+        !blind
     }
 }
 
@@ -136,6 +161,8 @@ fn concerns(event: &notify::Event, roots: &[PathBuf]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
@@ -159,8 +186,8 @@ mod tests {
         };
         swap(0);
         symlink("..data/a.yaml", at("a.yaml")).unwrap();
-        let mut directory = Watch::new([dir.path().to_owned()]);
-        let mut file = Watch::new([at("a.yaml")]);
+        let mut directory = Watch::new([dir.path().to_owned()]).await;
+        let mut file = Watch::new([at("a.yaml")]).await;
         for round in 1..4 {
             swap(round);
             assert!(told(&mut directory).await, "the directory, round {round}");
@@ -172,7 +199,7 @@ mod tests {
     async fn a_directory_that_comes_later_and_is_replaced_is_watched() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("not/yet");
-        let mut watch = Watch::new([dir.clone()]);
+        let mut watch = Watch::new([dir.clone()]).await;
         fs::create_dir_all(&dir).unwrap();
         assert!(told(&mut watch).await, "it came");
         fs::write(dir.join("a.yaml"), "1").unwrap();
@@ -199,7 +226,7 @@ mod tests {
         fs::create_dir(at("links")).unwrap();
         swap("links/latest", "../v1");
         swap("current", "links/latest");
-        let mut watch = Watch::new([at("current/deep/templates")]);
+        let mut watch = Watch::new([at("current/deep/templates")]).await;
         swap("links/latest", "../v2");
         assert!(told(&mut watch).await, "the second link");
         swap("current", "v3");
@@ -213,9 +240,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.yaml");
         fs::write(&file, "1").unwrap();
-        let mut watch = Watch::new([dir.path().to_owned()]);
+        let mut watch = Watch::new([dir.path().to_owned()]).await;
         fs::read(&file).unwrap();
         fs::read_dir(dir.path()).unwrap().for_each(drop);
         assert!(timeout(Duration::from_secs(1), watch.changed()).await.is_err());
+    }
+
+    /// As on a network file system whose server is away.
+    #[tokio::test]
+    async fn who_waits_for_a_file_system_keeps_no_worker() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = Watch::new([dir.path().to_owned()]).await;
+        let (eyes, (hangs, hung), (back, gone)) = (Arc::clone(&watch.eyes), mpsc::channel(), mpsc::channel::<()>());
+        let server = thread::spawn(move || {
+            let _held = eyes.lock().unwrap();
+            hangs.send(()).unwrap();
+            let _ = gone.recv_timeout(SOON);
+        });
+        hung.recv().unwrap();
+        fs::write(dir.path().join("a.yaml"), "1").unwrap();
+        assert!(timeout(2 * PATIENCE, watch.changed()).await.is_err(), "the worker goes on");
+        drop(back);
+        server.join().unwrap();
+        fs::write(dir.path().join("a.yaml"), "2").unwrap();
+        assert!(told(&mut watch).await, "it is back");
     }
 }

@@ -1,14 +1,13 @@
 //! Files of the library: which there are, and their text.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Problem;
+use crate::files::{self, Unread};
 
-/// The largest file that is read, in bytes: what a ConfigMap can hold.
-pub(super) const MAX_FILE: u64 = 1024 * 1024;
+use super::Problem;
 
 /// The most manifests that are read of a directory: twice as many as are known to work, and some hundred MiB of memory.
 pub(super) const MAX_FILES: usize = 20_000;
@@ -40,7 +39,7 @@ pub(super) fn texts(source: &Path) -> Result<Vec<Text>, Problem> {
         }
     }
     let error = io::Error::other("it changes faster than it can be read");
-    Err(Problem::Unreadable { path: source.to_owned(), error: Arc::new(error) })
+    Err(unread(source, error.into()))
 }
 
 /// The files of a directory that may hold manifests, by name; or `path` itself if it is no directory.
@@ -52,7 +51,7 @@ pub(super) fn texts(source: &Path) -> Result<Vec<Text>, Problem> {
 ///
 /// It is not there or can't be read, or has too many files.
 pub fn list(path: &Path) -> Result<Vec<PathBuf>, Problem> {
-    let unreadable = |error| Problem::Unreadable { path: path.to_owned(), error: Arc::new(error) };
+    let unreadable = |error: io::Error| unread(path, error.into());
     if !path.metadata().map_err(unreadable)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -72,24 +71,13 @@ pub fn list(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(files)
 }
 
-/// The text of a file. Neither a huge file nor a pipe without a writer holds the reader up.
+/// The text of a file.
 pub(super) fn read(path: &Path) -> Result<String, Problem> {
-    let unreadable = |error: io::Error| Problem::Unreadable { path: path.to_owned(), error: Arc::new(error) };
-    let metadata = path.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(Problem::NotAFile { path: path.to_owned() });
-    }
-    let too_large = |size| Problem::TooLarge { path: path.to_owned(), size };
-    if metadata.len() > MAX_FILE {
-        return Err(too_large(metadata.len()));
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    let file = File::open(path).map_err(unreadable)?;
-    // It may have grown since it was measured.
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(too_large(bytes.len() as u64));
-    }
+    let bytes = files::read(path).map_err(|error| unread(path, error))?;
     String::from_utf8(bytes)
         .map_err(|error| Problem::NotText { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })
+}
+
+fn unread(path: &Path, error: Unread) -> Problem {
+    Problem::Unread { path: path.to_owned(), error: Arc::new(error) }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::files::Unread;
 use crate::template::{Diagnostic, LoadError, Origin};
 
-use super::files::{MAX_FILE, MAX_FILES};
+use super::files::MAX_FILES;
 
 /// What a reading did.
 #[derive(Debug, Default)]
@@ -46,27 +47,13 @@ pub enum Event {
 /// Why a file, or a directory, is bad. `Display` is the text for people, over several lines for a template.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Problem {
-    /// It can't be read.
-    #[error("{}: can't be read: {error}", path.display())]
-    Unreadable {
+    /// It was not read.
+    #[error("{}: {error}", path.display())]
+    Unread {
         /// The file or directory.
         path: PathBuf,
         /// Why.
-        error: Arc<std::io::Error>,
-    },
-    /// It is a socket, a pipe or a device.
-    #[error("{}: is no regular file", path.display())]
-    NotAFile {
-        /// What was found.
-        path: PathBuf,
-    },
-    /// It was not read.
-    #[error("{}: has {size} bytes; at most {MAX_FILE} are read", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size in bytes.
-        size: u64,
+        error: Arc<Unread>,
     },
     /// A directory of which nothing new was read.
     #[error("{}: has {found} manifests; at most {MAX_FILES} are read", path.display())]

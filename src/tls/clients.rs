@@ -1,7 +1,5 @@
 //! Whom we serve: clients with a certificate of the authorities in a file, which is read again when it changes.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+
+use crate::files::{self, Unread};
 
 use super::provider;
 
@@ -27,12 +27,12 @@ pub struct Clients {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientsError {
     /// It can't be read.
-    #[error("{}: can't be read: {error}", file.display())]
+    #[error("{}: {error}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why.
-        error: io::Error,
+        error: Unread,
     },
     /// It holds something else, or nothing.
     #[error("{}: {problem}; it has to hold the certificates of client authorities, in PEM", file.display())]
@@ -104,7 +104,7 @@ impl Clients {
 type Read = (Vec<CertificateDer<'static>>, Arc<dyn ClientCertVerifier>);
 
 fn read(file: &Path) -> Result<Read, ClientsError> {
-    let pem = fs::read(file).map_err(|error| ClientsError::Read { file: file.to_owned(), error })?;
+    let pem = files::read(file).map_err(|error| ClientsError::Read { file: file.to_owned(), error })?;
     let bad = |problem: String| ClientsError::Bad { file: file.to_owned(), problem };
     let authorities: Vec<_> =
         CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| bad(error.to_string()))?;

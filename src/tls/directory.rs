@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, Unread};
+
 /// The CA that clients must trust.
 pub const CA: &str = "ca.crt";
 /// The certificate chain, leaf first.
@@ -56,12 +58,12 @@ pub enum DirectoryError {
         missing: Vec<&'static str>,
     },
     /// A file can't be read.
-    #[error("{}: can't be read: {error}", path.display())]
+    #[error("{}: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: io::Error,
+        error: Unread,
     },
     /// A file can't be written.
     #[error("{}: can't be written: {error}", path.display())]
@@ -81,9 +83,9 @@ pub enum DirectoryError {
 pub fn read(dir: &Path) -> Result<Contents, DirectoryError> {
     let file = |name: &str| {
         let path = dir.join(name);
-        match fs::read(&path) {
+        match files::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(Unread::Refused(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DirectoryError::Read { path, error }),
         }
     };

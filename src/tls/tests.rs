@@ -1,11 +1,14 @@
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
 use super::bundle::{Bundle, Flaw};
-use super::{DEVELOPMENT_LIFETIME, DEVELOPMENT_NAMES, Keeper, Reload, TlsError, authority, directory};
+use super::{
+    Clients, ClientsReload, DEVELOPMENT_LIFETIME, DEVELOPMENT_NAMES, Keeper, Reload, TlsError, authority, directory,
+};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -142,6 +145,32 @@ fn a_bad_set_keeps_the_certificate_in_force_and_is_told_once() {
 
     fs::remove_file(dir.path().join("tls.key")).unwrap();
     assert!(matches!(keeper.reload(now), Reload::Kept(TlsError::Directory(_))), "it is not made anew while we run");
+}
+
+#[test]
+fn what_is_no_regular_file_or_huge_is_not_read_and_what_was_in_force_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let mut keeper = Keeper::open(dir.path(), true, now).unwrap();
+    let authorities = dir.path().join("clients.crt");
+    fs::write(&authorities, development(now).ca).unwrap();
+    let mut clients = Clients::open(&authorities).unwrap();
+    let key = dir.path().join("tls.key");
+    for path in [&key, &authorities] {
+        fs::remove_file(path).unwrap();
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+    let mut reload = || match (keeper.reload(now), clients.reload()) {
+        (Reload::Kept(files), ClientsReload::Kept(authorities)) => [files.to_string(), authorities.to_string()],
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reload(), [&key, &authorities].map(|path| format!("{}: is no regular file", path.display())));
+    for path in [&key, &authorities] {
+        fs::remove_file(path).unwrap();
+        File::create(path).unwrap().set_len(1 << 40).unwrap();
+    }
+    let told = "has 1099511627776 bytes; at most 1048576 are read";
+    assert_eq!(reload(), [&key, &authorities].map(|path| format!("{}: {told}", path.display())));
 }
 
 #[test]

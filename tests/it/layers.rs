@@ -28,7 +28,7 @@ const IO: [&str; 19] = [
 ];
 
 /// Each layer, and the layers of this crate that it may use; every other one is forbidden.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("json", &["json"]),
     ("nearest", &[]),
     ("template", &["json", "nearest", "template"]),
@@ -37,11 +37,13 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("manifest", &["inject", "manifest", "snapshot"]),
     ("validate", &["inject", "manifest", "snapshot", "template", "validate"]),
     ("admission", &["admission", "inject", "json", "template", "validate"]),
-    ("watch", &["watch"]),
+    ("aside", &["aside"]),
+    ("files", &["files"]),
+    ("watch", &["aside", "watch"]),
     ("shutdown", &["shutdown"]),
     ("telemetry", &["telemetry"]),
-    ("library", &["library", "manifest", "snapshot", "template"]),
-    ("tls", &["tls", "watch"]),
+    ("library", &["files", "library", "manifest", "snapshot", "template"]),
+    ("tls", &["files", "tls"]),
     ("authority", &["authority", "tls"]),
     ("cluster", &["admission", "authority", "cluster", "manifest", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template", "validate"]),

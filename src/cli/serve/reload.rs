@@ -3,12 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use tokio::sync::oneshot;
-use tokio::time::sleep;
-
+use crate::aside::aside;
 use crate::cli::options::SourceArgs;
 use crate::library::{Event, Library, Report};
 use crate::metrics::{Load, Metrics};
@@ -18,28 +15,6 @@ use crate::watch::Watch;
 
 use super::anew::{PAUSE, forever};
 use super::assembly::{Assembly, Source};
-
-/// After this long, a thread is asked for again.
-const NO_THREAD: Duration = Duration::from_secs(1);
-
-/// Has something done on a thread of its own, as files may take their time; `None` if it failed inside. Waits for a thread if
-/// the system has none: tokio would panic, and what runs here runs as long as we do.
-async fn aside<S: Send + 'static, T: Send + 'static>(kept: &Arc<Mutex<S>>, work: fn(&mut S) -> T) -> Option<T> {
-    let mut told = false;
-    loop {
-        let (kept, (done, result)) = (Arc::clone(kept), oneshot::channel());
-        let work = move || done.send(work(&mut kept.lock().unwrap_or_else(PoisonError::into_inner)));
-        match thread::Builder::new().spawn(work) {
-            Ok(_) => return result.await.ok(),
-            Err(error) if !told => {
-                tracing::error!(%error, "no thread is to be had to read files on; it is asked for again every second");
-                told = true;
-            }
-            Err(_) => {}
-        }
-        sleep(NO_THREAD).await;
-    }
-}
 
 /// Reads templates and namespaces whenever their files may have changed, and puts them in force if they have.
 pub(super) async fn templates(library: Library, sources: SourceArgs, assembly: Arc<Assembly>, metrics: Arc<Metrics>) {
@@ -51,7 +26,7 @@ pub(super) async fn templates(library: Library, sources: SourceArgs, assembly: A
     // Something was read and did not come into force, for a mistake of ours: it does the next time, changed or not.
     let owed = AtomicBool::new(false);
     let task = || async {
-        let mut watch = Watch::new(paths.clone());
+        let mut watch = Watch::new(paths.clone()).await;
         loop {
             // The first time at once: something may have changed since the start, when nobody watched.
             let Some(loaded) = aside(&library, Library::load).await else { return };
@@ -70,67 +45,86 @@ pub(super) async fn templates(library: Library, sources: SourceArgs, assembly: A
 
 /// Reads the certificate whenever its files may have changed, and looks at the clock.
 pub(super) async fn certificate(keeper: Keeper, dir: PathBuf, state: Arc<State>) {
-    let mut watch = Watch::new([dir.clone()]);
-    warn_of_exposed(&dir);
+    let mut watch = Watch::new([dir.clone()]).await;
     let keeper = Arc::new(Mutex::new(keeper));
-    let mut doubt = None;
+    let mut told = Told::default();
     loop {
-        let Some(reload) = aside(&keeper, |keeper| keeper.reload(SystemTime::now())).await else {
+        let read = |keeper: &mut Keeper| (keeper.reload(SystemTime::now()), keeper.exposed_key());
+        let Some((reload, exposed)) = aside(&keeper, read).await else {
             tracing::error!("reading the certificate failed inside; the one in force stays, and changes are not seen");
             return;
         };
-        take(reload, &keeper.lock().unwrap_or_else(PoisonError::into_inner), &dir, &mut doubt, &state);
+        told.take(reload, exposed, &keeper.lock().unwrap_or_else(PoisonError::into_inner), &dir, &state);
         watch.changed().await;
     }
 }
 
-/// Logs and counts what a reading of the certificate did, and notes whether it can be served.
-fn take(reload: Reload, keeper: &Keeper, dir: &Path, doubt: &mut Option<String>, state: &State) {
-    let metrics = &state.metrics;
-    match reload {
-        Reload::Unchanged | Reload::StillKept => {}
-        Reload::Swapped => {
-            metrics.certificate_loads.inc(Load::Ok);
-            metrics.certificate(keeper.bundle().not_after);
-            let (names, until) = (keeper.bundle().names.join(", "), keeper.bundle().valid_until());
-            tracing::info!(names, until, "another certificate is in force");
-            warn_of_exposed(dir);
-        }
-        Reload::Kept(error) => {
-            metrics.certificate_loads.inc(Load::Failed);
-            tracing::error!(%error, "the certificate files are bad; the certificate before stays in force");
-        }
-    }
-    if doubt.as_deref() != keeper.doubt() {
-        *doubt = keeper.doubt().map(str::to_owned);
-        if let Some(doubt) = doubt {
-            tracing::warn!(dir = %dir.display(), doubt, "clients that trust ca.crt will refuse the certificate");
-        }
-    }
-    state.distrusted(keeper.obstacle(SystemTime::now()));
+/// What was said of a certificate that is served all the same, so that it is said once.
+#[derive(Debug, Default)]
+struct Told {
+    doubt: Option<String>,
+    /// The key's mode.
+    exposed: Option<u32>,
 }
 
-fn warn_of_exposed(dir: &Path) {
-    if let Some(mode) = directory::exposed_key(dir) {
-        let key = dir.join(directory::KEY);
-        tracing::warn!(key = %key.display(), mode = format!("{mode:04o}"), "everybody may read the key; chmod 600 keeps it secret");
+impl Told {
+    /// Logs and counts what a reading of the certificate did, and notes whether it can be served.
+    fn take(&mut self, reload: Reload, exposed: Option<u32>, keeper: &Keeper, dir: &Path, state: &State) {
+        let metrics = &state.metrics;
+        match reload {
+            Reload::Unchanged | Reload::StillKept => {}
+            Reload::Swapped => {
+                metrics.certificate_loads.inc(Load::Ok);
+                metrics.certificate(keeper.bundle().not_after);
+                let (names, until) = (keeper.bundle().names.join(", "), keeper.bundle().valid_until());
+                tracing::info!(names, until, "another certificate is in force");
+                self.exposed = None;
+            }
+            Reload::Kept(error) => {
+                metrics.certificate_loads.inc(Load::Failed);
+                tracing::error!(%error, "the certificate files are bad; the certificate before stays in force");
+            }
+        }
+        if self.doubt.as_deref() != keeper.doubt() {
+            self.doubt = keeper.doubt().map(str::to_owned);
+            if let Some(doubt) = &self.doubt {
+                tracing::warn!(dir = %dir.display(), doubt, "clients that trust ca.crt will refuse the certificate");
+            }
+        }
+        if self.exposed != exposed {
+            self.exposed = exposed;
+            if let Some(mode) = exposed {
+                let (key, mode) = (dir.join(directory::KEY), format!("{mode:04o}"));
+                tracing::warn!(key = %key.display(), mode, "everybody may read the key; chmod 600 keeps it secret");
+            }
+        }
+        state.distrusted(keeper.obstacle(SystemTime::now()));
     }
 }
 
 /// Reads the authorities of clients whenever their file may have changed.
-pub(super) async fn clients(mut clients: Clients, handshakes: Arc<Handshakes>, metrics: Arc<Metrics>) {
-    let mut watch = Watch::new([clients.file().to_owned()]);
+pub(super) async fn clients(clients: Clients, handshakes: Arc<Handshakes>, metrics: Arc<Metrics>) {
+    let path = clients.file().to_owned();
+    let file = path.display();
+    let mut watch = Watch::new([path.clone()]).await;
+    let clients = Arc::new(Mutex::new(clients));
     loop {
-        let (file, reload) = (clients.file().display().to_string(), clients.reload());
+        let Some(reload) = aside(&clients, Clients::reload).await else {
+            tracing::error!("reading the authorities of clients failed inside; those in force stay");
+            return;
+        };
         match reload {
             ClientsReload::Unchanged | ClientsReload::StillKept => {}
-            ClientsReload::Changed => match handshakes.serve(&clients) {
-                Ok(()) => {
-                    metrics.certificate_loads.inc(Load::Ok);
-                    tracing::info!(file, "clients of other authorities are served");
+            ClientsReload::Changed => {
+                let served = handshakes.serve(&clients.lock().unwrap_or_else(PoisonError::into_inner));
+                match served {
+                    Ok(()) => {
+                        metrics.certificate_loads.inc(Load::Ok);
+                        tracing::info!(%file, "clients of other authorities are served");
+                    }
+                    Err(error) => tracing::error!(%error, "clients of the authorities before are served"),
                 }
-                Err(error) => tracing::error!(%error, "clients of the authorities before are served"),
-            },
+            }
             ClientsReload::Kept(error) => {
                 metrics.certificate_loads.inc(Load::Failed);
                 tracing::error!(%error, "clients of the authorities before are served");
