@@ -208,13 +208,6 @@ impl Keeper {
         &self.bundle
     }
 
-    /// Why clients will refuse the certificate in force, whatever the files hold by now. Clocks jump, so it is to be asked
-    /// again and again.
-    #[must_use]
-    pub fn obstacle(&self, now: SystemTime) -> Option<&'static str> {
-        (now > self.bundle.not_after).then_some("the certificate has expired")
-    }
-
     /// Why clients that trust ca.crt will refuse the certificate in force, as far as can be seen. It is served all the same:
     /// what clients trust is for them to say.
     #[must_use]

@@ -9,20 +9,22 @@ mod secret;
 mod tests;
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures::StreamExt;
 use futures::stream::select_all;
+use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Sight, Standing};
 
+use super::PAUSE;
 use super::attempt::{self, Told};
 use super::pace::Pauses;
 use registration::{Configuration, Kind};
@@ -90,74 +92,111 @@ pub async fn keep(
     client: Client,
     names: Names,
     machine: Machine,
-    clock: impl Fn() -> SystemTime + Send,
-    tell: impl Fn(Event) + Send,
+    clock: impl Fn() -> SystemTime + Send + Sync,
+    tell: impl Fn(Event) + Send + Sync,
 ) {
-    let vault = Vault::new(&client, &names);
-    let configurations = [
-        Configuration::new(&client, Kind::Mutating, names.mutating),
-        Configuration::new(&client, Kind::Validating, names.validating),
-    ];
-    let secrets = watcher::watch_object(vault.api.clone(), &vault.name).backoff(Pauses::default());
-    let secrets = secrets.map(|found| match found {
-        Ok(secret) => News::Secret(secret),
-        Err(error) => News::Trouble("secrets", error.to_string()),
-    });
-    let mut watches = vec![secrets.boxed()];
-    for (index, configuration) in configurations.iter().enumerate() {
-        let plural = configuration.kind.plural();
-        let found = watcher::watch_object(configuration.api.clone(), &configuration.name).backoff(Pauses::default());
-        let news = found.map(move |found| match found {
-            Ok(object) => News::Configuration(index, object),
-            Err(error) => News::Trouble(plural, error.to_string()),
-        });
-        watches.push(news.boxed());
-    }
-    let mut keeper = Keeper { vault, configurations, machine, pause: Pause::new(Instant::now()), trouble: Vec::new() };
-    let mut news = select_all(watches);
-    let (mut standing, mut fresh) = (None, false);
-    let start = Instant::now();
+    let mut keeper = Keeper::new(&client, names, machine);
     loop {
-        let at = Moment { wall: clock(), steady: start.elapsed() };
-        let mut decision = keeper.machine.decide(at, &keeper.seen());
-        if let Some(leaf) = decision.serve.take() {
-            tell(Event::Serve(leaf));
-        }
-        if standing.replace(decision.standing) != Some(decision.standing) {
-            tell(Event::Standing(decision.standing));
-        }
-        if !keeper.pause.is_on(Instant::now()) {
-            if !fresh && keeper.refresh(&decision).await {
-                fresh = true;
-                continue;
-            }
-            // What was done may call for more.
-            if keeper.act(decision, at.wall).await {
-                fresh = false;
-                continue;
-            }
-        }
-        fresh = false;
-        let pace = Instant::now() + keeper.machine.options().pace();
-        let again = if keeper.pause.is_on(Instant::now()) { pace.min(keeper.pause.until) } else { pace };
-        tokio::select! {
-            // The watches never end.
-            Some(news) = news.next() => keeper.take(news).await,
-            () = sleep_until(again) => {}
-        }
+        once(&mut keeper, &clock, &tell).await;
+        // What failed may come again, but a certificate has to be renewed.
+        let pause = PAUSE.as_secs();
+        tracing::error!(
+            "keeping the certificate failed inside; it stays in force, and keeping it begins anew in {pause} s"
+        );
+        sleep(PAUSE).await;
     }
+}
+
+/// The same until something fails inside. The keeper stays: what was read of a Secret that is gone now, and whose leaf is
+/// served, nobody else may remember.
+async fn once(keeper: &mut Keeper, clock: &(impl Fn() -> SystemTime + Sync), tell: &(impl Fn(Event) + Sync)) {
+    // The panic hook says what it was.
+    let _ = AssertUnwindSafe(keeper.round(clock, tell)).catch_unwind().await;
 }
 
 struct Keeper {
     vault: Vault,
     configurations: [Configuration; 2],
     machine: Machine,
+    start: Instant,
+    /// A leaf that is to be served, until that is told.
+    serve: Option<Arc<Leaf>>,
+    /// What was told last.
+    standing: Option<Standing>,
     pause: Pause,
     /// What watches complained of last, each said once.
     trouble: Vec<(&'static str, String)>,
 }
 
 impl Keeper {
+    fn new(client: &Client, names: Names, machine: Machine) -> Self {
+        let vault = Vault::new(client, &names);
+        let configurations = [
+            Configuration::new(client, Kind::Mutating, names.mutating),
+            Configuration::new(client, Kind::Validating, names.validating),
+        ];
+        let start = Instant::now();
+        let (pause, trouble) = (Pause::new(start), Vec::new());
+        Self { vault, configurations, machine, start, serve: None, standing: None, pause, trouble }
+    }
+
+    fn watches(&self) -> impl Stream<Item = News> + Unpin + use<> {
+        let secrets = watcher::watch_object(self.vault.api.clone(), &self.vault.name).backoff(Pauses::default());
+        let secrets = secrets.map(|found| match found {
+            Ok(secret) => News::Secret(secret),
+            Err(error) => News::Trouble("secrets", error.to_string()),
+        });
+        let mut watches = vec![secrets.boxed()];
+        for (index, configuration) in self.configurations.iter().enumerate() {
+            let plural = configuration.kind.plural();
+            let found =
+                watcher::watch_object(configuration.api.clone(), &configuration.name).backoff(Pauses::default());
+            let news = found.map(move |found| match found {
+                Ok(object) => News::Configuration(index, object),
+                Err(error) => News::Trouble(plural, error.to_string()),
+            });
+            watches.push(news.boxed());
+        }
+        select_all(watches)
+    }
+
+    async fn round(&mut self, clock: &(impl Fn() -> SystemTime + Sync), tell: &(impl Fn(Event) + Sync)) {
+        let mut news = self.watches();
+        let mut fresh = false;
+        loop {
+            let at = Moment { wall: clock(), steady: self.start.elapsed() };
+            let mut decision = self.machine.decide(at, &self.seen());
+            self.serve = decision.serve.take().or(self.serve.take());
+            if let Some(leaf) = &self.serve {
+                tell(Event::Serve(Arc::clone(leaf)));
+                self.serve = None;
+            }
+            if self.standing != Some(decision.standing) {
+                tell(Event::Standing(decision.standing));
+                self.standing = Some(decision.standing);
+            }
+            if !self.pause.is_on(Instant::now()) {
+                if !fresh && self.refresh(&decision).await {
+                    fresh = true;
+                    continue;
+                }
+                // What was done may call for more.
+                if self.act(decision, at.wall).await {
+                    fresh = false;
+                    continue;
+                }
+            }
+            fresh = false;
+            let pace = Instant::now() + self.machine.options().pace();
+            let again = if self.pause.is_on(Instant::now()) { pace.min(self.pause.until) } else { pace };
+            tokio::select! {
+                // The watches never end.
+                Some(news) = news.next() => self.take(news).await,
+                () = sleep_until(again) => {}
+            }
+        }
+    }
+
     fn seen(&self) -> Seen {
         let registrations = self.configurations.iter().map(|configuration| configuration.sight.clone()).collect();
         Seen { secret: self.vault.sight.clone(), registrations }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Semaphore, mpsc};
@@ -44,6 +45,8 @@ pub struct State {
     pub(super) early: Seldom,
     /// Why clients can't trust our certificate, if they can't.
     untrusted: ArcSwapOption<&'static str>,
+    /// When our certificate expires, whoever should have kept it from that. Unknown, it does not.
+    certified_until: ArcSwapOption<SystemTime>,
     /// Who hears of rejections.
     rejections: Option<mpsc::Sender<Rejection>>,
 }
@@ -71,6 +74,7 @@ impl State {
             leaving: AtomicBool::new(false),
             early: Seldom::default(),
             untrusted: ArcSwapOption::empty(),
+            certified_until: ArcSwapOption::empty(),
             rejections: None,
         }
     }
@@ -96,6 +100,12 @@ impl State {
         self.untrusted.store(why.map(Arc::new));
     }
 
+    /// Notes until when the certificate in force is valid: from then on we are not ready, whatever else is said.
+    pub fn certified(&self, not_after: SystemTime) {
+        self.metrics.certificate(not_after);
+        self.certified_until.store(Some(Arc::new(not_after)));
+    }
+
     /// Why no requests should be sent here, if that is so.
     pub(super) fn unready(&self) -> Option<&'static str> {
         if self.leaving() {
@@ -103,8 +113,13 @@ impl State {
         } else if self.live().is_none() {
             Some("templates are not loaded yet")
         } else {
-            self.untrusted.load().as_deref().copied()
+            self.untrusted_at(SystemTime::now())
         }
+    }
+
+    fn untrusted_at(&self, now: SystemTime) -> Option<&'static str> {
+        let has_expired = self.certified_until.load().as_deref().is_some_and(|not_after| now > *not_after);
+        self.untrusted.load().as_deref().copied().or(has_expired.then_some("the certificate has expired"))
     }
 
     /// Puts a snapshot in force, for requests from now on.
@@ -135,9 +150,29 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::admission;
     use crate::inject::outcome::Reason;
+
+    #[test]
+    fn who_serves_a_certificate_past_its_end_is_not_ready_whatever_became_of_its_keeper() {
+        let state = State::new(Arc::new(Metrics::new().unwrap()), 1, Patience::default());
+        let now = SystemTime::now();
+        let later = now + Duration::from_secs(2);
+        assert_eq!(state.untrusted_at(later), None, "nobody has said anything");
+        state.certified(now + Duration::from_secs(1));
+        state.distrusted(None);
+        assert_eq!((state.untrusted_at(now), state.untrusted_at(later)), (None, Some("the certificate has expired")));
+        state.distrusted(Some("the API server does not trust the certificate yet"));
+        assert_eq!(state.untrusted_at(later), Some("the API server does not trust the certificate yet"));
+        state.distrusted(None);
+        state.certified(later);
+        assert_eq!(state.untrusted_at(later), None);
+        state.certified(now - Duration::from_secs(1));
+        assert_eq!(state.untrusted_at(SystemTime::now()), Some("the certificate has expired"));
+    }
 
     #[test]
     fn nobody_waits_for_who_hears_of_rejections() {

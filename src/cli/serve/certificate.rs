@@ -163,7 +163,7 @@ impl Source {
     pub(super) async fn keep(self, state: &Arc<State>) -> anyhow::Result<()> {
         match self {
             Self::Files(keeper, dir) => {
-                state.metrics.certificate(keeper.bundle().not_after);
+                state.certified(keeper.bundle().not_after);
                 tokio::spawn(reload::certificate(*keeper, dir, Arc::clone(state)));
             }
             Self::SelfManaged(own) => {
@@ -188,7 +188,7 @@ impl Source {
 fn serve(leaf: &Leaf, resolver: &Resolver, state: &State) {
     resolver.swap(Arc::clone(&leaf.bundle.key));
     state.metrics.certificate_loads.inc(Load::Ok);
-    state.metrics.certificate(leaf.bundle.not_after);
+    state.certified(leaf.bundle.not_after);
     let (names, until) = (leaf.bundle.names.join(", "), leaf.bundle.valid_until());
     tracing::info!(names, until, "another certificate is in force");
 }

@@ -43,20 +43,20 @@ pub(super) async fn templates(library: Library, sources: SourceArgs, assembly: A
     forever("reading templates", PAUSE, task).await;
 }
 
-/// Reads the certificate whenever its files may have changed, and looks at the clock.
+/// Reads the certificate whenever its files may have changed.
 pub(super) async fn certificate(keeper: Keeper, dir: PathBuf, state: Arc<State>) {
-    let mut watch = Watch::new([dir.clone()]).await;
     let keeper = Arc::new(Mutex::new(keeper));
-    let mut told = Told::default();
-    loop {
-        let read = |keeper: &mut Keeper| (keeper.reload(SystemTime::now()), keeper.exposed_key());
-        let Some((reload, exposed)) = aside(&keeper, read).await else {
-            tracing::error!("reading the certificate failed inside; the one in force stays, and changes are not seen");
-            return;
-        };
-        told.take(reload, exposed, &keeper.lock().unwrap_or_else(PoisonError::into_inner), &dir, &state);
-        watch.changed().await;
-    }
+    let task = || async {
+        let mut watch = Watch::new([dir.clone()]).await;
+        let mut told = Told::default();
+        loop {
+            let read = |keeper: &mut Keeper| (keeper.reload(SystemTime::now()), keeper.exposed_key());
+            let Some((reload, exposed)) = aside(&keeper, read).await else { return };
+            told.take(reload, exposed, &keeper.lock().unwrap_or_else(PoisonError::into_inner), &dir, &state);
+            watch.changed().await;
+        }
+    };
+    forever("reading the certificate", PAUSE, task).await;
 }
 
 /// What was said of a certificate that is served all the same, so that it is said once.
@@ -68,14 +68,15 @@ struct Told {
 }
 
 impl Told {
-    /// Logs and counts what a reading of the certificate did, and notes whether it can be served.
+    /// Logs and counts what a reading of the certificate did, and notes until when it can be served.
     fn take(&mut self, reload: Reload, exposed: Option<u32>, keeper: &Keeper, dir: &Path, state: &State) {
         let metrics = &state.metrics;
+        // Also if nothing has changed since: what came of the reading before may have failed inside.
+        state.certified(keeper.bundle().not_after);
         match reload {
             Reload::Unchanged | Reload::StillKept => {}
             Reload::Swapped => {
                 metrics.certificate_loads.inc(Load::Ok);
-                metrics.certificate(keeper.bundle().not_after);
                 let (names, until) = (keeper.bundle().names.join(", "), keeper.bundle().valid_until());
                 tracing::info!(names, until, "another certificate is in force");
                 self.exposed = None;
@@ -98,7 +99,6 @@ impl Told {
                 tracing::warn!(key = %key.display(), mode, "everybody may read the key; chmod 600 keeps it secret");
             }
         }
-        state.distrusted(keeper.obstacle(SystemTime::now()));
     }
 }
 
@@ -106,32 +106,32 @@ impl Told {
 pub(super) async fn clients(clients: Clients, handshakes: Arc<Handshakes>, metrics: Arc<Metrics>) {
     let path = clients.file().to_owned();
     let file = path.display();
-    let mut watch = Watch::new([path.clone()]).await;
     let clients = Arc::new(Mutex::new(clients));
-    loop {
-        let Some(reload) = aside(&clients, Clients::reload).await else {
-            tracing::error!("reading the authorities of clients failed inside; those in force stay");
-            return;
-        };
-        match reload {
-            ClientsReload::Unchanged | ClientsReload::StillKept => {}
-            ClientsReload::Changed => {
-                let served = handshakes.serve(&clients.lock().unwrap_or_else(PoisonError::into_inner));
-                match served {
-                    Ok(()) => {
-                        metrics.certificate_loads.inc(Load::Ok);
-                        tracing::info!(%file, "clients of other authorities are served");
+    let task = || async {
+        let mut watch = Watch::new([path.clone()]).await;
+        loop {
+            let Some(reload) = aside(&clients, Clients::reload).await else { return };
+            match reload {
+                ClientsReload::Unchanged | ClientsReload::StillKept => {}
+                ClientsReload::Changed => {
+                    let served = handshakes.serve(&clients.lock().unwrap_or_else(PoisonError::into_inner));
+                    match served {
+                        Ok(()) => {
+                            metrics.certificate_loads.inc(Load::Ok);
+                            tracing::info!(%file, "clients of other authorities are served");
+                        }
+                        Err(error) => tracing::error!(%error, "clients of the authorities before are served"),
                     }
-                    Err(error) => tracing::error!(%error, "clients of the authorities before are served"),
+                }
+                ClientsReload::Kept(error) => {
+                    metrics.certificate_loads.inc(Load::Failed);
+                    tracing::error!(%error, "clients of the authorities before are served");
                 }
             }
-            ClientsReload::Kept(error) => {
-                metrics.certificate_loads.inc(Load::Failed);
-                tracing::error!(%error, "clients of the authorities before are served");
-            }
+            watch.changed().await;
         }
-        watch.changed().await;
-    }
+    };
+    forever("reading the authorities of clients", PAUSE, task).await;
 }
 
 /// Logs and counts what a reading of the library did: each change once.

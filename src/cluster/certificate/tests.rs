@@ -141,6 +141,49 @@ async fn a_clock_that_jumps_is_followed_by_a_certificate_that_is_valid_by_it() {
     keeper.abort();
 }
 
+/// Whatever fails inside, in the decisions or in what comes of them: it goes on with what it knows, and has forgotten nothing.
+#[tokio::test]
+async fn a_failure_inside_ends_one_round_and_the_certificate_is_kept_on() {
+    let kept = Arc::new(Mutex::new(Kept::new()));
+    let client = fake::client({
+        let kept = Arc::clone(&kept);
+        move |request| kept.lock().unwrap().answer(request)
+    });
+    let mut keeper = Keeper::new(&client, names(), machine());
+    let fails = AtomicUsize::new(2);
+    let (sender, mut events) = unbounded_channel();
+    let tell = |event: Event| {
+        let is_due = fails.load(Ordering::Relaxed) == if matches!(event, Event::Serve(_)) { 2 } else { 1 };
+        if is_due && !matches!(event, Event::Standing(Standing::NoCertificate)) {
+            fails.fetch_sub(1, Ordering::Relaxed);
+            panic!("a mistake of ours");
+        }
+        let _ = sender.send(event);
+    };
+    for left in [1, 0] {
+        once(&mut keeper, &SystemTime::now, &tell).await;
+        assert_eq!(fails.load(Ordering::Relaxed), left);
+    }
+    // Only this replica remembers it.
+    let secret = kept.lock().unwrap().secret.take().unwrap();
+    let restored = async {
+        let mut serving = None;
+        until(&mut events, Standing::Trusted, &mut serving).await;
+        assert!(serving.is_some_and(|leaf| leaf.is_valid(SystemTime::now())), "it is told in the end");
+        loop {
+            if let Some(restored) = &kept.lock().unwrap().secret {
+                assert_eq!(restored["data"], secret["data"]);
+                return;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = once(&mut keeper, &SystemTime::now, &tell) => panic!("a mistake"),
+        () = restored => {}
+    }
+}
+
 /// Counts lines about mistakes.
 struct Errors(Arc<AtomicUsize>);
 
@@ -196,11 +239,7 @@ async fn what_is_there_counts_after_an_etcd_was_restored() {
     let client = fake::client(move |_| (200, object(50, "3")));
     let read = |value: Value| Some(serde_json::from_value::<DynamicObject>(value).unwrap());
     let of = |generation| Registration::Present { generation: Some(generation), entries: Vec::new() };
-    let vault = Vault::new(&client, &names());
-    let configurations =
-        [Kind::Mutating, Kind::Validating].map(|kind| Configuration::new(&client, kind, "a".to_owned()));
-    let pause = Pause::new(Instant::now());
-    let mut keeper = Keeper { vault, configurations, machine: machine(), pause, trouble: Vec::new() };
+    let mut keeper = Keeper::new(&client, names(), machine());
     keeper.take(News::Configuration(0, read(object(90, "7")))).await;
     assert_eq!(keeper.configurations[0].sight, of(7));
     keeper.take(News::Configuration(0, read(object(40, "2")))).await;
