@@ -6,7 +6,8 @@
 //! it does nothing itself. What it keeps to:
 //!
 //! - The Secret is written only over what was read (resourceVersion), and counts its writings. The configurations carry
-//!   the same count. What has a lower one never replaces what has a higher one.
+//!   the same count. What has a lower one never replaces what has a higher one, unless that is one to which nobody can have
+//!   counted.
 //! - A new authority comes in two steps: it is put beside the one in force, and signs the leaf only when every
 //!   configuration has been read back with it for the settling time. So the Secret's leaf is always one that is trusted.
 //! - A replica serves a leaf only when every configuration, as it has read them itself, trusts it.

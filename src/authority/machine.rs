@@ -186,7 +186,8 @@ impl Machine {
                 (Step::Begin, self.in_force(at, seen, None))
             }
         };
-        let generation = seen.generation().max(self.memory.as_ref().map_or(0, |memory| memory.generation)) + 1;
+        let remembered = self.memory.as_ref().map_or(0, |memory| memory.generation);
+        let generation = seen.generation(remembered) + 1;
         let base = self.memory.clone().filter(|_| step != Step::Begin);
         Some(Change { step, generation, base, keep })
     }
@@ -202,7 +203,7 @@ impl Machine {
             return Some((Step::Keep, Some(Old { cas: Trust::of(&serving.ca), until: serving.bundle.not_after })));
         }
         // The Secret was replaced by an older one, and nobody is left who remembers the newer one.
-        if seen.generation() > memory.generation {
+        if seen.generation(memory.generation) > memory.generation {
             return Some((Step::Keep, self.in_force(at, seen, Some(memory))));
         }
         let next = next.as_ref().filter(|next| next.is_valid(at.wall));

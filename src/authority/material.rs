@@ -17,6 +17,9 @@ use super::Trust;
 /// The annotation that counts the writings: what a lower one says never replaces what a higher one says.
 pub const GENERATION: &str = "podgraft.dev/generation";
 
+/// The last generation that counts. Nobody gets near it by writing, or by what configurations say ([`super::seen::AHEAD`]).
+const LAST: u64 = u64::MAX / 4 * 3;
+
 /// The annotation that says when the last leaf of the old authorities expires (RFC 3339).
 const OLD_UNTIL: &str = "podgraft.dev/old-ca-until";
 
@@ -304,8 +307,9 @@ impl Material {
     }
 }
 
-/// The generation that annotations tell. One that nobody could have reached is none.
+/// The generation that annotations tell. One that leaves no room for as many more as anybody could write is none: replicas would
+/// not read what they wrote themselves.
 #[must_use]
 pub fn generation(annotations: &BTreeMap<String, String>) -> Option<u64> {
-    annotations.get(GENERATION)?.parse().ok().filter(|generation| u32::try_from(*generation).is_ok())
+    annotations.get(GENERATION)?.parse().ok().filter(|generation| *generation <= LAST)
 }

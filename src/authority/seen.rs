@@ -6,6 +6,10 @@ use rustls::pki_types::CertificateDer;
 
 use super::{Damage, Material, Trust};
 
+/// How far what a configuration says may be ahead of the Secret. Anybody's hand may have written it, and replicas count on
+/// from there: so what nobody could have counted meanwhile is nothing that was counted.
+pub(super) const AHEAD: u64 = 4_294_967_296;
+
 /// The Secret, as it was last read.
 #[derive(Debug, Clone, Default)]
 pub enum Sight {
@@ -80,25 +84,27 @@ impl Seen {
         all
     }
 
-    /// The highest generation that was read anywhere.
-    pub(super) fn generation(&self) -> u64 {
-        let told = self.registrations.iter().map(|registration| match registration {
-            Registration::Present { generation, .. } => generation.unwrap_or(0),
-            _ => 0,
-        });
+    /// The highest generation that was read anywhere, or is remembered.
+    pub(super) fn generation(&self, remembered: u64) -> u64 {
         let secret = match &self.secret {
             Sight::Whole(read) => read.generation,
             Sight::Damaged(damage) => damage.generation,
             Sight::Unread | Sight::Absent => 0,
         };
-        told.chain([secret]).max().unwrap_or(0)
+        let counted = secret.max(remembered);
+        let told = self.registrations.iter().filter_map(|registration| match registration {
+            Registration::Present { generation, .. } => *generation,
+            _ => None,
+        });
+        told.filter(|told| is_counted(*told, counted)).fold(counted, u64::max)
     }
 
     /// The configurations that say something else, and not by a higher generation.
     pub(super) fn untold(&self, wanted: &Trust, by: u64) -> Vec<usize> {
         let is_untold = |registration: &Registration| match registration {
             Registration::Present { generation, entries } => {
-                generation.unwrap_or(0) <= by && entries.iter().any(|(trust, clean)| trust != wanted || !clean)
+                let is_higher = generation.is_some_and(|told| told > by && is_counted(told, by));
+                !is_higher && entries.iter().any(|(trust, clean)| trust != wanted || !clean)
             }
             _ => false,
         };
@@ -107,4 +113,8 @@ impl Seen {
         }
         (0..self.registrations.len()).filter(|index| is_untold(&self.registrations[*index])).collect()
     }
+}
+
+fn is_counted(told: u64, counted: u64) -> bool {
+    told.saturating_sub(counted) <= AHEAD
 }

@@ -259,6 +259,37 @@ fn a_secret_from_a_backup_rises_above_what_is_in_force() {
     assert_eq!((risen.generation, &risen.ca, &risen.old.unwrap().cas), (8, &backup.ca, &lost.trust()));
 }
 
+/// As a hand may write it, or a program that means something else by it.
+#[test]
+fn whatever_generation_a_configuration_claims_it_is_told_and_all_come_to_rest() {
+    let said = |generation: u64| {
+        let annotations = [(GENERATION.to_owned(), generation.to_string())].into();
+        super::generation(&annotations)
+    };
+    let claims = [7, u64::from(u32::MAX) - 1, u32::MAX.into(), 1 << 32, 1 << 40, i64::MAX as u64, 1 << 63, u64::MAX];
+    for claim in claims {
+        let mut machine = Machine::new(options(), 0.0);
+        let mut secret = begin();
+        // Again and again, each time a little more than what is there.
+        for round in 0..3 {
+            let claim = claim.saturating_add(secret.generation - 1);
+            let mut writes = 0;
+            let mut told = [present(&secret.trust(), said(claim)), present(&secret.trust(), said(secret.generation))];
+            while let Some(change) = machine.decide(at(0), &seen(Some(&secret), &told)).write {
+                let written = change.make(&options(), at(0).wall).unwrap();
+                secret = Material::read(&written.store()).unwrap().unwrap();
+                assert_eq!(secret.generation, written.generation, "{claim}: it reads back as it was written");
+                writes += 1;
+                assert!(writes < 2, "{claim}: it has no end");
+            }
+            // Somebody clears the bundles.
+            told[0] = present(&Trust::default(), said(claim));
+            let decision = machine.decide(at(0), &seen(Some(&secret), &told));
+            assert_eq!((decision.apply, decision.generation), (vec![0], secret.generation), "{claim}, round {round}");
+        }
+    }
+}
+
 #[test]
 fn the_authority_of_a_leaf_that_is_served_is_not_forgotten() {
     let mut machine = Machine::new(options(), 0.0);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
+use super::seen::AHEAD;
 use super::*;
 
 /// How far a watch may lag behind.
@@ -38,6 +39,8 @@ enum Happening {
     Replace(usize),
     /// Somebody deletes a configuration.
     Remove(usize),
+    /// Somebody writes another generation on a configuration.
+    Count(usize, u64),
 }
 
 fn happenings(wild: bool) -> impl Strategy<Value = Vec<Happening>> {
@@ -49,12 +52,14 @@ fn happenings(wild: bool) -> impl Strategy<Value = Vec<Happening>> {
         1 => replica.clone().prop_map(Happening::Restart),
     ];
     let skew = prop_oneof![2 => -40..40_i64, 1 => -3000..3000_i64, 1 => Just(0)];
+    let count = prop_oneof![Just(u64::from(u32::MAX)), Just(AHEAD), Just(1 << 40), Just(u64::MAX)];
     let rare = prop_oneof![
         2 => (1..3_usize, skew).prop_map(|(who, ahead)| Happening::Clock(who, ahead)),
         1 => Just(Happening::Delete),
         1 => Just(Happening::Damage),
         1 => (0..9_usize).prop_map(Happening::RollBack),
         1 => configuration.clone().prop_map(Happening::Clear),
+        1 => (configuration.clone(), count).prop_map(|(index, count)| Happening::Count(index, count)),
     ];
     let worse =
         prop_oneof![configuration.clone().prop_map(Happening::Replace), configuration.prop_map(Happening::Remove)];
@@ -209,7 +214,8 @@ impl World {
             let known = self.replicas[who].configurations[index].as_ref().unwrap().version;
             if known == self.configurations[index].version {
                 let before = self.configurations[index].content.as_ref().unwrap();
-                assert!(before.1 <= Some(decision.generation), "a lower generation replaced a higher one");
+                let is_absurd = before.1 > Some(decision.generation + AHEAD);
+                assert!(before.1 <= Some(decision.generation) || is_absurd, "a lower generation replaced a higher one");
                 self.lately.push_back((self.now, before.0.clone()));
                 self.by_hand(index, Some((decision.trust.clone(), Some(decision.generation))));
             }
@@ -274,6 +280,11 @@ impl World {
             }
             Happening::Replace(index) => self.by_hand(index, Some((Trust::default(), None))),
             Happening::Remove(index) => self.by_hand(index, None),
+            Happening::Count(index, generation) => {
+                if let Some((trust, _)) = self.configurations[index].content.clone() {
+                    self.by_hand(index, Some((trust, Some(generation))));
+                }
+            }
         }
     }
 
