@@ -1,13 +1,17 @@
 //! Files that are read whole: templates, namespaces, certificates.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
 /// The largest file that is read, in bytes: what a ConfigMap or a Secret can hold.
 pub const MAX_FILE: u64 = 1024 * 1024;
 
-/// Why a file was not read. `Display` is the text for people, without the path.
+/// How often a directory is read again that was swapped meanwhile. A reading takes milliseconds, and the kubelet swaps once
+/// a minute.
+const ATTEMPTS: usize = 10;
+
+/// Why a file, or a directory, was not read. `Display` is the text for people, without the path.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
     /// The system refuses.
@@ -19,6 +23,9 @@ pub enum Unread {
     /// It has so many bytes.
     #[error("has {0} bytes; at most {MAX_FILE} are read")]
     TooLarge(u64),
+    /// A directory that was another one after each reading.
+    #[error("changes faster than it can be read")]
+    Unsteady,
 }
 
 /// The bytes of a file. Neither a huge file nor a pipe without a writer holds the reader up.
@@ -43,9 +50,30 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Unread> {
     Ok(bytes)
 }
 
+/// What `read` makes of a directory, and all of one version if it is a mounted ConfigMap or Secret.
+///
+/// There, every file is a link through `..data`, a link to the directory of the version in force, which is swapped
+/// between two files just as well as between two readings.
+///
+/// # Errors
+///
+/// It is swapped during every reading.
+pub fn of_one_version<T>(directory: &Path, read: impl Fn() -> T) -> Result<T, Unread> {
+    let version = || fs::read_link(directory.join("..data")).ok();
+    for _ in 0..ATTEMPTS {
+        let before = version();
+        let found = read();
+        if version() == before {
+            return Ok(found);
+        }
+    }
+    Err(Unread::Unsteady)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::cell::Cell;
+    use std::os::unix::fs::symlink;
     use std::process::Command;
     use std::sync::mpsc;
     use std::thread;
@@ -73,6 +101,27 @@ mod tests {
             thread::spawn(move || done.send(read(&path).map_err(|unread| unread.to_string())));
             let told = result.recv_timeout(Duration::from_secs(30)).expect("it holds nobody up");
             assert_eq!(told.unwrap_err(), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_swapped_while_it_is_read_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let swap = |version: usize| {
+            symlink(format!("..{version}"), dir.path().join("..next")).unwrap();
+            fs::rename(dir.path().join("..next"), dir.path().join("..data")).unwrap();
+        };
+        for (swaps, found) in [(0, Some(1)), (1, Some(2)), (9, Some(10)), (10, None)] {
+            swap(0);
+            let readings = Cell::new(0);
+            let read = || {
+                readings.set(readings.get() + 1);
+                if readings.get() <= swaps {
+                    swap(readings.get());
+                }
+                readings.get()
+            };
+            assert_eq!(of_one_version(dir.path(), read).ok(), found);
         }
     }
 }

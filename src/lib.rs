@@ -11,7 +11,7 @@
 //!
 //! The shell does IO and decides nothing:
 //!
-//! - [`files`]: files read whole, within a bound;
+//! - [`files`]: files read whole, within a bound, and directories in one version;
 //! - [`library`]: template directories and namespace files into snapshots, watched;
 //! - [`cluster`]: templates and namespaces of the Kubernetes API, watched;
 //! - [`authority`]: what replicas do to have certificates that the API server trusts; decides, and does nothing;

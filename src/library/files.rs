@@ -1,6 +1,5 @@
 //! Files of the library: which there are, and their text.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,34 +11,19 @@ use super::Problem;
 /// The most manifests that are read of a directory: twice as many as are known to work, and some hundred MiB of memory.
 pub(super) const MAX_FILES: usize = 20_000;
 
-/// How often a directory is read again that was swapped meanwhile. A reading takes milliseconds, and the kubelet swaps once
-/// a minute.
-const ATTEMPTS: usize = 10;
-
 /// A file and its text.
 pub(super) type Text = (PathBuf, Result<String, Problem>);
 
 /// The texts of a source's files, in the order of [`list`], and all of one version if it is a mounted ConfigMap.
-///
-/// There, every file is a link through `..data`, a link to the directory of the version in force, which is swapped
-/// between two files just as well as between two readings.
 pub(super) fn texts(source: &Path) -> Result<Vec<Text>, Problem> {
-    let version = || fs::read_link(source.join("..data")).ok();
-    for _ in 0..ATTEMPTS {
-        let before = version();
-        let texts = list(source).map(|paths| {
-            let text = |path: PathBuf| {
-                let text = read(&path);
-                (path, text)
-            };
-            paths.into_iter().map(text).collect()
-        });
-        if version() == before {
-            return texts;
-        }
-    }
-    let error = io::Error::other("it changes faster than it can be read");
-    Err(unread(source, error.into()))
+    let texts = || {
+        let text = |path: PathBuf| {
+            let text = read(&path);
+            (path, text)
+        };
+        list(source).map(|paths| paths.into_iter().map(text).collect())
+    };
+    files::of_one_version(source, texts).unwrap_or_else(|error| Err(unread(source, error)))
 }
 
 /// The files of a directory that may hold manifests, by name; or `path` itself if it is no directory.

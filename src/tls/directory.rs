@@ -57,10 +57,10 @@ pub enum DirectoryError {
         /// The files that aren't.
         missing: Vec<&'static str>,
     },
-    /// A file can't be read.
+    /// A file, or the directory, can't be read.
     #[error("{}: {error}", path.display())]
     Read {
-        /// The file.
+        /// Which.
         path: PathBuf,
         /// Why.
         error: Unread,
@@ -75,12 +75,17 @@ pub enum DirectoryError {
     },
 }
 
-/// Reads a directory.
+/// Reads a directory, all of one version if it is a mounted Secret.
 ///
 /// # Errors
 ///
 /// A file can't be read, or only some of the three are there.
 pub fn read(dir: &Path) -> Result<Contents, DirectoryError> {
+    let unsteady = |error| Err(DirectoryError::Read { path: dir.to_owned(), error });
+    files::of_one_version(dir, || contents(dir)).unwrap_or_else(unsteady)
+}
+
+fn contents(dir: &Path) -> Result<Contents, DirectoryError> {
     let file = |name: &str| {
         let path = dir.join(name);
         match files::read(&path) {

@@ -1,11 +1,13 @@
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
 use super::bundle::{Bundle, Flaw};
+use super::directory::Contents;
 use super::{
     Clients, ClientsReload, DEVELOPMENT_LIFETIME, DEVELOPMENT_NAMES, Keeper, Reload, TlsError, authority, directory,
 };
@@ -171,6 +173,39 @@ fn what_is_no_regular_file_or_huge_is_not_read_and_what_was_in_force_stays() {
     }
     let told = "has 1099511627776 bytes; at most 1048576 are read";
     assert_eq!(reload(), [&key, &authorities].map(|path| format!("{}: {told}", path.display())));
+}
+
+#[test]
+fn a_mounted_secret_is_read_in_one_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let names = ["ca.crt", "tls.crt", "tls.key"];
+    let swap = |version: usize| {
+        let new = format!("..{version}");
+        fs::create_dir(at(&new)).unwrap();
+        for name in names {
+            fs::write(at(&new).join(name), version.to_string()).unwrap();
+        }
+        symlink(&new, at("..next")).unwrap();
+        fs::rename(at("..next"), at("..data")).unwrap();
+        let _ = fs::remove_dir_all(at(&format!("..{}", version.wrapping_sub(1))));
+    };
+    swap(0);
+    for name in names {
+        symlink(format!("..data/{name}"), at(name)).unwrap();
+    }
+    thread::scope(|scope| {
+        let swaps = scope.spawn(|| {
+            (1..300).for_each(|version| {
+                swap(version);
+                thread::sleep(Duration::from_millis(1));
+            });
+        });
+        while !swaps.is_finished() {
+            let Contents::Complete(files) = directory::read(dir.path()).unwrap() else { panic!("they are there") };
+            assert_eq!((&files.ca, &files.cert), (&files.key, &files.key));
+        }
+    });
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn every_limit_of_the_source_is_in_the_table() {
         ("inject/annotations.rs", "MAX_TEMPLATE"),
         // How often something is tried that others may be at.
         ("cluster/trouble.rs", "ATTEMPTS"),
-        ("library/files.rs", "ATTEMPTS"),
+        ("files.rs", "ATTEMPTS"),
         // What is taken at once, of as much as there is.
         ("json/chunk.rs", "SIZE"),
         ("server/body.rs", "AT_ONCE"),
