@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
+use tracing::level_filters::STATIC_MAX_LEVEL;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -79,6 +80,10 @@ pub fn start(format: LogFormat, level: &LogLevel) -> io::Result<Log> {
         std::panic::set_hook(Box::new(panicked));
         let lost = |lines| tracing::warn!(lines, "nobody took the log for a while: lines were lost here");
         thread::Builder::new().name("log".to_owned()).spawn(move || LINES.write_to(io::stderr(), lost))?;
+        let finest = level.0.iter().map(|(_, level)| level).chain(level.0.default_level()).max();
+        if finest > Some(STATIC_MAX_LEVEL) {
+            tracing::warn!("this build logs nothing finer than {STATIC_MAX_LEVEL}; one without optimisation does");
+        }
     }
     Ok(Log(()))
 }

@@ -80,7 +80,8 @@ pub struct Args {
     /// Form of the log, on standard error.
     #[arg(long, value_enum, value_name = "text|json", env = "PODGRAFT_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
-    /// Least level that is logged: error, warn, info, debug, trace, or directives such as info,podgraft::tls=debug.
+    /// Least level that is logged: error, warn, info, debug, or directives such as info,podgraft::tls=debug; and trace, which
+    /// is for libraries' own developers and only in builds without optimisation.
     #[arg(long, value_name = "LEVEL", env = "PODGRAFT_LOG", default_value = "info")]
     log_level: LogLevel,
 }
