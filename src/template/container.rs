@@ -37,7 +37,7 @@ impl<'t> Compiler<'_, '_, 't> {
         let mut nodes = self.members(tree, Field::Container, |key| OURS.contains(&key) || key == "restartPolicy");
         let rendered = self.tried(tree, &nodes);
         if self.expressions <= MAX_EXPRESSIONS {
-            shell::check(tree, self.names.parameters, self.problems);
+            shell::check(tree, self.names, self.problems);
         }
         decode::strictly::<v1::Container>(&rendered, OURS, self.options, self.problems);
         check::container(&rendered, Some(role), self.problems);

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::diagnostic::{Place, Problems};
 use super::fields::{Fields, choice, flag, list, text, unexpected};
-use super::parameter::{Declaration, Parameter, Type};
+use super::parameter::{Declaration, Parameter, Patterns, Type};
 use super::yaml::{Kind, Tree};
 
 const FIELDS: &[&str] = &[
@@ -24,7 +24,13 @@ const FIELDS: &[&str] = &[
 
 /// Reads the declaration of a parameter. A wrong one gives a parameter of its name all the same, so that expressions
 /// that name it aren't reported too.
-pub(super) fn parameter(name: &str, key: &Place, tree: &Tree<'_>, problems: &mut Problems<'_>) -> Option<Parameter> {
+pub(super) fn parameter(
+    name: &str,
+    key: &Place,
+    tree: &Tree<'_>,
+    patterns: &Patterns,
+    problems: &mut Problems<'_>,
+) -> Option<Parameter> {
     let bare = |kind| Declaration {
         name: name.to_owned(),
         description: None,
@@ -42,7 +48,7 @@ pub(super) fn parameter(name: &str, key: &Place, tree: &Tree<'_>, problems: &mut
         line: key.line,
     };
     let Some(fields) = Fields::read(tree, key, FIELDS, problems) else {
-        return Parameter::declare(bare(Type::String)).ok();
+        return Parameter::declare(bare(Type::String), patterns).ok();
     };
     let before = problems.count();
     let types = Type::ALL.map(|kind| (kind.name(), kind));
@@ -66,9 +72,9 @@ pub(super) fn parameter(name: &str, key: &Place, tree: &Tree<'_>, problems: &mut
         ..bare(known_kind)
     };
     if problems.count() > before {
-        return Parameter::declare(bare(known_kind)).ok();
+        return Parameter::declare(bare(known_kind), patterns).ok();
     }
-    match Parameter::declare(declaration) {
+    match Parameter::declare(declaration, patterns) {
         Ok(parameter) => Some(parameter),
         Err(errors) => {
             for error in errors {
@@ -79,7 +85,7 @@ pub(super) fn parameter(name: &str, key: &Place, tree: &Tree<'_>, problems: &mut
                 };
                 problems.error(place, error.message).help = error.help;
             }
-            Parameter::declare(bare(known_kind)).ok()
+            Parameter::declare(bare(known_kind), patterns).ok()
         }
     }
 }

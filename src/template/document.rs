@@ -7,7 +7,7 @@ use super::diagnostic::{Problems, shorten};
 use super::expression::{Expression, Names};
 use super::fields::{Fields, choice, expect_map, list, text, unknown_field};
 use super::node::Entry;
-use super::parameter::{Parameter, Type};
+use super::parameter::{Parameter, Patterns, Type};
 use super::pod_security::{self, PodSecurity};
 use super::rendered::{Basis, Parts, Role};
 use super::stand_in::Trial;
@@ -89,14 +89,15 @@ pub(super) fn template(
     problems: &mut Problems<'_>,
 ) -> Option<Template> {
     let Header { scope, name, spec } = header(root, problems)?;
-    let parameters = parameters(&spec, problems);
+    let patterns = Patterns::new();
+    let parameters = parameters(&spec, &patterns, problems);
     let trial = Trial::new(&parameters);
     let systems = [("linux", "linux"), ("windows", "windows")];
     let os = spec.get("os").and_then(|tree| choice(tree, &systems, problems)).unwrap_or("linux");
     let mut compiler = Compiler {
         problems,
         options,
-        names: Names { parameters: &parameters, in_for_each: false, literal_items: false },
+        names: Names { parameters: &parameters, in_for_each: false, literal_items: false, patterns: &patterns },
         trial: &trial,
         item: None,
         floor: Basis::Constant,
@@ -193,10 +194,10 @@ fn name<'t>(tree: &'t Tree<'_>, longest: usize, problems: &mut Problems<'_>) -> 
     Some(name)
 }
 
-fn parameters(spec: &Fields<'_>, problems: &mut Problems<'_>) -> Vec<Parameter> {
+fn parameters(spec: &Fields<'_>, patterns: &Patterns, problems: &mut Problems<'_>) -> Vec<Parameter> {
     let tree = spec.get("parameters").filter(|tree| expect_map(tree, problems).is_some());
     let declared = tree.into_iter().flat_map(Tree::members);
-    declared.filter_map(|(name, place, tree)| declaration::parameter(name, place, tree, problems)).collect()
+    declared.filter_map(|(name, place, tree)| declaration::parameter(name, place, tree, patterns, problems)).collect()
 }
 
 fn primary(spec: &Fields<'_>, parameters: &[Parameter], problems: &mut Problems<'_>) -> Option<usize> {

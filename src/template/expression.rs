@@ -27,7 +27,7 @@ use data::Data;
 use evaluate::fail;
 
 use super::Line;
-use super::parameter::{MAX_ITEMS, Parameter, Type, Value};
+use super::parameter::{MAX_ITEMS, Parameter, Patterns, Type, Value};
 
 pub use leaf::{Leaf, Style};
 pub use tree::Given;
@@ -194,6 +194,8 @@ pub struct Names<'t> {
     pub in_for_each: bool,
     /// `item` has texts of a parameter, whose `$` is literal.
     pub literal_items: bool,
+    /// What the template's patterns may still take.
+    pub patterns: &'t Patterns,
 }
 
 /// A mistake in an expression, found at load.

@@ -168,7 +168,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::template::expression::{Budget, Given, Names, Style, Variable};
-    use crate::template::parameter::Value;
+    use crate::template::parameter::{Patterns, Value};
 
     /// No parameters, no pod.
     struct Nothing(Budget);
@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn what_is_null_leaves_nothing_and_what_repeats_is_bounded() {
-        let names = Names { parameters: &[], in_for_each: false, literal_items: false };
+        let patterns = Patterns::new();
+        let names = Names { parameters: &[], in_for_each: false, literal_items: false, patterns: &patterns };
         let leaf = |text| Leaf::parse(text, Style::Typed, names).unwrap().map(Node::Leaf).unwrap();
         let list = |for_each, value| {
             let for_each = Some(Expression::compile(for_each, names).unwrap());

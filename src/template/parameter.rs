@@ -13,7 +13,7 @@ use super::Line;
 
 pub use constraint::Constraints;
 pub use declare::{Declaration, DeclarationError};
-pub use pattern::Pattern;
+pub use pattern::{Pattern, Patterns};
 pub use value::Value;
 
 pub(crate) use notation::duration;

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 
 use super::diagnostic::{Place, Problems};
 use super::expansion::references;
-use super::expression::{Leaf, Names, Style, Word};
-use super::parameter::Parameter;
+use super::expression::{ExpressionError, Leaf, Names, Style, Word};
+use super::parameter::Patterns;
 use super::yaml::Tree;
 
 use environment::Environment;
@@ -26,8 +26,11 @@ const RUNNERS: &[&str] = &["busybox", "env", "exec", "nohup", "setsid", "tini", 
 const OPTIONS: &str = "abcefhiklmnoprstuvxBCDEHOPT";
 
 /// Checks the commands of a container: its own, its probes' and its hooks'.
-pub(super) fn check(container: &Tree<'_>, parameters: &[Parameter], problems: &mut Problems<'_>) {
-    let names = Names { parameters, in_for_each: true, literal_items: false };
+pub(super) fn check(container: &Tree<'_>, names: Names<'_>, problems: &mut Problems<'_>) {
+    // The template is refused, and to compile its patterns once more may take long.
+    if names.patterns.is_exceeded() {
+        return;
+    }
     let (environment, none) = (Environment::of(container, names), Environment::default());
     let mut found = Found { names, environment: &environment, problems, told: HashSet::new() };
     let (command, args) = (container.get("command"), container.get("args"));
@@ -53,9 +56,16 @@ pub(super) fn check(container: &Tree<'_>, parameters: &[Parameter], problems: &m
 /// A word of a command, and where it is made.
 type Placed<'t> = (Word, &'t Place);
 
+/// A text with expressions, for a look at it: its patterns count where it is compiled.
+fn leaf(text: &str, names: Names<'_>) -> Result<Option<Leaf>, Vec<ExpressionError>> {
+    let patterns = Patterns::new();
+    let names = Names { in_for_each: true, literal_items: false, patterns: &patterns, ..names };
+    Leaf::parse(text, Style::Typed, names)
+}
+
 /// What a text makes when it is one word of a list; `None`: nothing.
 fn word(text: &str, names: Names<'_>) -> Option<Word> {
-    match Leaf::parse(text, Style::Typed, names) {
+    match leaf(text, names) {
         Ok(Some(leaf)) => leaf.word(),
         Ok(None) => Some(Word { text: text.to_owned(), ..Word::default() }),
         // It is wrong, which is reported where it is compiled.
@@ -166,7 +176,7 @@ impl Found<'_, '_> {
             let word = |item: &'t Tree<'_>| Some((word(item.as_text()?, self.names)?, &item.place));
             return vec![tree.items().iter().filter_map(word).collect()];
         };
-        let ways = Leaf::parse(text, Style::Typed, self.names).ok().flatten().map(|leaf| leaf.words());
+        let ways = leaf(text, self.names).ok().flatten().map(|leaf| leaf.words());
         let placed = |words: Vec<Word>| words.into_iter().map(|word| (word, &tree.place)).collect();
         ways.unwrap_or_default().into_iter().map(placed).collect()
     }
@@ -183,7 +193,7 @@ impl Found<'_, '_> {
     /// An expression that makes more than a command may make a command that no one has seen.
     fn piece(&mut self, tree: Option<&Tree<'_>>) {
         let Some((tree, text)) = tree.and_then(|tree| Some((tree, tree.as_text()?))) else { return };
-        let Ok(Some(leaf)) = Leaf::parse(text, Style::Typed, self.names) else { return };
+        let Ok(Some(leaf)) = leaf(text, self.names) else { return };
         let names_values =
             leaf.expressions().any(|expression| expression.names_item() || !expression.parameters().is_empty());
         let has_shell = leaf.word().is_some_and(|word| word.open && word.made_of.iter().any(|text| is_shell(text)));

@@ -14,7 +14,7 @@ use super::compile::Compiler;
 use super::diagnostic::Place;
 use super::expression::{EvaluationError, Expression, Item, Leaf, Names, Style};
 use super::node::{CONTROL, Entry, Node};
-use super::parameter::Type;
+use super::parameter::{Patterns, Type};
 use super::rendered::{Basis, Content, Rendered};
 use super::stand_in::{self, Trial};
 use super::yaml::{Kind, Tree};
@@ -150,9 +150,9 @@ impl<'t> Compiler<'_, '_, 't> {
 /// The first item of a `forEach`, if there is one.
 fn first_item(for_each: &Expression, trial: &Trial, item: Option<&Item<'_>>) -> Result<Option<Json>, EvaluationError> {
     static ITEM: LazyLock<Option<Leaf>> = LazyLock::new(|| {
-        Leaf::parse("{{ item }}", Style::Typed, Names { parameters: &[], in_for_each: true, literal_items: false })
-            .ok()
-            .flatten()
+        let patterns = Patterns::new();
+        let names = Names { parameters: &[], in_for_each: true, literal_items: false, patterns: &patterns };
+        Leaf::parse("{{ item }}", Style::Typed, names).ok().flatten()
     });
     let items = for_each.items(trial, item)?;
     let (Some(first), Some(leaf)) = (items.first(), &*ITEM) else { return Ok(None) };

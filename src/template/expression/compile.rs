@@ -273,8 +273,14 @@ impl Compiler<'_> {
             let help = "write the pattern as text, so that it is compiled once, when the template is loaded";
             return self.refuse(place, "the pattern of matches() is not constant", help);
         };
-        match Pattern::compile(source) {
+        match Pattern::compile(source, self.names.patterns) {
             Ok(pattern) => Code::Matches(Box::new(text), pattern),
+            // Of those that are too much together, the first one of an expression is told.
+            Err(message)
+                if self.names.patterns.is_exceeded() && self.errors.iter().any(|error| error.message == message) =>
+            {
+                Code::Constant(Data::Null)
+            }
             Err(message) => self.refuse(place, message, Pattern::HELP),
         }
     }

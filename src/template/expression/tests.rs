@@ -20,6 +20,7 @@ struct World {
     values: Vec<Value>,
     variables: HashMap<Variable, serde_json::Value>,
     budget: Budget,
+    patterns: Patterns,
 }
 
 impl Variables for World {
@@ -52,8 +53,13 @@ impl World {
                 ],
             },
         });
-        let world =
-            Self { parameters: Vec::new(), values: Vec::new(), variables: HashMap::new(), budget: Budget::new() };
+        let world = Self {
+            parameters: Vec::new(),
+            values: Vec::new(),
+            variables: HashMap::new(),
+            budget: Budget::new(),
+            patterns: Patterns::new(),
+        };
         world
             .with("path", Type::String, Value::Text("/var/log".to_owned()), false)
             .with("port", Type::Integer, Value::Integer(8080), false)
@@ -90,7 +96,7 @@ impl World {
             expand,
             line: 1,
         };
-        self.parameters.push(Parameter::declare(declaration).unwrap());
+        self.parameters.push(Parameter::declare(declaration, &self.patterns).unwrap());
         self.values.push(value);
         self
     }
@@ -101,7 +107,7 @@ impl World {
     }
 
     fn names(&self) -> Names<'_> {
-        Names { parameters: &self.parameters, in_for_each: false, literal_items: false }
+        Names { parameters: &self.parameters, in_for_each: false, literal_items: false, patterns: &self.patterns }
     }
 
     /// A leaf's JSON; `null` when it is dropped.

@@ -158,7 +158,7 @@ mod tests {
     use super::super::{Budget, Expression, Names, Style, Variable, Variables};
     use super::*;
     use crate::json;
-    use crate::template::parameter::Value;
+    use crate::template::parameter::{Patterns, Value};
 
     /// What an expression that is the pod would write, with the namespace `shop`.
     fn written(pod: &str) -> Json {
@@ -219,9 +219,9 @@ mod tests {
             let pod = json::Json::read(&text).unwrap();
             let pod = OfPod(pod.root(), Budget::new());
             let condition = |source: &str| {
-                Expression::compile(source, Names { parameters: &[], in_for_each: false, literal_items: false })
-                    .unwrap()
-                    .condition(&pod, None)
+                let patterns = Patterns::new();
+                let names = Names { parameters: &[], in_for_each: false, literal_items: false, patterns: &patterns };
+                Expression::compile(source, names).unwrap().condition(&pod, None)
             };
             assert!(condition("object.b == 'c' && size(object.a) == 1").unwrap());
             for source in ["object.a == object.a", "'%s'.format([object.a]) != ''", "object.a.flatten(1000) != []"] {

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::constraint::compare;
 use super::value::quoted;
-use super::{Constraints, HIDDEN, MAX_ITEMS, Parameter, Pattern, Type, Value, shown};
+use super::{Constraints, HIDDEN, MAX_ITEMS, Parameter, Pattern, Patterns, Type, Value, shown};
 use crate::template::Line;
 
 /// The longest name: an annotation's name part holds 63 characters, a template's name 40 of them and the dot one.
@@ -72,18 +72,18 @@ impl DeclarationError {
 }
 
 impl Parameter {
-    /// Checks a declaration.
+    /// Checks a declaration; its pattern is one of the template's.
     ///
     /// # Errors
     ///
     /// Every mistake in it.
-    pub fn declare(declaration: Declaration) -> Result<Self, Vec<DeclarationError>> {
+    pub fn declare(declaration: Declaration, patterns: &Patterns) -> Result<Self, Vec<DeclarationError>> {
         let mut check = Check { kind: declaration.kind, sensitive: declaration.sensitive, errors: Vec::new() };
         check.name(&declaration.name);
         check.applicable(&declaration);
         let constraints = Constraints {
             one_of: declaration.one_of.as_deref().and_then(|values| check.one_of(values)),
-            pattern: declaration.pattern.as_deref().and_then(|pattern| check.pattern(pattern)),
+            pattern: declaration.pattern.as_deref().and_then(|pattern| check.pattern(pattern, patterns)),
             minimum: declaration.minimum.as_ref().and_then(|limit| check.scalar("minimum", limit)),
             maximum: declaration.maximum.as_ref().and_then(|limit| check.scalar("maximum", limit)),
             min_length: declaration.min_length,
@@ -224,8 +224,8 @@ impl Check {
         }
     }
 
-    fn pattern(&mut self, pattern: &str) -> Option<Pattern> {
-        match Pattern::compile(pattern) {
+    fn pattern(&mut self, pattern: &str, patterns: &Patterns) -> Option<Pattern> {
+        match Pattern::compile(pattern, patterns) {
             Ok(pattern) => Some(pattern),
             Err(message) => {
                 self.refuse("pattern", message, Pattern::HELP);

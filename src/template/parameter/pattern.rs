@@ -1,11 +1,16 @@
 //! Regular expressions of templates, whose cost is known.
 
+use std::cell::Cell;
 use std::fmt;
 
 use regex_automata::meta::Regex;
 
 /// The most memory, in bytes, that a compiled pattern may take.
 const MAX_SIZE: usize = 512 * 1024;
+
+/// The most memory, in bytes, that the compiled patterns of one template may take together: some hundred of those that
+/// people write. Without it, a line with thirty patterns of the greatest size would hold 16 MiB.
+const MAX_TOGETHER: usize = 2 * 1024 * 1024;
 
 /// The memory, in bytes, of a pattern that costs one step for each byte of a text. A match's time is at worst the text's
 /// length times the pattern's states, of which this holds some hundred: a step is at worst a microsecond.
@@ -14,6 +19,39 @@ const STEP: usize = 8 * 1024;
 /// The most steps that a match of a parameter's value may cost: 100 KB of text for a plain pattern, 12 KB for one with
 /// a `\w` in it.
 const MAX_STEPS: usize = 100_000;
+
+/// What the patterns of one template may take together, while it is loaded.
+#[derive(Debug)]
+pub struct Patterns(Cell<usize>);
+
+impl Patterns {
+    /// The budget of a template.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Cell::new(MAX_TOGETHER))
+    }
+
+    /// Whether one of them was too much.
+    pub(in crate::template) fn is_exceeded(&self) -> bool {
+        self.0.get() == 0
+    }
+
+    /// Pays for a pattern; once the budget is exceeded nothing is left, so that no more of them are compiled.
+    fn spend(&self, bytes: usize) -> Result<(), String> {
+        let rest = self.0.get().checked_sub(bytes);
+        self.0.set(rest.unwrap_or(0));
+        let exceeded = || {
+            format!("the patterns of the template take more than {} KiB when they are compiled", MAX_TOGETHER / 1024)
+        };
+        rest.map(drop).ok_or_else(exceeded)
+    }
+}
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// A regular expression in the regex crate's syntax, compiled when its template is loaded, unanchored as in JSON Schema.
 ///
@@ -31,17 +69,22 @@ impl Pattern {
     pub(in crate::template) const HELP: &str = "the syntax is https://docs.rs/regex/latest/regex/#syntax; \\w, \\d and . stand \
         for all of Unicode, classes such as [0-9A-Za-z_] are smaller";
 
-    /// Compiles a pattern.
+    /// Compiles a pattern, one of those of a template.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in one line: it is no regular expression, or too large when it is compiled.
-    pub(in crate::template) fn compile(pattern: &str) -> Result<Self, String> {
+    /// What is wrong with it, in one line: it is no regular expression, or too large when it is compiled, alone or with
+    /// the template's others.
+    pub(in crate::template) fn compile(pattern: &str, patterns: &Patterns) -> Result<Self, String> {
+        /// What the smallest one takes beside its states, caches among it.
+        const BESIDE: usize = 2 * 1024;
+        patterns.spend(BESIDE)?;
         // No lazy DFA: patterns are short, and its caches may take megabytes each.
         let limits =
             Regex::config().hybrid(false).dfa(false).nfa_size_limit(Some(MAX_SIZE)).onepass_size_limit(Some(MAX_SIZE));
         match Regex::builder().configure(limits).build(pattern) {
             Ok(regex) => {
+                patterns.spend(regex.memory_usage())?;
                 let steps = 1 + regex.memory_usage() / STEP;
                 Ok(Self { text: pattern.into(), regex, steps })
             }
@@ -93,21 +136,40 @@ impl fmt::Display for Pattern {
 mod tests {
     use super::*;
 
+    fn compile(pattern: &str) -> Result<Pattern, String> {
+        Pattern::compile(pattern, &Patterns::new())
+    }
+
     #[test]
     fn ordinary_patterns_compile_and_bombs_do_not() {
         for pattern in ["^/", r"^[\w.-]+/[\w.-]+:[\w.-]+$", "^.{1,200}$", r"^\d{1,5}$", "(?i)^[a-z]+$", ""] {
-            assert_eq!(Pattern::compile(pattern).unwrap().as_str(), pattern);
+            assert_eq!(compile(pattern).unwrap().as_str(), pattern);
         }
         for pattern in ["(a{1000}){1000}", r"(\w{100}){100}", "((a{100}){100}){100}"] {
-            assert_eq!(Pattern::compile(pattern).unwrap_err(), "the pattern is too large when it is compiled");
+            assert_eq!(compile(pattern).unwrap_err(), "the pattern is too large when it is compiled");
         }
-        assert_eq!(Pattern::compile("a(b").unwrap_err(), "unclosed group");
-        assert_eq!(Pattern::compile("*").unwrap_err(), "repetition operator missing expression");
+        assert_eq!(compile("a(b").unwrap_err(), "unclosed group");
+        assert_eq!(compile("*").unwrap_err(), "repetition operator missing expression");
+    }
+
+    #[test]
+    fn all_patterns_of_a_template_have_one_budget() {
+        let patterns = Patterns::new();
+        let large = || Pattern::compile("(?:a?){4500}", &patterns);
+        let told = "the patterns of the template take more than 2048 KiB when they are compiled";
+        let compiled = (0..100).map_while(|_| large().ok()).count();
+        assert!((3..10).contains(&compiled), "{compiled}");
+        // Nothing is left for a small one either.
+        assert_eq!(Pattern::compile("a", &patterns).unwrap_err(), told);
+        // One costs something however small it is.
+        let patterns = Patterns::new();
+        let compiled = (0..10_000).map_while(|_| Pattern::compile("a", &patterns).ok()).count();
+        assert!((500..=1024).contains(&compiled), "{compiled}");
     }
 
     #[test]
     fn the_larger_a_pattern_the_shorter_its_texts() {
-        let (plain, large) = (Pattern::compile("x$").unwrap(), Pattern::compile(r"\w{1,8}$").unwrap());
+        let (plain, large) = (compile("x$").unwrap(), compile(r"\w{1,8}$").unwrap());
         let text = "x".repeat(50_000);
         assert_eq!(plain.check(&text), Ok(()));
         assert!(large.check(&text).unwrap_err().starts_with("is too long for the pattern"));

@@ -22,12 +22,16 @@ fn declaration(kind: Type) -> Declaration {
     }
 }
 
+fn declare(declaration: Declaration) -> Result<Parameter, Vec<DeclarationError>> {
+    Parameter::declare(declaration, &Patterns::new())
+}
+
 fn parameter(kind: Type) -> Parameter {
-    Parameter::declare(declaration(kind)).unwrap()
+    declare(declaration(kind)).unwrap()
 }
 
 fn refused(declaration: Declaration) -> Vec<(&'static str, Option<usize>, String)> {
-    let errors = Parameter::declare(declaration).unwrap_err();
+    let errors = declare(declaration).unwrap_err();
     errors.into_iter().map(|error| (error.field, error.index, error.message)).collect()
 }
 
@@ -114,7 +118,7 @@ fn constraints_hold_for_values_and_for_items() {
     let declared = |change: &dyn Fn(&mut Declaration), kind| {
         let mut declaration = declaration(kind);
         change(&mut declaration);
-        Parameter::declare(declaration).unwrap()
+        declare(declaration).unwrap()
     };
     let port = declared(&|d| (d.minimum, d.maximum) = (Some(json!(1)), Some(json!(65535))), Type::Integer);
     assert_eq!(port.parse("65535"), Ok(Value::Integer(65535)));
@@ -159,7 +163,7 @@ fn messages_show_values_safely() {
     let error = parameter(Type::Integer).parse(&"é".repeat(300)).unwrap_err();
     assert_eq!(error.problem, format!("\"{}\"... (600 bytes) is not an integer", "é".repeat(80)));
     for (kind, written) in [(Type::Integer, "hunter2"), (Type::List, "hunter2,"), (Type::List, "[hunter2")] {
-        let secret = Parameter::declare(Declaration { sensitive: true, ..declaration(kind) }).unwrap();
+        let secret = declare(Declaration { sensitive: true, ..declaration(kind) }).unwrap();
         let error = secret.parse(written).unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
@@ -170,7 +174,7 @@ fn mistakes_of_a_declaration_do_not_show_what_is_sensitive() {
     let secret = |kind, change: fn(&mut Declaration)| {
         let mut declaration = Declaration { sensitive: true, ..declaration(kind) };
         change(&mut declaration);
-        format!("{:?}", Parameter::declare(declaration).unwrap_err())
+        format!("{:?}", declare(declaration).unwrap_err())
     };
     for shown in [
         secret(Type::Integer, |d| d.default = Some(json!("hunter2"))),
@@ -188,7 +192,7 @@ fn mistakes_of_a_declaration_do_not_show_what_is_sensitive() {
 fn an_enum_is_as_long_as_a_list_may_be() {
     let of =
         |values| Declaration { one_of: Some((0..values).map(|n| json!(n)).collect()), ..declaration(Type::Integer) };
-    assert!(Parameter::declare(of(64)).is_ok());
+    assert!(declare(of(64)).is_ok());
     assert_eq!(refused(of(65)), [("enum", None, "enum has 65 values".to_owned())]);
 }
 
@@ -292,7 +296,7 @@ fn trials_fit_where_something_can_be_made_to_fit() {
     let trial = |kind, change: fn(&mut Declaration)| {
         let mut declaration = declaration(kind);
         change(&mut declaration);
-        let parameter = Parameter::declare(declaration).unwrap();
+        let parameter = declare(declaration).unwrap();
         let trial = parameter.trial();
         (trial.to_string(), parameter.parse(&trial.to_string()).is_ok())
     };

@@ -157,6 +157,17 @@ fn patterns_are_bounded() {
 }
 
 #[test]
+fn patterns_of_many_expressions_are_bounded_together() {
+    let world = World::new();
+    let line = vec!["''.matches('(?:a?){4500}')"; 33].join(" && ");
+    let errors = Expression::compile(&line, world.names()).unwrap_err();
+    let told = "the patterns of the template take more than 2048 KiB when they are compiled";
+    assert_eq!(errors.iter().map(|error| &*error.message).collect::<Vec<_>>(), [told]);
+    // The next line is refused without being compiled.
+    assert_eq!(Expression::compile("''.matches('a')", world.names()).unwrap_err()[0].message, told);
+}
+
+#[test]
 fn an_exhausted_budget_is_not_hidden_by_logic() {
     exhausts(|_| {}, "lists.range(1000000) == [] || true");
     exhausts(|_| {}, "lists.range(1000000).exists(x, true) || 1 == 1");
