@@ -24,6 +24,9 @@ const MAX_PARAMETERS: u32 = 200;
 /// The most values of an `enum`, as in files.
 const MAX_ENUM: u32 = 64;
 
+/// The most names on one side of an `order`, as in files.
+const MAX_ORDER: u32 = 64;
+
 /// An injection template: what a pod gets when it asks for it by an annotation.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
 #[kube(
@@ -178,9 +181,11 @@ struct Validation {
 #[derive(Serialize, Deserialize, Clone, Debug, JsonSchema)]
 struct Order {
     /// What comes later.
+    #[schemars(extend("maxItems" = MAX_ORDER))]
     #[serde(default)]
     before: Vec<String>,
     /// What comes earlier.
+    #[schemars(extend("maxItems" = MAX_ORDER))]
     #[serde(default)]
     after: Vec<String>,
 }

@@ -114,12 +114,7 @@ impl Ordering<'_, '_> {
                     grafts: vec![it.graft],
                 });
             }
-            for other in self.others(&order.before, &nodes, &named, it.graft) {
-                graph.add(own, other);
-            }
-            for other in self.others(&order.after, &nodes, &named, it.graft) {
-                graph.add(other, own);
-            }
+            self.ask(own, it.graft, &nodes, &named, &mut graph)?;
         }
         graph
             .sort(|node| node)
@@ -236,16 +231,7 @@ impl Ordering<'_, '_> {
         for (own, slot) in nodes.iter().enumerate().skip(self.old.len()) {
             let Some(graft) = self.graft(*slot) else { continue };
             let order = &self.asked[graft].template.order;
-            for other in self.others(&order.before, nodes, &named, graft) {
-                graph.add(own, other);
-            }
-            for other in self.others(&order.after, nodes, &named, graft) {
-                graph.add(other, own);
-            }
-            if graph.edges > MAX_EDGES {
-                let chain = format!("it orders more than {MAX_EDGES} pairs of containers");
-                return Err(Impossible { chain, grafts: vec![graft] });
-            }
+            self.ask(own, graft, nodes, &named, graph)?;
             let mut late = order.after.iter().filter_map(|name| ordinary.get(name.as_str()));
             if let Some((late, whose)) = late.find(|(_, whose)| *whose != Some(graft)) {
                 return Err(Impossible {
@@ -270,6 +256,28 @@ impl Ordering<'_, '_> {
                     grafts: std::iter::once(own.graft).chain(self.graft(nodes[other])).collect(),
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Adds what the template of a node asks for, looking at the bound before each edge: one name may stand for thousands.
+    fn ask(
+        &self,
+        own: usize,
+        graft: GraftIndex,
+        nodes: &[Slot],
+        named: &HashMap<&str, Vec<usize>>,
+        graph: &mut Graph,
+    ) -> Result<(), Impossible> {
+        let order = &self.asked[graft].template.order;
+        let later = self.others(&order.before, nodes, named, graft).map(|other| (own, other));
+        let earlier = self.others(&order.after, nodes, named, graft).map(|other| (other, own));
+        for (from, to) in later.chain(earlier) {
+            if graph.edges >= MAX_EDGES {
+                let chain = format!("it orders more than {MAX_EDGES} pairs of containers");
+                return Err(Impossible { chain, grafts: vec![graft] });
+            }
+            graph.add(from, to);
         }
         Ok(())
     }
@@ -377,5 +385,56 @@ impl Graph {
             at = previous[node];
         }
         walked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use crate::inject::request::PodRequest;
+    use crate::inject::{Outcome, inject};
+    use crate::snapshot::Snapshot;
+    use crate::template::{LoadOptions, Origin, load};
+
+    /// A template with this many sidecars.
+    fn template(name: &str, sidecars: usize, order: &Value) -> String {
+        let sidecars: Vec<_> =
+            (0..sidecars).map(|index| json!({"name": format!("{name}{index}"), "image": "a"})).collect();
+        let spec = json!({"order": order, "sidecars": sidecars});
+        let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
+        json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}).to_string()
+    }
+
+    #[test]
+    fn pairs_are_counted_in_either_form_of_sidecars() {
+        let pod = json!({
+            "metadata": {"annotations": {"inject/a": "true", "inject/b": "true"}},
+            "spec": {"containers": [{"name": "app", "image": "a"}]},
+        });
+        let pod = pod.to_string();
+        for native_sidecars in [true, false] {
+            for (sidecars, fits) in [(256, true), (257, false)] {
+                let mut snapshot = Snapshot::default();
+                snapshot.policy.native_sidecars = native_sidecars;
+                let text =
+                    template("a", 256, &json!({})) + "\n---\n" + &template("b", sidecars, &json!({"after": ["a"]}));
+                let loaded = load(Origin("order.yaml".into()), &text, &LoadOptions::default());
+                for template in loaded.unwrap_or_else(|error| panic!("{error}")).templates {
+                    snapshot.templates.insert(Arc::new(template));
+                }
+                let request = PodRequest::create(&pod, "default").unwrap();
+                match inject(&request, &snapshot) {
+                    Outcome::Inject(_) => assert!(fits, "{sidecars}"),
+                    Outcome::Reject(reasons, _) => {
+                        let said = reasons[0].to_string();
+                        assert!(!fits && said.contains("more than 65536 pairs of containers"), "{said}");
+                    }
+                    outcome @ Outcome::Skip(..) => panic!("{outcome:?}"),
+                }
+            }
+        }
     }
 }

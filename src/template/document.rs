@@ -17,6 +17,9 @@ use super::{FailurePolicy, LoadOptions, Order, Origin, Scope, Targets, Template,
 /// The group and version of every template.
 pub(super) const API_VERSION: &str = "podgraft.dev/v1alpha1";
 
+/// The most names on one side of an `order`: of templates and containers that are there together, it may as well name all.
+const MAX_ORDER: usize = 64;
+
 const KINDS: &[(&str, bool)] = &[("ClusterInjectionTemplate", false), ("InjectionTemplate", true)];
 
 /// What the API server keeps in `metadata`, beside `name` and `namespace`: templates dumped from a cluster have it.
@@ -224,7 +227,14 @@ fn order(spec: &Fields<'_>, problems: &mut Problems<'_>) -> Option<Order> {
     let (owner, tree) = spec.entry("order")?;
     let fields = Fields::read(tree, owner, &["before", "after"], problems)?;
     let mut side = |key: &str| -> Vec<String> {
-        let items = fields.get(key).and_then(|tree| list(tree, problems)).unwrap_or_default();
+        let Some(tree) = fields.get(key) else { return Vec::new() };
+        let items = list(tree, problems).unwrap_or_default();
+        if items.len() > MAX_ORDER {
+            problems
+                .error(&tree.place, format!("`{key}` has {} names", items.len()))
+                .help(format!("at most {MAX_ORDER}"));
+            return Vec::new();
+        }
         items.iter().filter_map(|item| name(item, names::MAX_LABEL, problems)).map(str::to_owned).collect()
     };
     Some(Order { before: side("before"), after: side("after") })

@@ -184,6 +184,19 @@ fn order(template: &str, spec: &Fields<'_>, parts: &Parts<'_>, problems: &mut Pr
                 .error(&item.place, format!("`{name}` is this template itself, which can't stand before or after it"));
         }
     }
+    for name in ["before", "after"] {
+        let mut seen = HashMap::new();
+        for item in side(name) {
+            let Some(name) = item.as_text() else { continue };
+            if let Some(line) = seen.get(name) {
+                problems
+                    .error(&item.place, format!("`{}` stands here a second time", shorten(name)))
+                    .help(format!("the first is in line {line}"));
+            } else {
+                seen.insert(name, item.place.line);
+            }
+        }
+    }
     let before: HashSet<&str> = side("before").iter().filter_map(Tree::as_text).collect();
     for item in side("after") {
         let both = item.as_text().filter(|name| before.contains(name));
