@@ -109,16 +109,20 @@ impl<'t, 'a> Node<'t, 'a> {
     }
 
     /// Whether a string says this.
+    #[must_use]
     #[inline]
-    fn says(self, text: &str) -> bool {
+    pub fn says(self, text: &str) -> bool {
+        /// Bytes of the longest escape, which stands for one byte at least.
+        const ESCAPE: usize = 6;
         let Entry { start, next: end } = self.found();
+        let quoted = (end - start) as usize - 1;
         // An escape is longer than what it stands for.
-        if ((end - start) as usize) <= text.len() {
+        if quoted < text.len() {
             return false;
         }
         match self.plain_bytes() {
             Some(said) => said == text.as_bytes(),
-            None => self.unescaped().is_some_and(|said| said == text),
+            None => quoted <= text.len() * ESCAPE && self.unescaped().is_some_and(|said| said == text),
         }
     }
 

@@ -25,6 +25,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use code::Code;
 use data::Data;
 use evaluate::fail;
+use tree::Unread;
 
 use super::Line;
 use super::parameter::{MAX_ITEMS, Parameter, Patterns, Type, Value};
@@ -151,6 +152,12 @@ impl Budget {
         let rest = self.0.get().checked_sub(units);
         self.0.set(rest.unwrap_or(0));
         if rest.is_some() { Ok(()) } else { Self::exhausted() }
+    }
+
+    /// Reads a value, at the cost of its text.
+    fn read<'v>(&self, value: Unread<'v>) -> Result<Data<'v>, EvaluationError> {
+        self.spend(value.cost())?;
+        Ok(value.read())
     }
 
     fn exhausted<T>() -> Result<T, EvaluationError> {
@@ -398,7 +405,8 @@ impl Expression {
                 fail(format!("forEach goes over at most {MAX_ITEMS} items, not {found}"))
             }
             Data::List(list) => {
-                Ok(list.iter().enumerate().map(|(index, value)| Item { value, index, sources, level }).collect())
+                let item = |(index, value)| Ok(Item { value: variables.budget().read(value)?, index, sources, level });
+                list.iter().enumerate().map(item).collect()
             }
             other => fail(format!("forEach goes over a list, not {}", other.kind())),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::tree::Tree;
+use super::tree::{Tree, Unread};
 use crate::template::parameter::Value;
 
 /// A CEL value. What was borrowed stays borrowed, what was made is shared: a copy costs the same however large it is.
@@ -195,16 +195,17 @@ impl<'v> List<'v> {
         }
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<Data<'v>> {
-        match self {
+    pub(super) fn get(&self, index: usize) -> Option<Unread<'v>> {
+        let made = match self {
+            Self::Tree(tree) => return tree.items().nth(index),
             Self::Json(items) => items.get(index).map(Data::from),
-            Self::Tree(tree) => tree.items().nth(index),
             Self::Texts(items) => items.get(index).map(|item| Data::Text(Text::Borrowed(item))),
             Self::Shared(items) => items.get(index).cloned(),
-        }
+        };
+        made.map(Unread::Made)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Data<'v>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Unread<'v>> {
         // Of a text, one after the other: an item's place is known only from the one before it.
         let tree = if let Self::Tree(tree) = self { Some(tree.items()) } else { None };
         let others = if tree.is_some() { 0 } else { self.len() };
@@ -222,33 +223,33 @@ impl<'v> Map<'v> {
     }
 
     /// The value of a key. A map that an expression wrote has no more keys than fit into the expression's text.
-    pub(super) fn get(&self, key: &Data<'_>) -> Option<Data<'v>> {
-        match (self, key) {
+    pub(super) fn get(&self, key: &Data<'_>) -> Option<Unread<'v>> {
+        let made = match (self, key) {
+            (Self::Tree(tree), Data::Text(key)) => return tree.get(key),
             (Self::Json(members), Data::Text(key)) => members.get(&**key).map(Data::from),
-            (Self::Tree(tree), Data::Text(key)) => tree.get(key),
             (Self::Json(_) | Self::Tree(_), _) => None,
             (Self::Shared(entries), key) => {
                 let found = entries.iter().find(|(known, _)| known.order(key) == Some(Ordering::Equal));
                 found.map(|(_, value)| value.clone())
             }
-        }
+        };
+        made.map(Unread::Made)
     }
 
-    pub(super) fn keys(&self) -> Box<dyn Iterator<Item = Data<'v>> + '_> {
-        match self {
-            Self::Json(members) => Box::new(members.keys().map(|key| Data::Text(Text::Borrowed(key)))),
-            Self::Tree(tree) => Box::new(tree.members().map(|(key, _)| key)),
-            Self::Shared(entries) => Box::new(entries.iter().map(|(key, _)| key.clone())),
-        }
+    pub(super) fn keys(&self) -> impl Iterator<Item = Unread<'v>> + '_ {
+        self.entries().map(|(key, _)| key)
     }
 
-    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = (Data<'v>, Data<'v>)> + '_> {
+    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = (Unread<'v>, Unread<'v>)> + '_> {
+        let made = |(key, value)| (Unread::Made(key), Unread::Made(value));
         match self {
             Self::Json(members) => {
-                Box::new(members.iter().map(|(key, value)| (Data::Text(Text::Borrowed(key)), Data::from(value))))
+                let member =
+                    |(key, value): (&'v String, &'v Json)| (Data::Text(Text::Borrowed(key)), Data::from(value));
+                Box::new(members.iter().map(member).map(made))
             }
             Self::Tree(tree) => Box::new(tree.members()),
-            Self::Shared(entries) => Box::new(entries.iter().cloned()),
+            Self::Shared(entries) => Box::new(entries.iter().cloned().map(made)),
         }
     }
 }

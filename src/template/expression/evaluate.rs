@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::code::{At, Code, Element, Loop, LoopKind, Select};
 use super::data::{Data, List, Map, Text};
 use super::functions::{self, Function};
+use super::tree::Unread;
 use super::{Budget, EvaluationError, Expression, Given, Item, Variable, Variables, operators};
 use crate::nearest::did_you_mean;
 use crate::template::parameter::{self, Value, quoted};
@@ -118,6 +119,12 @@ impl<'v> Machine<'v> {
     /// Pays for reading or writing text.
     pub(super) fn spend_text(&mut self, bytes: usize) -> Result<(), EvaluationError> {
         self.spend(1 + bytes / CHUNK)
+    }
+
+    /// Reads a value, at the cost of its text.
+    pub(super) fn read(&mut self, value: Unread<'v>) -> Evaluated<'v> {
+        self.spend(value.cost())?;
+        Ok(value.read())
     }
 
     /// Pays for reading several texts of at most that many bytes.
@@ -253,7 +260,10 @@ impl<'v> Machine<'v> {
     /// What is there, as an optional. Only running out of budget is still an error.
     fn maybe(&mut self, of: &Data<'v>, index: &Data<'v>) -> Evaluated<'v> {
         match of {
-            Data::Map(map) if index.is_key() => Ok(Data::Optional(self.lookup(map, index)?.map(Arc::new))),
+            Data::Map(map) if index.is_key() => {
+                let found = self.lookup(map, index)?.map(|value| self.read(value)).transpose()?;
+                Ok(Data::Optional(found.map(Arc::new)))
+            }
             _ => Ok(self.find(of, index).map_or(Data::Optional(None), Data::some)),
         }
     }
@@ -261,7 +271,7 @@ impl<'v> Machine<'v> {
     fn find(&mut self, of: &Data<'v>, index: &Data<'v>) -> Evaluated<'v> {
         match (of, index) {
             (Data::Map(map), key) => match self.lookup(map, key)? {
-                Some(value) => Ok(value),
+                Some(value) => self.read(value),
                 None => self.no_such_key(map, key),
             },
             (Data::List(list), index @ (Data::Integer(_) | Data::Double(_))) => {
@@ -270,7 +280,7 @@ impl<'v> Machine<'v> {
                     self.spend(position.unwrap_or_default() / 8)?;
                 }
                 if let Some(item) = position.and_then(|position| list.get(position)) {
-                    return Ok(item);
+                    return self.read(item);
                 }
                 let [index, length] = [index, &Data::count(list.len())].map(|number| self.shown(number));
                 fail(format!("there is no item {index} in a list of {length}"))
@@ -280,8 +290,8 @@ impl<'v> Machine<'v> {
         }
     }
 
-    /// The value of a map's key.
-    pub(super) fn lookup(&mut self, map: &Map<'v>, key: &Data<'_>) -> Result<Option<Data<'v>>, EvaluationError> {
+    /// The value of a map's key, to be read by whoever needs more than that it is there.
+    pub(super) fn lookup(&mut self, map: &Map<'v>, key: &Data<'_>) -> Result<Option<Unread<'v>>, EvaluationError> {
         if !key.is_key() {
             return fail(format!("a key of a map is a string, an int or a bool, not {}", key.kind()));
         }
@@ -301,7 +311,11 @@ impl<'v> Machine<'v> {
         const LISTED: usize = 12;
         const COMPARISON: usize = 16;
         self.spend(map.len().min(LISTED) * COMPARISON)?;
-        let known: Vec<String> = map.keys().take(LISTED).map(|key| self.shown(&key)).collect();
+        let mut known = Vec::new();
+        for key in map.keys().take(LISTED) {
+            let key = self.read(key)?;
+            known.push(self.shown(&key));
+        }
         let more = if map.len() > LISTED { ", ..." } else { "" };
         let wanted = self.shown(key);
         let meant = did_you_mean(&wanted, known.iter().map(String::as_str));
@@ -350,7 +364,7 @@ impl<'v> Machine<'v> {
             Data::List(list) => list,
             Data::Map(map) if each.kind != LoopKind::SortBy => {
                 self.spend(map.len())?;
-                List::Shared(map.keys().collect())
+                List::Shared(map.keys().map(|key| self.read(key)).collect::<Result<_, _>>()?)
             }
             other => return fail(format!("{} can't be gone over", other.kind())),
         };
@@ -365,6 +379,7 @@ impl<'v> Machine<'v> {
         let (mut count, mut failure) = (0, None);
         for item in range.iter() {
             self.spend(1)?;
+            let item = self.read(item)?;
             self.locals.truncate(slot);
             self.locals.push(item.clone());
             if let Some(filter) = &each.filter

@@ -134,7 +134,7 @@ fn reverse<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Evaluated<'
         }
         [Data::List(list)] => {
             machine.spend(list.len())?;
-            let mut items: Vec<_> = list.iter().collect();
+            let mut items: Vec<_> = list.iter().map(|item| machine.read(item)).collect::<Result<_, _>>()?;
             items.reverse();
             Ok(Data::list(items))
         }

@@ -95,7 +95,7 @@ impl Leaf {
         out: &mut String,
     ) -> Result<bool, EvaluationError> {
         let start = out.len();
-        let rendered = self.write(variables, item, Writer::new(out))?;
+        let rendered = self.write(variables, item, Writer::new(out, variables.budget()))?;
         variables.budget().spend((out.len() - start) / CHUNK)?;
         Ok(rendered)
     }

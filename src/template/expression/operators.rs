@@ -32,7 +32,8 @@ impl<'v> Machine<'v> {
             }
             (Data::List(left), Data::List(right)) => {
                 self.spend(left.len() + right.len())?;
-                Ok(Data::list(left.iter().chain(right.iter()).collect()))
+                let items = left.iter().chain(right.iter()).map(|item| self.read(item));
+                Ok(Data::list(items.collect::<Result<_, _>>()?))
             }
             _ => arithmetic(Operator::Add, left, right),
         }
@@ -60,6 +61,7 @@ impl<'v> Machine<'v> {
             Data::Map(map) => Ok(Data::Boolean(self.lookup(map, left)?.is_some())),
             Data::List(list) => {
                 for item in list.iter() {
+                    let item = self.read(item)?;
                     if self.equal(&item, left)? {
                         return Ok(Data::Boolean(true));
                     }
@@ -89,6 +91,7 @@ impl<'v> Machine<'v> {
                     return Ok(false);
                 }
                 for (left, right) in left.iter().zip(right.iter()) {
+                    let (left, right) = (self.read(left)?, self.read(right)?);
                     if !self.deeper(|machine| machine.equal(&left, &right))? {
                         return Ok(false);
                     }
@@ -100,9 +103,11 @@ impl<'v> Machine<'v> {
                     return Ok(false);
                 }
                 for (key, left) in left.entries() {
-                    match self.lookup(right, &key)? {
-                        Some(right) if self.deeper(|machine| machine.equal(&left, &right))? => {}
-                        _ => return Ok(false),
+                    let key = self.read(key)?;
+                    let Some(right) = self.lookup(right, &key)? else { return Ok(false) };
+                    let (left, right) = (self.read(left)?, self.read(right)?);
+                    if !self.deeper(|machine| machine.equal(&left, &right))? {
+                        return Ok(false);
                     }
                 }
                 Ok(true)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::data::{Data, List, Map, Text};
+use super::evaluate::CHUNK;
 use crate::json::{Kind, Node};
 
 /// A variable's value, as whoever knows it hands it over.
@@ -37,6 +38,44 @@ impl<'v> Given<'v> {
     #[must_use]
     pub fn part(node: Node<'v, 'v>) -> Self {
         Self(node.into())
+    }
+}
+
+/// A value that is yet to be read. One of the pod's text is made only then, and a text that holds escapes is copied, so
+/// that this is paid for before.
+#[derive(Debug)]
+pub(super) enum Unread<'v> {
+    /// There is nothing to do.
+    Made(Data<'v>),
+    /// A part of the pod's text, and what a text is instead that says nothing.
+    Part(Node<'v, 'v>, &'v str),
+}
+
+impl<'v> Unread<'v> {
+    /// What reading it costs, in `evaluate`'s units.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Part(node, _) if matches!(node.kind(), Kind::Text | Kind::Number) => node.text().len() / CHUNK,
+            _ => 0,
+        }
+    }
+
+    /// The value, once that is paid.
+    pub(super) fn read(self) -> Data<'v> {
+        match self {
+            Self::Made(data) => data,
+            Self::Part(node, instead) if node.kind() == Kind::Text => {
+                // Half of a surrogate pair is no text that anybody could mean.
+                text(node.string().filter(|text| !text.is_empty()).unwrap_or(instead.into()))
+            }
+            Self::Part(node, _) => node.into(),
+        }
+    }
+}
+
+impl<'v> From<Node<'v, 'v>> for Unread<'v> {
+    fn from(node: Node<'v, 'v>) -> Self {
+        Self::Part(node, "")
     }
 }
 
@@ -96,41 +135,40 @@ impl<'v> Tree<'v> {
     }
 
     /// The items of a list.
-    pub(super) fn items(&self) -> impl Iterator<Item = Data<'v>> + use<'v> {
-        self.node.items().map(Data::from)
+    pub(super) fn items(&self) -> impl Iterator<Item = Unread<'v>> + use<'v> {
+        self.node.items().map(Unread::from)
     }
 
     /// The value of a map's key.
-    pub(super) fn get(&self, name: &str) -> Option<Data<'v>> {
-        match self.node.get(name) {
-            Some(node) => Some(self.value(name, node)),
-            None => self.missing().filter(|(missing, _)| *missing == name).map(|(_, value)| value),
+    pub(super) fn get(&self, name: &str) -> Option<Unread<'v>> {
+        if let Some(node) = self.node.get(name) {
+            return Some(self.value(|known| known == name, node));
         }
+        let missing = self.missing().filter(|(missing, _)| *missing == name);
+        missing.map(|(_, value)| Unread::Made(value))
     }
 
     /// The members of a map.
-    pub(super) fn members(&self) -> impl Iterator<Item = (Data<'v>, Data<'v>)> + use<'v> {
+    pub(super) fn members(&self) -> impl Iterator<Item = (Unread<'v>, Unread<'v>)> + use<'v> {
         let this = *self;
-        let there = self.node.members().map(move |(key, node)| {
-            let key = key.string().unwrap_or_default();
-            let value = this.value(&key, node);
-            (text(key), value)
-        });
-        there.chain(self.missing().map(|(name, value)| (text(name.into()), value)))
+        let there = self.node.members().map(move |(key, node)| (key.into(), this.value(|known| key.says(known), node)));
+        there.chain(self.missing().map(|(name, value)| (Unread::Made(text(name.into())), Unread::Made(value))))
     }
 
-    fn value(&self, name: &str, node: Node<'v, 'v>) -> Data<'v> {
+    /// The value of a member, of which it is known whether it has some name.
+    fn value(&self, has_name: impl Fn(&str) -> bool, node: Node<'v, 'v>) -> Unread<'v> {
         match self.filled {
-            Filled::Pod { namespace, .. } if name == "metadata" => match node.kind() {
+            Filled::Pod { namespace, .. } if has_name("metadata") => Unread::Made(match node.kind() {
                 Kind::Map => {
                     let there = node.get("namespace").is_some();
                     Tree { node, filled: Filled::Metadata { namespace, there } }.into()
                 }
                 _ => Self::of_namespace(namespace),
+            }),
+            Filled::Metadata { namespace, .. } if has_name("namespace") => match node.kind() {
+                Kind::Text => Unread::Part(node, namespace),
+                _ => Unread::Made(text(namespace.into())),
             },
-            Filled::Metadata { namespace, .. } if name == "namespace" => {
-                text(node.string().filter(|text| !text.is_empty()).unwrap_or(namespace.into()))
-            }
             _ => node.into(),
         }
     }
@@ -164,7 +202,7 @@ mod tests {
     fn written(pod: &str) -> Json {
         let text = json::Json::read(pod).unwrap();
         let mut out = String::new();
-        Writer::new(&mut out).value(&Given::pod(text.root(), "shop").0, Style::Typed, false).unwrap();
+        Writer::new(&mut out, &Budget::new()).value(&Given::pod(text.root(), "shop").0, Style::Typed, false).unwrap();
         serde_json::from_str(&out).unwrap()
     }
 
@@ -186,10 +224,12 @@ mod tests {
         let Given(Data::Map(pod)) = Given::pod(pod.root(), "shop") else { panic!("a pod is a map") };
         assert_eq!(pod.len(), 2);
         let text = |text: &'static str| Data::Text(Text::Borrowed(text));
-        let Some(Data::Map(metadata)) = pod.get(&text("metadata")) else { panic!("metadata is a map") };
+        let Some(Data::Map(metadata)) = pod.get(&text("metadata")).map(Unread::read) else {
+            panic!("metadata is a map")
+        };
         let keys: Vec<_> = metadata
             .keys()
-            .map(|key| if let Data::Text(key) = key { key.to_string() } else { String::new() })
+            .map(|key| if let Data::Text(key) = key.read() { key.to_string() } else { String::new() })
             .collect();
         assert_eq!((metadata.len(), keys), (2, vec!["labels".to_owned(), "namespace".to_owned()]));
         assert!(metadata.get(&text("name")).is_none() && metadata.get(&Data::Integer(1)).is_none());
@@ -210,6 +250,54 @@ mod tests {
         fn budget(&self) -> &Budget {
             &self.1
         }
+    }
+
+    /// What an expression finds, and what is left of the request's budget; the budget of one evaluation is a tenth.
+    fn looked_at(pod: &str, source: &str) -> (Result<bool, String>, usize) {
+        let text = json::Json::read(pod).unwrap();
+        let pod = OfPod(text.root(), Budget::new());
+        let patterns = Patterns::new();
+        let names = Names { parameters: &[], in_for_each: false, literal_items: false, patterns: &patterns };
+        let found = Expression::compile(source, names).unwrap().condition(&pod, None);
+        (found.map_err(|error| error.message.clone()), pod.1.left())
+    }
+
+    #[test]
+    fn what_is_read_of_a_text_costs_what_it_is_long() {
+        const MIB: usize = 1024 * 1024;
+        let (escaped, number) = (r"\u003c".repeat(MIB / 6), "1".repeat(MIB));
+        let pod =
+            format!(r#"{{"spec":{{"a":"{escaped}","b":["{escaped}"],"c":{{"{escaped}":{number}}}}},"n":{number}}}"#);
+        // A MiB is 16,384 units.
+        let read = MIB / CHUNK - 1;
+        for (source, reads) in [
+            ("object.spec.a != ''", 1),
+            ("object.spec['a'] != '' && object.?spec.?a.hasValue()", 2),
+            ("object.spec.b[0] != ''", 1),
+            ("object.spec.b.all(x, x != '')", 1),
+            ("(object.spec.b + object.spec.b).size() == 2", 2),
+            ("object.spec.b.reverse().slice(0, 1).size() == 1", 1),
+            ("object.spec.b.sort().size() == 1", 1),
+            ("object.spec.b.flatten().size() == 1", 1),
+            ("!('' in object.spec.b)", 1),
+            ("object.spec.c.all(k, k != '')", 1),
+            ("object.spec.c == object.spec.c", 3),
+            ("object.n > 1", 1),
+            // Whether it is there costs nothing.
+            ("has(object.spec.a) && 'a' in object.spec", 0),
+            ("size(object.spec.b) == 1", 0),
+        ] {
+            let (found, left) = looked_at(&pod, source);
+            let spent = 1_000_000 - left;
+            assert!((read * reads..read * (reads + 1) + 200).contains(&spent), "{source}: {spent}");
+            assert_eq!(found, Ok(true), "{source}");
+        }
+        for source in ["lists.range(100).all(x, object.spec.a != '')", "lists.range(100).all(x, object.n > 1)"] {
+            let (found, left) = looked_at(&pod, source);
+            assert!(found.unwrap_err().starts_with("takes more than 100000 steps") && left == 900_000, "{source}");
+        }
+        // Nor does a key of another name, however long.
+        assert_eq!(looked_at(&pod, "object.spec.c.?x.hasValue()").0, Ok(false));
     }
 
     #[test]

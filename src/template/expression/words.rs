@@ -5,6 +5,7 @@ use super::code::{Code, Element, Operator};
 use super::data::Data;
 use super::evaluate;
 use super::leaf::{Leaf, Part};
+use super::tree::Unread;
 
 /// The most ways in which one expression may make a list that are told apart.
 const WAYS: usize = 16;
@@ -95,7 +96,7 @@ fn scalar(data: &Data<'_>) -> Option<String> {
 /// The texts that the template has in code: those of its parts that name nothing.
 fn texts(code: &Code, budget: &Budget, found: &mut Vec<String>) {
     let value = evaluate::constant(code, budget, |data| match data {
-        Data::List(list) => list.iter().filter_map(|item| scalar(&item)).collect(),
+        Data::List(list) => list.iter().filter_map(|item| scalar(&item.read())).collect(),
         data => Vec::from_iter(scalar(data)),
     });
     match value {
@@ -107,7 +108,7 @@ fn texts(code: &Code, budget: &Budget, found: &mut Vec<String>) {
 fn ways(code: &Code, budget: &Budget) -> Vec<Vec<Word>> {
     let constant = evaluate::constant(code, budget, |data| match data {
         Data::List(list) => {
-            let word = |item| Some(Word { text: scalar(&item)?, ..Word::default() });
+            let word = |item: Unread<'_>| Some(Word { text: scalar(&item.read())?, ..Word::default() });
             Some(list.iter().filter_map(word).collect())
         }
         Data::Null => Some(Vec::new()),

@@ -3,7 +3,7 @@
 use super::MAX_LEAF;
 use super::data::Data;
 use super::evaluate::fail;
-use super::{EvaluationError, Style};
+use super::{Budget, EvaluationError, Style};
 use crate::json::write_escaped;
 
 /// How deep a rendered value may nest; core/v1 needs about ten levels.
@@ -12,13 +12,14 @@ const MAX_DEPTH: usize = 32;
 /// Writes one leaf: at most [`MAX_LEAF`] bytes and as many values, as not every value leaves bytes behind.
 pub(super) struct Writer<'o> {
     out: &'o mut String,
+    budget: &'o Budget,
     start: usize,
     values: usize,
 }
 
 impl<'o> Writer<'o> {
-    pub(super) fn new(out: &'o mut String) -> Self {
-        Self { start: out.len(), out, values: 0 }
+    pub(super) fn new(out: &'o mut String, budget: &'o Budget) -> Self {
+        Self { start: out.len(), out, budget, values: 0 }
     }
 
     /// Text that is JSON already.
@@ -97,6 +98,7 @@ impl<'o> Writer<'o> {
                 let mut separator = "";
                 for item in list.iter() {
                     self.visit()?;
+                    let item = self.budget.read(item)?;
                     if !is_null(&item) {
                         self.json(separator)?;
                         separator = ",";
@@ -110,6 +112,7 @@ impl<'o> Writer<'o> {
                 let mut separator = "";
                 for (key, value) in map.entries() {
                     self.visit()?;
+                    let (key, value) = (self.budget.read(key)?, self.budget.read(value)?);
                     let Data::Text(key) = key else {
                         return fail(format!("a key of the map is {}, not a string", key.kind()));
                     };

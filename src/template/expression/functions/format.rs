@@ -30,7 +30,10 @@ pub(super) fn format<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> E
             return fail("format(): there are more % than values");
         };
         match verb.next() {
-            Some(verb) => write(machine, verb, precision, &value, &mut out)?,
+            Some(verb) => {
+                let value = machine.read(value)?;
+                write(machine, verb, precision, &value, &mut out)?;
+            }
             None => return fail("format(): the text ends in %"),
         }
         rest = verb.as_str();
@@ -123,6 +126,7 @@ fn write_value<'v>(machine: &mut Machine<'v>, value: &Data<'v>, out: &mut String
                 if index > 0 {
                     out.push_str(", ");
                 }
+                let item = machine.read(item)?;
                 machine.deeper(|machine| write_value(machine, &item, out))?;
             }
             out.push(']');
@@ -130,6 +134,7 @@ fn write_value<'v>(machine: &mut Machine<'v>, value: &Data<'v>, out: &mut String
         Data::Map(map) => {
             let mut entries = Vec::new();
             for (key, value) in map.entries() {
+                let (key, value) = (machine.read(key)?, machine.read(value)?);
                 let mut entry = String::new();
                 write_value(machine, &key, &mut entry)?;
                 entry.push_str(": ");

@@ -28,7 +28,8 @@ pub(super) fn slice<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Ev
         (Ok(from), Ok(to)) if from <= to && to <= list.len() => {
             // What is passed over costs something too: of a text, an item's place is known only from the one before it.
             machine.spend(to - from + from / 8)?;
-            Ok(Data::list(list.iter().skip(from).take(to - from).collect()))
+            let items = list.iter().skip(from).take(to - from).map(|item| machine.read(item));
+            Ok(Data::list(items.collect::<Result<_, _>>()?))
         }
         _ => {
             let [start, end, length] =
@@ -59,7 +60,7 @@ fn flatten_into<'v>(
 ) -> Result<(), EvaluationError> {
     for item in list.iter() {
         machine.spend(1)?;
-        match item {
+        match machine.read(item)? {
             Data::List(inner) if depth > 0 => {
                 machine.deeper(|machine| flatten_into(machine, &inner, depth - 1, items))?;
             }
@@ -77,6 +78,7 @@ pub(super) fn distinct<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) ->
     let mut items: Vec<Data<'v>> = Vec::new();
     'list: for item in list.iter() {
         machine.spend(1)?;
+        let item = machine.read(item)?;
         for seen in &items {
             if machine.equal(seen, &item)? {
                 continue 'list;
@@ -92,7 +94,7 @@ pub(super) fn sort<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Eva
         return wrong("sort", arguments);
     };
     machine.spend(list.len())?;
-    let items: Vec<_> = list.iter().collect();
+    let items: Vec<_> = list.iter().map(|item| machine.read(item)).collect::<Result<_, _>>()?;
     sort_by_keys(machine, &items, &items)
 }
 

@@ -235,8 +235,9 @@ pub(super) fn join<'v>(machine: &mut Machine<'v>, arguments: &[Data<'v>]) -> Eva
     };
     let mut joined = String::new();
     for (index, item) in list.iter().enumerate() {
-        let Data::Text(item) = item else {
-            return fail(format!("join() wants a list of strings, and item {index} is {}", item.kind()));
+        let item = match machine.read(item)? {
+            Data::Text(item) => item,
+            other => return fail(format!("join() wants a list of strings, and item {index} is {}", other.kind())),
         };
         machine.spend_text(separator.len() + item.len())?;
         if index > 0 {
