@@ -95,9 +95,9 @@ impl Leaf {
         out: &mut String,
     ) -> Result<bool, EvaluationError> {
         let start = out.len();
-        let rendered = self.write(variables, item, Writer::new(out, variables.budget()))?;
-        variables.budget().spend((out.len() - start) / CHUNK)?;
-        Ok(rendered)
+        let rendered = self.write(variables, item, Writer::new(out, variables.budget()));
+        // What came to nothing took its time, too.
+        variables.budget().spend((out.len() - start) / CHUNK).and(rendered)
     }
 
     fn write(

@@ -9,7 +9,8 @@ use crate::json::write_escaped;
 /// How deep a rendered value may nest; core/v1 needs about ten levels.
 const MAX_DEPTH: usize = 32;
 
-/// Writes one leaf: at most [`MAX_LEAF`] bytes and as many values, as not every value leaves bytes behind.
+/// Writes one leaf: at most [`MAX_LEAF`] bytes and as many values, as not every value leaves bytes behind. The values cost
+/// a unit each of the request's budget; for the bytes, whoever lets it write pays.
 pub(super) struct Writer<'o> {
     out: &'o mut String,
     budget: &'o Budget,
@@ -143,7 +144,10 @@ impl<'o> Writer<'o> {
 
     fn visit(&mut self) -> Result<(), EvaluationError> {
         self.values += 1;
-        if self.values > MAX_LEAF { fail(format!("the value has more than {MAX_LEAF} parts")) } else { Ok(()) }
+        if self.values > MAX_LEAF {
+            return fail(format!("the value has more than {MAX_LEAF} parts"));
+        }
+        self.budget.spend(1)
     }
 
     fn fits(&self, more: usize) -> Result<(), EvaluationError> {

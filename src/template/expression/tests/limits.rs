@@ -197,6 +197,24 @@ fn repetition_is_bounded_too() {
 }
 
 #[test]
+fn what_is_written_costs_by_values_too_and_also_when_it_fails() {
+    guarded(|| {
+        let spent = |value: serde_json::Value, wanted: Result<bool, &str>| {
+            let world = World::new().bound(Variable::Object, value);
+            let leaf = Leaf::parse("{{ object }}", Style::Typed, world.names()).unwrap().unwrap();
+            let rendered = leaf.render(&world, None, &mut String::new()).map_err(|error| error.message.clone());
+            assert_eq!(rendered, wanted.map_err(str::to_owned));
+            1_000_000 - world.budget.left()
+        };
+        // Of a null, nothing is written.
+        assert!(spent(json!(vec![json!(null); 60_000]), Ok(true)) > 60_000);
+        assert!(spent(json!(vec![json!(null); 70_000]), Err("the value has more than 65536 parts")) > 65_000);
+        let too_long = json!(["x".repeat(60_000), "x".repeat(60_000)]);
+        assert!(spent(too_long, Err("the value is longer than 64 KiB")) > 900);
+    });
+}
+
+#[test]
 fn nested_for_each_is_bounded() {
     guarded(|| {
         let world = World::new();
