@@ -103,9 +103,9 @@ impl Pattern {
         &self.text
     }
 
-    /// What looking for it in a text costs.
+    /// What looking for it in a text costs: it is looked for at each place, and the end is one, too.
     pub(in crate::template) fn steps(&self, text: &str) -> usize {
-        text.len().saturating_mul(self.steps)
+        (text.len() + 1).saturating_mul(self.steps)
     }
 
     /// Whether it is somewhere in the text; to be asked for only once [`Self::steps`] are paid.
@@ -165,6 +165,13 @@ mod tests {
         let patterns = Patterns::new();
         let compiled = (0..10_000).map_while(|_| Pattern::compile("a", &patterns).ok()).count();
         assert!((500..=1024).contains(&compiled), "{compiled}");
+    }
+
+    #[test]
+    fn an_empty_text_is_no_free_one() {
+        let pattern = compile("(?:a?){4500}").unwrap();
+        assert!(pattern.steps("") > 10);
+        assert_eq!(pattern.steps("a"), 2 * pattern.steps(""));
     }
 
     #[test]
