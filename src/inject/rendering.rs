@@ -67,6 +67,8 @@ pub struct Rendering {
     pub values_hash: String,
     /// Nobody says a value that is not to be shown, and the values are not long.
     pub may_be_kept: bool,
+    /// What its values cost that were held against patterns.
+    pub steps: usize,
     /// `when`.
     pub when: Option<bool>,
     /// Of each entry of `validations`, those that don't hold.
@@ -90,9 +92,9 @@ pub struct Rendering {
 }
 
 impl Rendering {
-    /// Makes ready what can be.
+    /// Makes ready what can be; `steps` were spent on the values.
     #[must_use]
-    pub fn of(template: &Template, instance: &str, parameters: Vec<Bound>, policy: &Policy) -> Self {
+    pub fn of(template: &Template, instance: &str, parameters: Vec<Bound>, steps: usize, policy: &Policy) -> Self {
         let values = Values {
             template,
             parameters: &parameters,
@@ -111,6 +113,7 @@ impl Rendering {
             Container::render(view, it, item, problems)
         };
         Self {
+            steps,
             when,
             validations: values.each(&template.validations, |it, item, _| Failed::render(view, it, item)),
             shared_volumes: values

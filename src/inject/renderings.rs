@@ -117,7 +117,7 @@ mod tests {
 
     fn rendering(template: &Template, values: &[&str]) -> Rendering {
         let bound = |value: &&str| Bound { value: Value::Text((*value).to_owned()), source: Source::Pod };
-        Rendering::of(template, "", values.iter().map(bound).collect(), &Policy::default())
+        Rendering::of(template, "", values.iter().map(bound).collect(), 0, &Policy::default())
     }
 
     fn key(words: &[&str]) -> Key {

@@ -14,7 +14,7 @@ use super::request::PodRequest;
 use super::targets;
 use crate::nearest::Hints;
 use crate::snapshot::{Lookup, OnUnknown, Snapshot};
-use crate::template::parameter::list;
+use crate::template::parameter::{Steps, list};
 use crate::template::{FailurePolicy, Template};
 
 /// The most grafts one pod may have: planning compares each with those before it.
@@ -143,6 +143,7 @@ fn each_graft<'a>(
     let mut all: Vec<_> = said.chain(of_namespace.iter().map(|annotation| (Level::Namespace, annotation))).collect();
     // By graft; what stands within one keeps its order, which is by key.
     all.sort_by_key(|(_, annotation)| (annotation.template, annotation.instance));
+    let steps = Steps::new();
     for of_graft in all.chunk_by(|(_, a), (_, b)| (a.template, a.instance) == (b.template, b.instance)) {
         let mut group = Group::default();
         for (level, annotation) in of_graft {
@@ -154,7 +155,7 @@ fn each_graft<'a>(
         }
         let Some((_, Annotation { template, instance, .. })) = of_graft.first() else { continue };
         let name = GraftName { template, instance: *instance };
-        visit(&Graft { snapshot, namespace, pod, hints, name, group: &group });
+        visit(&Graft { snapshot, namespace, pod, hints, steps: &steps, name, group: &group });
     }
 }
 
@@ -165,6 +166,8 @@ struct Graft<'g, 'a> {
     /// The pod; none where a namespace's annotations are looked at by themselves.
     pod: Option<&'a Pod<'a>>,
     hints: &'g Hints,
+    /// What the values of the request may still cost.
+    steps: &'g Steps,
     name: GraftName<'a>,
     group: &'g Group<'a>,
 }
@@ -189,7 +192,9 @@ impl<'a> Graft<'_, 'a> {
         if asked_by.is_some() {
             let instance = self.name.instance.unwrap_or_default();
             self.group.write_key(instance, words);
-            match renderings.and_then(|renderings| renderings.find(template, words)) {
+            let kept = renderings.and_then(|renderings| renderings.find(template, words));
+            // What was rendered before costs the same, so that no pod is let in for what came before it.
+            match kept.filter(|rendering| self.steps.repeat(rendering.steps)) {
                 Some(rendering) => self.ask(template, rendering, Vec::new(), resolved),
                 None => self.render(template, words, renderings, resolved),
             }
@@ -221,7 +226,9 @@ impl<'a> Graft<'_, 'a> {
     ) {
         let warned = resolved.warnings.len();
         let mut mistakes = self.unknown(template, true, resolved);
+        let before = self.steps.left();
         let parameters = self.bind(template, &mut mistakes);
+        let steps = before - self.steps.left();
         if !mistakes.is_empty() {
             // It is never planned, so its targets are looked for here.
             if let (Some((key, names)), Some(pod)) = (self.containers(&mut mistakes), self.pod) {
@@ -230,7 +237,7 @@ impl<'a> Graft<'_, 'a> {
             return self.refuse(template, mistakes, resolved);
         }
         let instance = self.name.instance.unwrap_or_default();
-        let rendering = Arc::new(Rendering::of(template, instance, parameters, &self.snapshot.policy));
+        let rendering = Arc::new(Rendering::of(template, instance, parameters, steps, &self.snapshot.policy));
         if let Some(renderings) = renderings
             && resolved.warnings.len() == warned
         {
@@ -396,7 +403,7 @@ impl<'a> Graft<'_, 'a> {
                 main.or(own).map(|(key, value)| (level, key, value))
             });
             match (said, &parameter.default) {
-                (Some((level, key, text)), _) => match parameter.parse(text) {
+                (Some((level, key, text)), _) => match parameter.parse(text, self.steps) {
                     Ok(value) => {
                         let source = if level == Level::Pod { Source::Pod } else { Source::Namespace };
                         bound.push(Bound { value, source });
@@ -439,6 +446,50 @@ impl<'a> Graft<'_, 'a> {
                 mistakes.push((level, Reason::BadContainers { key, problem }));
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use crate::inject::request::PodRequest;
+    use crate::inject::{Outcome, Renderings, inject, inject_with};
+    use crate::snapshot::Snapshot;
+    use crate::template::{LoadOptions, Origin, load};
+
+    /// However many instances they are spread over, and whether or not the first ones were rendered before.
+    #[test]
+    fn all_values_of_a_request_cost_no_more_than_a_bound() {
+        let spec = json!({
+            "parameters": {"text": {"type": "string", "pattern": "(?:a?){4500}", "default": ""}},
+            "primaryParameter": "text",
+            "target": {"env": [{"name": "A", "value": "a"}]},
+        });
+        let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
+        let text = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "t"}, "spec": spec}).to_string();
+        let mut snapshot = Snapshot::default();
+        for template in load(Origin("t.yaml".into()), &text, &LoadOptions::default()).unwrap().templates {
+            snapshot.templates.insert(Arc::new(template));
+        }
+        let renderings = Renderings::default();
+        let value = "b".repeat(1500);
+        for (instances, fits) in [(5, true), (60, false), (5, true), (60, false)] {
+            let asked: Value = (0..instances).map(|it| (format!("i{it:02}.inject/t"), json!(value))).collect();
+            let containers = json!([{"name": "app", "image": "a"}]);
+            let pod = json!({"metadata": {"annotations": asked}, "spec": {"containers": containers}}).to_string();
+            let request = PodRequest::create(&pod, "default").unwrap();
+            let [fresh, kept] =
+                [inject(&request, &snapshot), inject_with(&request, &snapshot, &renderings)].map(|it| {
+                    let Outcome::Reject(reasons, _) = it else { return Vec::new() };
+                    reasons.iter().map(ToString::to_string).collect::<Vec<_>>()
+                });
+            assert_eq!(fresh, kept);
+            assert_eq!(fresh.is_empty(), fits, "{fresh:?}");
+            assert!(fresh.iter().all(|it| it.contains("take more than 1000000 steps together")), "{fresh:?}");
         }
     }
 }

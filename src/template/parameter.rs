@@ -13,7 +13,7 @@ use super::Line;
 
 pub use constraint::Constraints;
 pub use declare::{Declaration, DeclarationError};
-pub use pattern::{Pattern, Patterns};
+pub use pattern::{Pattern, Patterns, Steps};
 pub use value::Value;
 
 pub(crate) use notation::duration;
@@ -149,20 +149,20 @@ fn is_digits(text: &str) -> bool {
 }
 
 impl Parameter {
-    /// Reads an annotation's text as a value of this parameter.
+    /// Reads an annotation's text as a value of this parameter, at the cost of the request's steps.
     ///
     /// # Errors
     ///
     /// The text is no value of the type or breaks a constraint; of a list, every item that does is named.
-    pub fn parse(&self, text: &str) -> Result<Value, ParameterError> {
+    pub fn parse(&self, text: &str, steps: &Steps) -> Result<Value, ParameterError> {
         let refuse = |problem: String| ParameterError { problem, allowed: self.explained() };
         if self.kind != Type::List {
-            return self.checked(text).map_err(|problem| refuse(format!("{} {problem}", self.subject(text))));
+            return self.checked(text, steps).map_err(|problem| refuse(format!("{} {problem}", self.subject(text))));
         }
         let items = list(text).map_err(refuse)?;
         let problems: Vec<String> = (items.iter().enumerate())
             .filter_map(|(index, item)| {
-                let problem = self.checked(item).err()?;
+                let problem = self.checked(item, steps).err()?;
                 Some(format!("item {}, {}, {problem}", index + 1, self.subject(item)))
             })
             .collect();
@@ -190,10 +190,10 @@ impl Parameter {
     }
 
     /// One value, or one item of a list.
-    fn checked(&self, text: &str) -> Result<Value, String> {
+    fn checked(&self, text: &str, steps: &Steps) -> Result<Value, String> {
         let kind = self.kind.item();
         let value = kind.read(text)?;
-        self.constraints.check(kind, &value)?;
+        self.constraints.check(kind, &value, steps)?;
         Ok(value)
     }
 

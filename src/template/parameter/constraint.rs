@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-use super::{Pattern, Type, Value, notation};
+use super::{Pattern, Steps, Type, Value, notation};
 
 /// What a value, or each item of a list, must satisfy. Lengths are in characters.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +28,7 @@ impl Constraints {
     /// # Errors
     ///
     /// The first constraint that does not hold, to follow the value in a sentence: `is greater than 5`.
-    pub(super) fn check(&self, kind: Type, value: &Value) -> Result<(), String> {
+    pub(super) fn check(&self, kind: Type, value: &Value, steps: &Steps) -> Result<(), String> {
         if let Some(one_of) = &self.one_of
             && !one_of.iter().any(|allowed| compare(kind, allowed, value) == Some(Ordering::Equal))
         {
@@ -48,12 +48,12 @@ impl Constraints {
             return Err("is negative".to_owned());
         }
         match value {
-            Value::Text(text) => self.check_text(text),
+            Value::Text(text) => self.check_text(text, steps),
             _ => Ok(()),
         }
     }
 
-    fn check_text(&self, text: &str) -> Result<(), String> {
+    fn check_text(&self, text: &str, steps: &Steps) -> Result<(), String> {
         let length = text.chars().count();
         if let Some(least) = self.min_length.filter(|least| length < *least) {
             return Err(format!("is shorter than {least} characters"));
@@ -61,7 +61,7 @@ impl Constraints {
         if let Some(most) = self.max_length.filter(|most| length > *most) {
             return Err(format!("is longer than {most} characters"));
         }
-        self.pattern.as_ref().map_or(Ok(()), |pattern| pattern.check(text))
+        self.pattern.as_ref().map_or(Ok(()), |pattern| pattern.check(text, steps))
     }
 
     /// What a value of type `kind` may be, in a phrase.

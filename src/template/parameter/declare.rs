@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::constraint::compare;
 use super::value::quoted;
-use super::{Constraints, HIDDEN, MAX_ITEMS, Parameter, Pattern, Patterns, Type, Value, shown};
+use super::{Constraints, HIDDEN, MAX_ITEMS, Parameter, Pattern, Patterns, Steps, Type, Value, shown};
 use crate::template::Line;
 
 /// The longest name: an annotation's name part holds 63 characters, a template's name 40 of them and the dot one.
@@ -78,7 +78,8 @@ impl Parameter {
     ///
     /// Every mistake in it.
     pub fn declare(declaration: Declaration, patterns: &Patterns) -> Result<Self, Vec<DeclarationError>> {
-        let mut check = Check { kind: declaration.kind, sensitive: declaration.sensitive, errors: Vec::new() };
+        let mut check =
+            Check { kind: declaration.kind, sensitive: declaration.sensitive, steps: Steps::new(), errors: Vec::new() };
         check.name(&declaration.name);
         check.applicable(&declaration);
         let constraints = Constraints {
@@ -148,7 +149,7 @@ impl Parameter {
                 std::iter::once(long.as_str()).chain(shapes).map(|text| Value::Text(text.to_owned())).collect()
             }
         };
-        let fits = |value: &&Value| self.constraints.check(self.kind.item(), value).is_ok();
+        let fits = |value: &&Value| self.constraints.check(self.kind.item(), value, &Steps::new()).is_ok();
         // What does not fit is most often too great for its maximum.
         let fallback = self.constraints.maximum.as_ref().unwrap_or(&candidates[0]);
         candidates.iter().find(fits).unwrap_or(fallback).clone()
@@ -160,6 +161,8 @@ struct Check {
     kind: Type,
     /// Messages don't show what is declared.
     sensitive: bool,
+    /// What its literals may cost, as many as they are.
+    steps: Steps,
     errors: Vec<DeclarationError>,
 }
 
@@ -309,7 +312,7 @@ impl Check {
 
     fn constrained(&self, field: &'static str, constraints: &Constraints, value: &Value) -> Option<DeclarationError> {
         let kind = self.kind.item();
-        let problem = constraints.check(kind, value).err()?;
+        let problem = constraints.check(kind, value, &self.steps).err()?;
         let message = format!("{} {problem}", shown(self.sensitive, &value.to_string()));
         Some(DeclarationError::new(field, message, format!("allowed: {}", constraints.allowed(kind))))
     }

@@ -20,6 +20,48 @@ const STEP: usize = 8 * 1024;
 /// a `\w` in it.
 const MAX_STEPS: usize = 100_000;
 
+/// The most steps that the values of one request may cost together: ten of the longest, or a thousand that people write.
+const MAX_ALL_STEPS: usize = 1_000_000;
+
+/// What the values of one request, or of one declaration, may still cost.
+#[derive(Debug)]
+pub struct Steps(Cell<usize>);
+
+impl Steps {
+    /// The budget of a request.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Cell::new(MAX_ALL_STEPS))
+    }
+
+    /// What is left of it.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.0.get()
+    }
+
+    /// Pays what the same values cost before, if that much is left.
+    #[must_use]
+    pub fn repeat(&self, steps: usize) -> bool {
+        let rest = self.0.get().checked_sub(steps);
+        self.0.set(rest.unwrap_or(self.0.get()));
+        rest.is_some()
+    }
+
+    /// Pays for a value. Once the budget is exceeded nothing is left: who has many values is told of the first ones too long.
+    fn spend(&self, steps: usize) -> bool {
+        let rest = self.0.get().checked_sub(steps);
+        self.0.set(rest.unwrap_or(0));
+        rest.is_some()
+    }
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What the patterns of one template may take together, while it is loaded.
 #[derive(Debug)]
 pub struct Patterns(Cell<usize>);
@@ -117,10 +159,17 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// It does not match, or is too long for the pattern, to follow the value in a sentence.
-    pub(super) fn check(&self, text: &str) -> Result<(), String> {
-        if self.steps(text) > MAX_STEPS {
+    /// It does not match, or is too long for the pattern, alone or with others, to follow the value in a sentence.
+    pub(super) fn check(&self, text: &str, budget: &Steps) -> Result<(), String> {
+        let steps = self.steps(text);
+        if steps > MAX_STEPS {
             return Err(format!("is too long for the pattern {self}: {} bytes", text.len()));
+        }
+        if !budget.spend(steps) {
+            return Err(format!(
+                "is too long for the pattern {self} with all others: the values of this request take more than \
+                 {MAX_ALL_STEPS} steps together"
+            ));
         }
         if self.is_match(text) { Ok(()) } else { Err("does not match its pattern".to_owned()) }
     }
@@ -178,9 +227,23 @@ mod tests {
     fn the_larger_a_pattern_the_shorter_its_texts() {
         let (plain, large) = (compile("x$").unwrap(), compile(r"\w{1,8}$").unwrap());
         let text = "x".repeat(50_000);
-        assert_eq!(plain.check(&text), Ok(()));
-        assert!(large.check(&text).unwrap_err().starts_with("is too long for the pattern"));
-        assert_eq!(large.check("x"), Ok(()));
-        assert!(plain.check(&"x".repeat(256 * 1024)).is_err());
+        let steps = Steps::new();
+        assert_eq!(plain.check(&text, &steps), Ok(()));
+        assert!(large.check(&text, &steps).unwrap_err().starts_with("is too long for the pattern"));
+        assert_eq!(large.check("x", &steps), Ok(()));
+        assert!(plain.check(&"x".repeat(256 * 1024), &steps).is_err());
+    }
+
+    #[test]
+    fn the_values_of_a_request_have_one_budget() {
+        let (pattern, steps) = (compile("x$").unwrap(), Steps::new());
+        let text = "x".repeat(50_000);
+        let fit = (0..1000).map_while(|_| pattern.check(&text, &steps).ok()).count();
+        assert_eq!(fit, MAX_ALL_STEPS / pattern.steps(&text));
+        // A short one behind it, too.
+        let told = "is too long for the pattern x$ with all others: the values of this request take more than 1000000 steps \
+                    together";
+        assert_eq!(pattern.check("x", &steps).unwrap_err(), told);
+        assert!(!steps.repeat(1) && Steps::new().repeat(MAX_ALL_STEPS));
     }
 }

@@ -30,6 +30,13 @@ fn parameter(kind: Type) -> Parameter {
     declare(declaration(kind)).unwrap()
 }
 
+impl Parameter {
+    /// What it makes of the only value of a request.
+    fn said(&self, text: &str) -> Result<Value, ParameterError> {
+        self.parse(text, &Steps::new())
+    }
+}
+
 fn refused(declaration: Declaration) -> Vec<(&'static str, Option<usize>, String)> {
     let errors = declare(declaration).unwrap_err();
     errors.into_iter().map(|error| (error.field, error.index, error.message)).collect()
@@ -55,7 +62,7 @@ fn values_are_read_by_their_type() {
         (Type::Duration, "0", text("0")),
         (Type::Quantity, "128Mi", text("128Mi")),
     ] {
-        assert_eq!(parameter(kind).parse(written), Ok(value), "{written:?}");
+        assert_eq!(parameter(kind).said(written), Ok(value), "{written:?}");
     }
     for (kind, written, message) in [
         (Type::Integer, "abc", r#""abc" is not an integer; allowed: an integer"#),
@@ -78,7 +85,7 @@ fn values_are_read_by_their_type() {
         (Type::Duration, "-1s", r#""-1s" is negative; allowed: a duration such as 1h30m or 500ms"#),
         (Type::Quantity, "-1Mi", r#""-1Mi" is negative; allowed: a quantity such as 500m or 128Mi"#),
     ] {
-        assert_eq!(parameter(kind).parse(written).unwrap_err().to_string(), message);
+        assert_eq!(parameter(kind).said(written).unwrap_err().to_string(), message);
     }
 }
 
@@ -94,7 +101,7 @@ fn lists_have_three_notations() {
         ("[]", vec![]),
     ] {
         let items = items.into_iter().map(str::to_owned).collect();
-        assert_eq!(list.parse(written), Ok(Value::List(items)), "{written:?}");
+        assert_eq!(list.said(written), Ok(Value::List(items)), "{written:?}");
     }
     for (written, problem) in [
         ("", "item 1 of the list is empty; an empty list is []"),
@@ -106,10 +113,10 @@ fn lists_have_three_notations() {
         ("[a]", "begins with [ but is no JSON array of strings (column 2)"),
         ("[\"a\"", "begins with [ but is no JSON array of strings (column 4)"),
     ] {
-        assert_eq!(list.parse(written).unwrap_err().problem, problem, "{written:?}");
+        assert_eq!(list.said(written).unwrap_err().problem, problem, "{written:?}");
     }
-    assert!(list.parse(&vec!["x"; 64].join(",")).is_ok());
-    let error = list.parse(&vec!["x"; 65].join(",")).unwrap_err();
+    assert!(list.said(&vec!["x"; 64].join(",")).is_ok());
+    let error = list.said(&vec!["x"; 65].join(",")).unwrap_err();
     assert_eq!(error.to_string(), "the list has 65 items; allowed: a list of at most 64 items");
 }
 
@@ -121,50 +128,50 @@ fn constraints_hold_for_values_and_for_items() {
         declare(declaration).unwrap()
     };
     let port = declared(&|d| (d.minimum, d.maximum) = (Some(json!(1)), Some(json!(65535))), Type::Integer);
-    assert_eq!(port.parse("65535"), Ok(Value::Integer(65535)));
+    assert_eq!(port.said("65535"), Ok(Value::Integer(65535)));
     assert_eq!(
-        port.parse("70000").unwrap_err().to_string(),
+        port.said("70000").unwrap_err().to_string(),
         r#""70000" is greater than 65535; allowed: an integer from 1 to 65535"#
     );
-    assert_eq!(port.parse("0").unwrap_err().problem, r#""0" is less than 1"#);
+    assert_eq!(port.said("0").unwrap_err().problem, r#""0" is less than 1"#);
     let engine = declared(&|d| d.one_of = Some(vec![json!("postgres"), json!("redis")]), Type::String);
     assert_eq!(
-        engine.parse("mysql").unwrap_err().to_string(),
+        engine.said("mysql").unwrap_err().to_string(),
         r#""mysql" is not allowed; allowed: one of postgres, redis"#
     );
     let timeout = declared(&|d| (d.minimum, d.maximum) = (Some(json!("1s")), Some(json!("1h"))), Type::Duration);
-    assert_eq!(timeout.parse("60m"), Ok(text("60m")));
-    assert_eq!(timeout.parse("61m").unwrap_err().problem, r#""61m" is greater than 1h"#);
-    assert_eq!(timeout.parse("500ms").unwrap_err().problem, r#""500ms" is less than 1s"#);
+    assert_eq!(timeout.said("60m"), Ok(text("60m")));
+    assert_eq!(timeout.said("61m").unwrap_err().problem, r#""61m" is greater than 1h"#);
+    assert_eq!(timeout.said("500ms").unwrap_err().problem, r#""500ms" is less than 1s"#);
     let offset = declared(&|d| d.minimum = Some(json!("-1h")), Type::Duration);
-    assert_eq!(offset.parse("-30m"), Ok(text("-30m")));
+    assert_eq!(offset.said("-30m"), Ok(text("-30m")));
     let memory = declared(&|d| (d.maximum, d.default) = (Some(json!("1Gi")), Some(json!(5))), Type::Quantity);
-    assert_eq!(memory.parse("1024Mi"), Ok(text("1024Mi")));
-    assert_eq!(memory.parse("1025Mi").unwrap_err().problem, r#""1025Mi" is greater than 1Gi"#);
+    assert_eq!(memory.said("1024Mi"), Ok(text("1024Mi")));
+    assert_eq!(memory.said("1025Mi").unwrap_err().problem, r#""1025Mi" is greater than 1Gi"#);
     assert_eq!(memory.default, Some(text("5")));
     let path = declared(&|d| (d.pattern, d.max_length) = (Some("^/".to_owned()), Some(5)), Type::String);
-    assert_eq!(path.parse("/é/éé"), Ok(text("/é/éé")));
-    assert_eq!(path.parse("/12345").unwrap_err().problem, r#""/12345" is longer than 5 characters"#);
+    assert_eq!(path.said("/é/éé"), Ok(text("/é/éé")));
+    assert_eq!(path.said("/12345").unwrap_err().problem, r#""/12345" is longer than 5 characters"#);
     assert_eq!(
-        path.parse("x").unwrap_err().to_string(),
+        path.said("x").unwrap_err().to_string(),
         r#""x" does not match its pattern; allowed: text of at most 5 characters matching ^/"#
     );
     let names = declared(&|d| d.pattern = Some("^[A-Z]+=".to_owned()), Type::List);
     assert_eq!(
-        names.parse("A=1,b=2,C,D=").unwrap_err().to_string(),
+        names.said("A=1,b=2,C,D=").unwrap_err().to_string(),
         r#"item 2, "b=2", does not match its pattern; item 3, "C", does not match its pattern; allowed: a list of at most 64 items, each text matching ^[A-Z]+="#
     );
 }
 
 #[test]
 fn messages_show_values_safely() {
-    let error = parameter(Type::Integer).parse("a\n\u{1b}[31m\"'").unwrap_err();
+    let error = parameter(Type::Integer).said("a\n\u{1b}[31m\"'").unwrap_err();
     assert_eq!(error.problem, r#""a\n\u{1b}[31m\"'" is not an integer"#);
-    let error = parameter(Type::Integer).parse(&"é".repeat(300)).unwrap_err();
+    let error = parameter(Type::Integer).said(&"é".repeat(300)).unwrap_err();
     assert_eq!(error.problem, format!("\"{}\"... (600 bytes) is not an integer", "é".repeat(80)));
     for (kind, written) in [(Type::Integer, "hunter2"), (Type::List, "hunter2,"), (Type::List, "[hunter2")] {
         let secret = declare(Declaration { sensitive: true, ..declaration(kind) }).unwrap();
-        let error = secret.parse(written).unwrap_err().to_string();
+        let error = secret.said(written).unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
@@ -298,7 +305,7 @@ fn trials_fit_where_something_can_be_made_to_fit() {
         change(&mut declaration);
         let parameter = declare(declaration).unwrap();
         let trial = parameter.trial();
-        (trial.to_string(), parameter.parse(&trial.to_string()).is_ok())
+        (trial.to_string(), parameter.said(&trial.to_string()).is_ok())
     };
     for (found, expected) in [
         (trial(Type::String, |d| (d.default, d.example) = (Some(json!("a")), Some(json!("b")))), "a"),
