@@ -172,7 +172,7 @@ impl Parameter {
     /// What a value may be, in a phrase: `an integer from 1 to 65535`, `one of postgres, mysql`, `text matching ^/`.
     #[must_use]
     pub fn allowed(&self) -> String {
-        let item = self.constraints.allowed(self.kind.item());
+        let item = self.constraints.allowed(self.kind.item(), self.sensitive);
         match self.kind {
             Type::List if item == Type::String.noun() => format!("a list of at most {MAX_ITEMS} items"),
             Type::List => format!("a list of at most {MAX_ITEMS} items, each {item}"),
@@ -193,7 +193,7 @@ impl Parameter {
     fn checked(&self, text: &str, steps: &Steps) -> Result<Value, String> {
         let kind = self.kind.item();
         let value = kind.read(text)?;
-        self.constraints.check(kind, &value, steps)?;
+        self.constraints.check(kind, &value, self.sensitive, steps)?;
         Ok(value)
     }
 

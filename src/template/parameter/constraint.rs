@@ -23,12 +23,14 @@ pub struct Constraints {
 }
 
 impl Constraints {
-    /// Checks a value, or an item of a list, of type `kind`.
+    /// Checks a value, or an item of a list, of type `kind`. Of a `sensitive` parameter, nothing tells the values allowed.
     ///
     /// # Errors
     ///
     /// The first constraint that does not hold, to follow the value in a sentence: `is greater than 5`.
-    pub(super) fn check(&self, kind: Type, value: &Value, steps: &Steps) -> Result<(), String> {
+    pub(super) fn check(&self, kind: Type, value: &Value, sensitive: bool, steps: &Steps) -> Result<(), String> {
+        let out_of_range =
+            |said: String| if sensitive { "is outside of its range (not shown)".to_owned() } else { said };
         if let Some(one_of) = &self.one_of
             && !one_of.iter().any(|allowed| compare(kind, allowed, value) == Some(Ordering::Equal))
         {
@@ -37,12 +39,12 @@ impl Constraints {
         if let Some(minimum) = &self.minimum
             && compare(kind, value, minimum) == Some(Ordering::Less)
         {
-            return Err(format!("is less than {minimum}"));
+            return Err(out_of_range(format!("is less than {minimum}")));
         }
         if let Some(maximum) = &self.maximum
             && compare(kind, value, maximum) == Some(Ordering::Greater)
         {
-            return Err(format!("is greater than {maximum}"));
+            return Err(out_of_range(format!("is greater than {maximum}")));
         }
         if self.minimum.is_none() && is_negative(kind, value) {
             return Err("is negative".to_owned());
@@ -64,9 +66,12 @@ impl Constraints {
         self.pattern.as_ref().map_or(Ok(()), |pattern| pattern.check(text, steps))
     }
 
-    /// What a value of type `kind` may be, in a phrase.
-    pub(super) fn allowed(&self, kind: Type) -> String {
+    /// What a value of type `kind` may be, in a phrase, which tells no value of a `sensitive` parameter.
+    pub(super) fn allowed(&self, kind: Type, sensitive: bool) -> String {
         if let Some(one_of) = &self.one_of {
+            if sensitive {
+                return format!("one of {} values (not shown)", one_of.len());
+            }
             let values: Vec<String> = one_of.iter().map(ToString::to_string).collect();
             return format!("one of {}", values.join(", "));
         }
@@ -79,10 +84,11 @@ impl Constraints {
             (None, None) => Ok(()),
         };
         let _ = match (&self.minimum, &self.maximum) {
+            (None, None) => Ok(()),
+            _ if sensitive => write!(phrase, " in a range (not shown)"),
             (Some(minimum), Some(maximum)) => write!(phrase, " from {minimum} to {maximum}"),
             (Some(minimum), None) => write!(phrase, " of at least {minimum}"),
             (None, Some(maximum)) => write!(phrase, " of at most {maximum}"),
-            (None, None) => Ok(()),
         };
         if let Some(pattern) = &self.pattern {
             let _ = write!(phrase, " matching {pattern}");

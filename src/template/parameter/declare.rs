@@ -149,7 +149,7 @@ impl Parameter {
                 std::iter::once(long.as_str()).chain(shapes).map(|text| Value::Text(text.to_owned())).collect()
             }
         };
-        let fits = |value: &&Value| self.constraints.check(self.kind.item(), value, &Steps::new()).is_ok();
+        let fits = |value: &&Value| self.constraints.check(self.kind.item(), value, false, &Steps::new()).is_ok();
         // What does not fit is most often too great for its maximum.
         let fallback = self.constraints.maximum.as_ref().unwrap_or(&candidates[0]);
         candidates.iter().find(fits).unwrap_or(fallback).clone()
@@ -218,7 +218,12 @@ impl Check {
         if let (Some(minimum), Some(maximum)) = (&constraints.minimum, &constraints.maximum)
             && compare(self.kind, minimum, maximum) == Some(Ordering::Greater)
         {
-            self.refuse("minimum", format!("minimum {minimum} is greater than maximum {maximum}"), "no value fits");
+            let message = if self.sensitive {
+                "the minimum is greater than the maximum (not shown)".to_owned()
+            } else {
+                format!("minimum {minimum} is greater than maximum {maximum}")
+            };
+            self.refuse("minimum", message, "no value fits");
         }
         if let (Some(least), Some(most)) = (constraints.min_length, constraints.max_length)
             && least > most
@@ -312,9 +317,9 @@ impl Check {
 
     fn constrained(&self, field: &'static str, constraints: &Constraints, value: &Value) -> Option<DeclarationError> {
         let kind = self.kind.item();
-        let problem = constraints.check(kind, value, &self.steps).err()?;
+        let problem = constraints.check(kind, value, self.sensitive, &self.steps).err()?;
         let message = format!("{} {problem}", shown(self.sensitive, &value.to_string()));
-        Some(DeclarationError::new(field, message, format!("allowed: {}", constraints.allowed(kind))))
+        Some(DeclarationError::new(field, message, format!("allowed: {}", constraints.allowed(kind, self.sensitive))))
     }
 }
 

@@ -190,8 +190,44 @@ fn mistakes_of_a_declaration_do_not_show_what_is_sensitive() {
         secret(Type::List, |d| (d.default, d.max_length) = (Some(json!(["hunter2"])), Some(1))),
         secret(Type::String, |d| d.one_of = Some(vec![json!("hunter2"), json!("hunter2")])),
         secret(Type::Integer, |d| d.minimum = Some(json!("hunter2"))),
+        secret(Type::String, |d| (d.default, d.one_of) = (Some(json!("x")), Some(vec![json!("hunter2")]))),
+        secret(Type::Duration, |d| (d.default, d.minimum) = (Some(json!("1s")), Some(json!("hunter2")))),
     ] {
         assert!(!shown.contains("hunter2") && shown.contains("(not shown)"), "{shown}");
+    }
+}
+
+#[test]
+fn what_a_sensitive_value_may_be_is_not_told_to_whoever_guesses() {
+    let secret = |kind, change: fn(&mut Declaration)| {
+        let mut declaration = Declaration { sensitive: true, ..declaration(kind) };
+        change(&mut declaration);
+        declare(declaration).unwrap()
+    };
+    for (parameter, guess, told) in [
+        (
+            secret(Type::String, |d| d.one_of = Some(vec![json!("hunter2"), json!("hunter3")])),
+            "hunter",
+            "the value (not shown) is not allowed; allowed: one of 2 values (not shown)",
+        ),
+        (
+            secret(Type::List, |d| d.one_of = Some(vec![json!("hunter2")])),
+            "hunter",
+            "item 1, the value (not shown), is not allowed; allowed: a list of at most 64 items, each one of 1 values (not shown)",
+        ),
+        (
+            secret(Type::Integer, |d| (d.minimum, d.maximum) = (Some(json!(70)), Some(json!(72)))),
+            "1",
+            "the value (not shown) is outside of its range (not shown); allowed: an integer in a range (not shown)",
+        ),
+        (
+            secret(Type::Quantity, |d| d.maximum = Some(json!("7Mi"))),
+            "8Mi",
+            "the value (not shown) is outside of its range (not shown); allowed: a quantity such as 500m or 128Mi in a range (not shown)",
+        ),
+    ] {
+        assert_eq!(parameter.said(guess).unwrap_err().to_string(), told);
+        assert!(told.ends_with(&parameter.allowed()), "what is missing is told by the same words");
     }
 }
 
