@@ -13,8 +13,8 @@ use super::parameter::HIDDEN_PROBLEM;
 use super::rendered::{Basis, Content, Rendered, Role};
 use together::{divisor, profile, resources, together};
 use value::{
-    address, amount, capability, field_path, header, id, mount_path, not_negative, one_of, port, port_or_name,
-    positive, resource_field, signal, sub_path, without_parents,
+    address, amount, api_version, capability, field_path, header, id, mount_path, not_negative, one_of, port,
+    port_or_name, positive, resource_field, signal, sub_path, without_parents,
 };
 pub(super) use volume::{is_open_volume, volume_rules, volume_source};
 
@@ -31,6 +31,7 @@ const VALUES: &[(&str, Rule)] = &[
     ("imagePullPolicy", |policy| one_of(policy, &["Always", "IfNotPresent", "Never"])),
     ("terminationMessagePolicy", |policy| one_of(policy, &["File", "FallbackToLogsOnError"])),
     ("env[].name", |name| names::variable(name.text()?)),
+    ("env[].valueFrom.fieldRef.apiVersion", api_version),
     ("env[].valueFrom.fieldRef.fieldPath", field_path),
     ("env[].valueFrom.resourceFieldRef.resource", resource_field),
     ("env[].valueFrom.configMapKeyRef.name", |name| names::subdomain(name.text()?)),

@@ -50,6 +50,13 @@ pub(super) fn mode(value: &Rendered<'_>) -> Option<String> {
     (!(0..=0o777).contains(&number)).then(|| format!("{number} is no mode: 0 to 511, which is 0777"))
 }
 
+/// The version that a field's path is of; without one, it is the same.
+pub(super) fn api_version(value: &Rendered<'_>) -> Option<String> {
+    let version = value.text()?;
+    (!matches!(version, "" | "v1"))
+        .then(|| format!("`{}` is not the version of a pod's fields, which is v1", shorten(version)))
+}
+
 /// The fields of a pod that a variable can have (Kubernetes documentation, "Downward API").
 pub(super) fn field_path(value: &Rendered<'_>) -> Option<String> {
     one_field(
@@ -129,6 +136,12 @@ pub(super) fn positive(value: &Rendered<'_>) -> Option<String> {
 pub(super) fn token_lifetime(value: &Rendered<'_>) -> Option<String> {
     let seconds = value.integer()?;
     (!(600..=1 << 32).contains(&seconds)).then(|| format!("{seconds} is none of 600 to 4294967296"))
+}
+
+/// The seconds for which a pod's certificate may hold; how many are too many, its signer decides.
+pub(super) fn certificate_lifetime(value: &Rendered<'_>) -> Option<String> {
+    let seconds = value.integer()?;
+    (seconds < 3600).then(|| format!("{seconds} is less than 3600"))
 }
 
 /// A path that leads nowhere up: of the node, or of a file in a volume.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::together::divisor;
 use super::value::{
-    amount, driver, item_path, medium, mode, one_of, positive_amount, present, resource_field, token_lifetime,
-    volume_field_path, without_parents,
+    amount, api_version, certificate_lifetime, driver, item_path, medium, mode, one_of, positive_amount, present,
+    resource_field, token_lifetime, volume_field_path, without_parents,
 };
 use super::{Broken, Rule, Shape, decides, is_made_beside, report_all, select, shapes, values};
 use crate::template::diagnostic::{Place, Problems, shorten};
@@ -30,6 +30,7 @@ const VOLUME_VALUES: &[(&str, Rule)] = &[
     ("downwardAPI.defaultMode", mode),
     ("downwardAPI.items[].path", item_path),
     ("downwardAPI.items[].mode", mode),
+    ("downwardAPI.items[].fieldRef.apiVersion", api_version),
     ("downwardAPI.items[].fieldRef.fieldPath", volume_field_path),
     ("downwardAPI.items[].resourceFieldRef.containerName", present),
     ("downwardAPI.items[].resourceFieldRef.resource", resource_field),
@@ -44,10 +45,17 @@ const VOLUME_VALUES: &[(&str, Rule)] = &[
     ("projected.sources[].secret.items[].mode", mode),
     ("projected.sources[].downwardAPI.items[].path", item_path),
     ("projected.sources[].downwardAPI.items[].mode", mode),
+    ("projected.sources[].downwardAPI.items[].fieldRef.apiVersion", api_version),
     ("projected.sources[].downwardAPI.items[].fieldRef.fieldPath", volume_field_path),
     ("projected.sources[].downwardAPI.items[].resourceFieldRef.containerName", present),
     ("projected.sources[].downwardAPI.items[].resourceFieldRef.resource", resource_field),
     ("projected.sources[].clusterTrustBundle.path", item_path),
+    ("projected.sources[].podCertificate.signerName", present),
+    ("projected.sources[].podCertificate.keyType", |kind| one_of(kind, KEY_TYPES)),
+    ("projected.sources[].podCertificate.maxExpirationSeconds", certificate_lifetime),
+    ("projected.sources[].podCertificate.credentialBundlePath", certificate_path),
+    ("projected.sources[].podCertificate.keyPath", certificate_path),
+    ("projected.sources[].podCertificate.certificateChainPath", certificate_path),
     ("projected.sources[].serviceAccountToken.path", item_path),
     ("projected.sources[].serviceAccountToken.expirationSeconds", token_lifetime),
     ("hostPath.path", without_parents),
@@ -73,6 +81,12 @@ const VOLUME_VALUES: &[(&str, Rule)] = &[
 /// What may have to be at a path of the node.
 const HOST_PATHS: &[&str] =
     &["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+
+/// The keys that the kubelet makes for a certificate (KEP-4317).
+const KEY_TYPES: &[&str] = &["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
+
+/// Where the files of a pod's certificate may lie.
+const CERTIFICATE_PATHS: &[&str] = &["credentialBundlePath", "keyPath", "certificateChainPath"];
 
 const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
@@ -120,6 +134,8 @@ const VOLUME_SHAPES: &[(&str, Shape)] = &[
     ("projected.sources[].downwardAPI.items[].fieldRef", Shape::All(&["fieldPath"])),
     ("projected.sources[].downwardAPI.items[].resourceFieldRef", Shape::All(&["containerName", "resource"])),
     ("projected.sources[].downwardAPI.items[].resourceFieldRef", Shape::Other(divisor)),
+    ("projected.sources[].podCertificate", Shape::All(&["signerName", "keyType"])),
+    ("projected.sources[].podCertificate", Shape::Other(certificate_paths)),
     ("projected.sources[].serviceAccountToken", Shape::All(&["path"])),
     ("projected.sources[].clusterTrustBundle", Shape::All(&["path"])),
     ("projected.sources[].clusterTrustBundle", Shape::ExactlyOne(&["name", "signerName"])),
@@ -183,13 +199,26 @@ fn access_modes<'r>(spec: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
         .collect()
 }
 
+/// The path of a certificate's file, which there need not be.
+fn certificate_path(path: &Rendered<'_>) -> Option<String> {
+    item_path(path).filter(|_| path.text() != Some(""))
+}
+
+/// A certificate that lies nowhere.
+fn certificate_paths<'r>(certificate: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
+    let mut paths = CERTIFICATE_PATHS.iter().filter_map(|name| certificate.get(name));
+    let none = paths.all(|path| decides(path) && path.text() == Some(""));
+    let problem = || (certificate.place, format!("one of {} is missing here", CERTIFICATE_PATHS.join(", ")));
+    none.then(problem).into_iter().collect()
+}
+
 /// Paths that two files of a projected volume have.
 fn projected_paths<'r>(projected: &'r Rendered<'r>) -> Vec<(&'r Place, String)> {
     let mut seen = HashSet::new();
     let mut twice = Vec::new();
     for source in select(projected, "sources[]").into_iter().filter(|source| !source.conditional) {
         for path in PROJECTED_PATHS.iter().flat_map(|path| certain(source, path)) {
-            if let Some(text) = path.text().filter(|text| decides(path) && !seen.insert(*text)) {
+            if let Some(text) = path.text().filter(|text| !text.is_empty() && decides(path) && !seen.insert(*text)) {
                 twice.push((path.place, format!("`{}` is another file's path, too", shorten(text))));
             }
         }
