@@ -23,6 +23,7 @@ mod bindings;
 pub mod crowd;
 mod draft;
 mod environment;
+mod files;
 mod graft;
 mod hardening;
 pub mod json;

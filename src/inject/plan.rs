@@ -8,6 +8,7 @@ use super::asked::Asked;
 use super::bindings::Shared;
 use super::draft::{Draft, Field, GraftIndex, Kind, NewContainer, NewField};
 use super::environment;
+use super::files;
 use super::graft::{self, Clash, Context};
 use super::json::{Members, Text};
 use super::key::Level;
@@ -199,7 +200,8 @@ impl<'p, 'a> Planner<'p, 'a> {
             }
         }
         self.default_container(&mut draft);
-        if let Err((index, reason)) = environment::hand_on(self.asked, &mut draft) {
+        let files = files::check(self.asked, &self.request.pod, &draft);
+        if let Err((index, reason)) = files.and_then(|()| environment::hand_on(self.asked, &mut draft)) {
             self.leave_out(index, vec![Clash { reason, with: None }]);
             return Round::WithoutIt;
         }
