@@ -133,6 +133,8 @@ enum Problem {
     Path,
     #[error("no certificate can be for this host")]
     ServerName,
+    #[error("this is no URL; write {0}://HOST:PORT")]
+    NoUrl(&'static str),
 }
 
 fn schemes() -> String {
@@ -208,9 +210,13 @@ impl FromStr for Target {
 fn parse(text: &str) -> Result<Target, Problem> {
     let Some((name, rest)) = split_scheme(text) else { return parse_bare(text) };
     let scheme = find_scheme(name)?;
-    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (authority, tail) = split_authority(rest);
     let (user, place) = authority.rsplit_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
     match scheme.protocol {
+        // Java's `//HOST:PORT;password=…`, where an `@` may be the password's.
+        _ if place.contains('=') || user.is_some_and(|user| name.contains(':') && user.contains(';')) => {
+            return Err(Problem::NoUrl(scheme.name));
+        }
         // Where the first part of a password would be taken for a host.
         Protocol::Postgres | Protocol::Mysql | Protocol::Redis if user.is_none() && tail.contains('@') => {
             return Err(Problem::Unescaped);
@@ -242,6 +248,10 @@ fn parse(text: &str) -> Result<Target, Problem> {
 fn parse_bare(text: &str) -> Result<Target, Problem> {
     if let Ok(address) = text.parse() {
         return Err(Problem::Bare(address));
+    }
+    // `host=db user=app` and the like.
+    if text.contains('=') {
+        return Err(Problem::NoUrl("postgres"));
     }
     let (host, port) = place_of(text)?;
     match (host, port) {
@@ -314,13 +324,25 @@ fn path(tail: &str) -> Result<PathAndQuery, Problem> {
     sent.parse().map_err(|_| Problem::Path)
 }
 
-/// A text that is no target, as far as it may be printed: without what stands before the last `@`, and without path and
-/// query.
+/// Takes a URL's authority off its path, query and fragment.
+fn split_authority(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+/// A text that is no target, as far as it may be printed: scheme, host and port, up to the first character that is in
+/// neither. What follows may be a password: `cache:6380,password=…`.
 fn without_secrets(text: &str) -> String {
     let (scheme, rest) = split_scheme(text).map_or(("", text), |(scheme, rest)| (&text[..scheme.len() + 3], rest));
-    let (hidden, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("...@", rest));
-    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    printable(&format!("{scheme}{hidden}{place}"))
+    let (authority, tail) = split_authority(rest);
+    let (hidden, place) = authority.rsplit_once('@').map_or(("", authority), |(_, place)| ("...@", place));
+    // An `@` ends what is secret only in a URL, before path and query, and where no `;` began options.
+    let may_be_secret = !hidden.is_empty() && (scheme.is_empty() || authority.contains(';'));
+    if may_be_secret || tail.contains('@') {
+        return printable(&format!("{scheme}..."));
+    }
+    let end = place.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.:[]".contains(c));
+    let (place, cut) = end.map_or((place, ""), |end| (&place[..end], "..."));
+    printable(&format!("{scheme}{hidden}{place}{cut}"))
 }
 
 fn printable(text: &str) -> String {

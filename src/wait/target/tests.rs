@@ -106,9 +106,31 @@ fn no_secret_is_told_by_what_is_wrong() {
         "https://web:x/hunter2",
         "postgres:user:hunter2@db/orders?next=http://web",
         "user:hunter2@://",
+        "host=db user=app password=hunter2",
+        "host=db password=p@hunter2",
+        "Server=db;Uid=app;Pwd=hunter2",
+        "Server=tcp://db;Pwd=hunter2",
+        "cache:6380,password=hunter2,ssl=True",
+        "cache:6380,hunter2",
+        "db hunter2",
+        "jdbc:sqlserver://db:1433;user=sa;password=hunter2",
+        "jdbc:sqlserver://db:1433;user=sa;password=p@hunter2",
+        "jdbc:mysql://db:3306;password=hunter2",
+        "jdbc:mysql://db:3306;password=p@hunter2",
+        "jdbc:oracle:thin:app/hunter2@//db:1521/shop",
+        "postgres://app:p@db:x/orders?password=p@hunter2",
     ] {
         let problem = problem(text);
         assert!(!problem.contains("hunt") && !problem.contains("er2") && !problem.contains("123"), "{problem}");
     }
-    assert!(problem("postgres://user:hunt/er2@db").starts_with("postgres://...@db: a user or password holds / ? or #"));
+    for (text, said) in [
+        ("postgres://user:hunt/er2@db", "postgres://...: a user or password holds / ? or #"),
+        ("postgres://user:hunter2@db:x/orders", "postgres://...@db:x: the port is no number"),
+        ("host=db password=hunter2", "host...: this is no URL; write postgres://HOST:PORT"),
+        ("cache:6380,password=hunter2", "cache:6380...: this is no URL; write postgres://HOST:PORT"),
+        ("jdbc:mysql://db:3306;password=hunter2", "jdbc:mysql://db:3306...: this is no URL; write mysql://HOST:PORT"),
+        ("jdbc:sqlserver://db:1433;password=hunter2", "jdbc:sqlserver://db:1433...: nothing is known to wait for"),
+    ] {
+        assert!(problem(text).starts_with(said), "{}", problem(text));
+    }
 }

@@ -24,6 +24,16 @@ fn all_targets_that_are_wrong_are_told_at_once_without_their_secrets() {
 }
 
 #[test]
+fn connection_strings_of_other_kinds_keep_their_passwords_too() {
+    let strings = ["host=db user=app password=hunter2", "Server=db;Pwd=hunter2", "cache:6380,password=hunter2"];
+    let output = refused(&strings);
+    assert!(!output.contains("hunter2"), "{output}");
+    for shown in ["host", "Server", "cache:6380"] {
+        assert!(output.contains(&format!("{shown}...: this is no URL; write postgres://HOST:PORT")), "{output}");
+    }
+}
+
+#[test]
 fn options_that_are_wrong_say_what_to_write() {
     for (words, said) in [
         (&[][..], "<TARGET>..."),
