@@ -78,7 +78,8 @@ fn blamed(error: &clap::Error, command: &clap::Command) -> Option<String> {
         _ => None,
     };
     let (option, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
-    let typed = std::env::args().any(|typed| typed.contains(value));
+    // A path need not be UTF-8.
+    let typed = std::env::args_os().any(|typed| typed.to_string_lossy().contains(value));
     let mut commands = vec![command];
     while let Some(command) = commands.pop().filter(|_| !typed) {
         let mut named = command.get_arguments().filter(|arg| arg.to_string() == option).filter_map(clap::Arg::get_env);

@@ -1,6 +1,8 @@
 //! What people hand to the command line by mistake or by habit, and what they are told.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -82,6 +84,15 @@ fn a_pipe_in_a_directory_is_not_waited_for() {
         assert_eq!((run.code, run.out.as_str()), (1, ""), "{args:?}");
         assert!(run.err.contains("m/x.yaml: is no regular file\n"), "{}", run.err);
     }
+}
+
+#[test]
+fn a_path_that_is_no_text_changes_nothing_about_what_is_said() {
+    let mut command = command();
+    command.arg("inject").arg(OsStr::from_bytes(b"m\xff.yaml")).args(["-o", "xml"]);
+    let run = complete(command, "");
+    assert_eq!(run.code, 2, "{}", run.err);
+    assert!(run.err.starts_with("error: invalid value 'xml' for '--output"), "{}", run.err);
 }
 
 #[test]
