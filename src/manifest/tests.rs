@@ -102,6 +102,16 @@ fn a_document_may_be_large_but_not_by_aliases() {
     let bomb = ('b'..='j').zip('a'..).map(line).collect::<Vec<_>>().join("\n");
     let error = read(&format!("a: &a [x]\n{bomb}")).unwrap_err();
     assert!(error[0].message.contains("alias"), "{error:?}");
+
+    let often = format!("a: &a {{x: 1}}\nl: [{}]\n", vec!["*a"; 150].join(", "));
+    assert_eq!(value(&often)["l"].as_array().unwrap().len(), 150);
+    let mib = "x".repeat(1 << 20);
+    let large = format!("- {mib}\n").repeat(70);
+    assert_eq!(value(&large).as_array().unwrap().len(), 70);
+    let repeated = |times| format!("a: &a {mib}\nl: [{}]\n", vec!["*a"; times].join(", "));
+    assert_eq!(value(&repeated(10))["l"][9], json!(mib));
+    let errors = read(&repeated(1000)).unwrap_err();
+    assert_eq!(errors[0].message, "its aliases repeat more than 67108864 bytes");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{DuplicateKeyPolicy, Spanned};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
 
 use super::{SyntaxError, split};
 
@@ -16,6 +17,9 @@ const MAX_DEPTH: usize = 100;
 
 /// How many scalars and brackets aliases may repeat in one document.
 const MAX_REPEATED: usize = 100_000;
+
+/// How many bytes of scalars they may repeat.
+const MAX_REPEATED_BYTES: usize = 64 * 1024 * 1024;
 
 /// A value and where it is written.
 #[derive(Debug)]
@@ -43,7 +47,15 @@ pub enum Kind {
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
         // What is written may be as large as a dump of a whole cluster; what aliases repeat of it may not.
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: usize::MAX, max_events: usize::MAX },
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: usize::MAX,
+            max_events: usize::MAX,
+            max_anchors: usize::MAX,
+            max_aliases: MAX_REPEATED,
+            max_total_scalar_bytes: text.len().saturating_add(MAX_REPEATED_BYTES),
+            enforce_alias_anchor_ratio: false,
+        },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         legacy_octal_numbers: true,
@@ -53,7 +65,13 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
         let message = error.to_string();
         let message = message.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(&message);
-        SyntaxError { line, column, message: message.to_owned() }
+        let message = match error_of(&error) {
+            Error::Budget { breach: BudgetBreach::ScalarBytes { .. }, .. } => {
+                format!("its aliases repeat more than {MAX_REPEATED_BYTES} bytes")
+            }
+            _ => message.to_owned(),
+        };
+        SyntaxError { line, column, message }
     })?;
     match node.strange_key() {
         None => Ok(node),
@@ -63,6 +81,14 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
             let message = "a key that is no text, number or boolean: JSON has no such keys".to_owned();
             Err(SyntaxError { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, message })
         }
+    }
+}
+
+/// What is wrong, without where an alias stands.
+fn error_of(error: &Error) -> &Error {
+    match error {
+        Error::AliasError { error, .. } => error_of(error),
+        _ => error,
     }
 }
 
