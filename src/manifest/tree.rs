@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
 
 use super::{SyntaxError, split};
@@ -58,10 +59,11 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
         duplicate_keys: DuplicateKeyPolicy::LastWins,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    let node: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    let mut node: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
         let message = error.to_string();
         let message = message.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(&message);
@@ -73,13 +75,15 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         };
         SyntaxError { line, column, message }
     })?;
-    match node.strange_key() {
-        None => Ok(node),
-        Some(key) => {
-            let before = &text[..key.span.start];
+    let strange = "a key that is no text, number or boolean: JSON has no such keys";
+    let read = node.as_kubectl_reads(text);
+    match read.and_then(|()| node.strange_key().map_or(Ok(()), |key| Err((key.span.start, strange)))) {
+        Ok(()) => Ok(node),
+        Err((at, message)) => {
+            let before = &text[..at];
             let line = before.rsplit('\n').next().unwrap_or_default();
-            let message = "a key that is no text, number or boolean: JSON has no such keys".to_owned();
-            Err(SyntaxError { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, message })
+            let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
+            Err(SyntaxError { line, column, message: message.to_owned() })
         }
     }
 }
@@ -92,7 +96,28 @@ fn error_of(error: &Error) -> &Error {
     }
 }
 
+/// A place in the text, and what is wrong there.
+type Mistake = (usize, &'static str);
+
 impl Node {
+    /// Takes scalars that go by their spelling for what kubectl takes them for.
+    fn as_kubectl_reads(&mut self, text: &str) -> Result<(), Mistake> {
+        match &mut self.kind {
+            Kind::Scalar(value) => {
+                let spelled = text.get(self.defined.clone()).unwrap_or_default();
+                respell(value, spelled).map_err(|message| (self.span.start, message))
+            }
+            Kind::List(items) => items.iter_mut().try_for_each(|item| item.as_kubectl_reads(text)),
+            Kind::Map(members) => {
+                for (key, member) in members {
+                    key.as_kubectl_reads(text)?;
+                    member.as_kubectl_reads(text)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// The value as JSON. Numbers are as kubectl passes them on: a whole `1.0` or `1e3` is an integer.
     pub fn to_value(&self) -> Value {
         match &self.kind {
@@ -244,8 +269,9 @@ impl<'de> Visitor<'de> for KindVisitor {
         Ok(Kind::Scalar(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(number(value).ok_or_else(|| E::custom("a number that JSON does not have"))?.into()))
+    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
+        // Without one, the spelling decides, which is not known here.
+        Ok(Kind::Scalar(number(value).map_or(NO_NUMBER, Value::from)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
@@ -267,6 +293,36 @@ impl<'de> Visitor<'de> for KindVisitor {
         }
         Ok(Kind::Map(map))
     }
+}
+
+/// Stands for a number that is not finite until its spelling is looked at. No scalar is a list.
+const NO_NUMBER: Value = Value::Array(Vec::new());
+
+/// What is said of one that is meant.
+const NO_JSON: &str = "a number that JSON does not have";
+
+/// Gives a scalar the value that its spelling has in yaml.v2, which kubectl reads by: `12e4567`, the hash of a commit, is
+/// beyond all numbers and so text, and so is `nO`.
+fn respell(value: &mut Value, spelled: &str) -> Result<(), &'static str> {
+    let kept = match value {
+        // Quoted, it has a tag that says what it is.
+        Value::Null | Value::Bool(_) if spelled.starts_with(['"', '\'', '|', '>']) => true,
+        Value::Null => matches!(spelled, "" | "~" | "null" | "Null" | "NULL"),
+        Value::Bool(_) => {
+            let word = spelled.get(1..).unwrap_or_default();
+            word == word.to_ascii_lowercase() || spelled == spelled.to_ascii_uppercase()
+        }
+        Value::Array(_) => match spelled.trim_start_matches(['+', '-']) {
+            ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN" => return Err(NO_JSON),
+            _ if spelled.starts_with(['"', '\'']) => return Err(NO_JSON),
+            _ => false,
+        },
+        _ => true,
+    };
+    if !kept {
+        *value = spelled.into();
+    }
+    Ok(())
 }
 
 /// A float as kubectl passes it on: Go writes whole numbers below 2^63 without a fraction.
