@@ -1,8 +1,8 @@
 //! Manifests: text in, documents and the pods in them out, and the text of a document with a patch applied. Pure.
 //!
 //! A document that nothing touches keeps its bytes. YAML is read as kubectl reads it: YAML 1.1 scalars (`yes` is a
-//! boolean, `0644` octal), merge keys, a repeated key's last value. A text that begins like a JSON object and is a
-//! sequence of JSON values is JSON, as in kubectl.
+//! boolean, `0644` octal), merge keys where they stand, a repeated key's last value. A text that begins like a JSON
+//! object and is a sequence of JSON values is JSON, as in kubectl.
 
 mod bounded;
 mod custom;
@@ -187,13 +187,17 @@ impl<'t> Document<'t> {
         let line = |key: &Node| self.line + self.text[..key.span.start].matches('\n').count() + 1;
         let repeated = node.repeated().into_iter();
         repeated
-            .map(|(path, key, again)| Oddity {
-                subject: place.subject.clone(),
-                text: format!(
-                    "{path} of line {} is not read, as line {} says it again; remove one of them",
-                    line(key),
-                    line(again)
-                ),
+            .map(|(path, key, again)| {
+                let (line, other) = (line(key), line(again));
+                let text = if again.is_brought() {
+                    format!(
+                        "{path} of line {line} is not read by kubectl, as the `<<` of line {other} says it again; put `<<` \
+                         first"
+                    )
+                } else {
+                    format!("{path} of line {line} is not read, as line {other} says it again; remove one of them")
+                };
+                Oddity { subject: place.subject.clone(), text }
             })
             .collect()
     }

@@ -115,6 +115,36 @@ fn words_and_numbers_that_only_look_like_some_are_text() {
     }
 }
 
+/// As yaml.v2 merges them, by which kubectl reads.
+#[test]
+fn a_merge_key_counts_where_it_stands() {
+    let read = |text: &str| value(&format!("a: &a {{x: 1, v: 1}}\nb: &b {{v: 2, z: 2}}\n{text}\n"))["m"].clone();
+    for (text, wanted) in [
+        ("m: {<<: *a, x: 3}", json!({"x": 3, "v": 1})),
+        ("m: {x: 3, <<: *a}", json!({"x": 1, "v": 1})),
+        ("m: {x: 3, <<: *a, x: 4}", json!({"x": 4, "v": 1})),
+        ("m: {<<: [*a, *b]}", json!({"x": 1, "v": 1, "z": 2})),
+        ("m: {<<: *a, w: 3, <<: *b}", json!({"x": 1, "v": 2, "z": 2, "w": 3})),
+        ("m: {<<: {<<: *a, x: 5}, v: 6}", json!({"x": 5, "v": 6})),
+        ("m:\n  <<:\n    x: 3", json!({"x": 3})),
+        ("m: {<<: , x: 3}", json!({"x": 3})),
+        ("m: {'<<': *a}", json!({"<<": {"x": 1, "v": 1}})),
+        ("m: {!!merge <<: *a}", json!({"x": 1, "v": 1})),
+    ] {
+        assert_eq!(read(text), wanted, "{text}");
+    }
+    let errors = super::read("a: 1\nb:\n  <<: 5\n").unwrap_err();
+    assert_eq!(errors[0].to_string(), "3:7: `<<` takes a map, or a list of maps");
+
+    let text = "x: &x {image: a}\nkind: Pod\nmetadata: {}\nspec:\n  image: b\n  <<: *x\n";
+    let told: Vec<_> = one(text).oddities("inject").into_iter().map(|oddity| oddity.text).collect();
+    assert_eq!(
+        told,
+        ["spec.image of line 5 is not read by kubectl, as the `<<` of line 6 says it again; put `<<` first"]
+    );
+    assert_eq!(added(text, "/spec/c", json!(1)), text.replace("*x\n", "*x\n  c: 1\n"));
+}
+
 #[test]
 fn mistakes_have_their_place_in_the_stream() {
     let errors = read("a: 1\n---\n# c\nb: c: d\n---\n? [x]\n: 1\n").unwrap_err();

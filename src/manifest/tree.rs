@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::options::NonFiniteFloatPolicy;
+use serde_saphyr::options::{MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
 
 use super::{SyntaxError, split};
@@ -40,7 +40,7 @@ pub enum Kind {
     Scalar(Value),
     /// A list.
     List(Vec<Node>),
-    /// A map, in the text's order; what merge keys brought comes last, repeated keys are repeated.
+    /// A map, in the text's order; what merge keys brought comes last, as far as it counts, repeated keys are repeated.
     Map(Vec<(Node, Node)>),
 }
 
@@ -59,6 +59,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
         duplicate_keys: DuplicateKeyPolicy::LastWins,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         legacy_octal_numbers: true,
         with_snippet: false,
@@ -100,7 +101,7 @@ fn error_of(error: &Error) -> &Error {
 type Mistake = (usize, &'static str);
 
 impl Node {
-    /// Takes scalars that go by their spelling for what kubectl takes them for.
+    /// Follows merge keys, and takes scalars that go by their spelling for what kubectl takes them for.
     fn as_kubectl_reads(&mut self, text: &str) -> Result<(), Mistake> {
         match &mut self.kind {
             Kind::Scalar(value) => {
@@ -109,11 +110,11 @@ impl Node {
             }
             Kind::List(items) => items.iter_mut().try_for_each(|item| item.as_kubectl_reads(text)),
             Kind::Map(members) => {
-                for (key, member) in members {
+                for (key, member) in &mut *members {
                     key.as_kubectl_reads(text)?;
                     member.as_kubectl_reads(text)?;
                 }
-                Ok(())
+                merge(members, text)
             }
         }
     }
@@ -183,7 +184,13 @@ impl Node {
         }
     }
 
-    /// Keys that are there again in their map, with the path to each and the next one of that name.
+    /// Whether a merge key, or an alias, brought it.
+    pub fn is_brought(&self) -> bool {
+        self.span != self.defined
+    }
+
+    /// Keys that are there again in their map, with the path to each and the next one of that name. That may be one that a
+    /// merge key brought.
     pub fn repeated(&self) -> Vec<(String, &Self, &Self)> {
         let mut found = Vec::new();
         self.walk_repeated("", &mut found);
@@ -193,7 +200,7 @@ impl Node {
     fn walk_repeated<'n>(&'n self, path: &str, found: &mut Vec<(String, &'n Self, &'n Self)>) {
         match &self.kind {
             // What an alias stands for has been looked at where it is defined.
-            _ if self.span != self.defined => {}
+            _ if self.is_brought() => {}
             Kind::Scalar(_) => {}
             Kind::List(items) => {
                 items
@@ -207,7 +214,7 @@ impl Node {
                     let name = key.to_key();
                     let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                     member.walk_repeated(&path, found);
-                    if let Some(before) = last.insert(name, key) {
+                    if let Some(before) = last.insert(name, key).filter(|before: &&Self| !before.is_brought()) {
                         found.push((path, before, key));
                     }
                 }
@@ -322,6 +329,47 @@ fn respell(value: &mut Value, spelled: &str) -> Result<(), &'static str> {
     if !kept {
         *value = spelled.into();
     }
+    Ok(())
+}
+
+/// Puts what merge keys name in their place, in yaml.v2's order: it gives way only to keys of the map's own behind them.
+fn merge(members: &mut Vec<(Node, Node)>, text: &str) -> Result<(), Mistake> {
+    let is_merge = |key: &Node| text.get(key.defined.clone()) == Some("<<");
+    if !members.iter().any(|(key, _)| is_merge(key)) {
+        return Ok(());
+    }
+    let names = members.iter().enumerate().map(|(index, (key, _))| (key.to_key(), index));
+    let last: HashMap<String, usize> = names.collect();
+    let mut merged = Vec::new();
+    let mut own = Vec::with_capacity(members.len());
+    for (index, (key, value)) in std::mem::take(members).into_iter().enumerate() {
+        if !is_merge(&key) {
+            own.push((key, value));
+            continue;
+        }
+        let sources = match value.kind {
+            Kind::List(items) => items,
+            _ => vec![value],
+        };
+        // Of several maps the first counts most.
+        for source in sources.into_iter().rev() {
+            let span = key.span.start..source.span.end.max(key.span.start);
+            match source.kind {
+                Kind::Map(brought) => {
+                    let counts = |name: &Node| last.get(&name.to_key()).is_none_or(|own| *own < index);
+                    let brought = brought.into_iter().filter(|(name, _)| counts(name));
+                    merged.extend(brought.map(|(name, value)| {
+                        let span = span.clone();
+                        (Node { span: span.clone(), ..name }, Node { span, ..value })
+                    }));
+                }
+                Kind::Scalar(Value::Null) => {}
+                _ => return Err((source.span.start, "`<<` takes a map, or a list of maps")),
+            }
+        }
+    }
+    own.append(&mut merged);
+    *members = own;
     Ok(())
 }
 
