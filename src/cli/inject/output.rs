@@ -43,7 +43,9 @@ fn yaml(files: &[File<'_>]) -> String {
             if !stream.is_empty() && !stream.ends_with('\n') {
                 stream.push('\n');
             }
-            stream.extend(file.documents.iter().map(Grafted::text));
+            let text: String = file.documents.iter().map(Grafted::text).collect();
+            // A byte order mark may only begin it all.
+            stream.push_str(if stream.is_empty() { &text } else { text.trim_start_matches('\u{feff}') });
         }
         return stream;
     }

@@ -120,6 +120,9 @@ fn json_stays_json_where_all_of_it_is() {
     assert!(injected.starts_with("{\r\n    \"kind\": \"Pod\"") && injected.ends_with(&rest), "{injected}");
     assert!(injected.contains("\r\n                        \"name\": \"A\",\r\n"), "{injected}");
     assert_eq!(run(["inject"], &injected).out, injected);
+    let files = directory(&[("a.json", untouched), ("b.json", untouched)]);
+    let joined = run_in(files.path(), ["inject", "a.json", "b.json"], "");
+    assert_eq!(joined.out, format!("{untouched}{rest}"));
     let compact = run(["inject"], &asks.replace("\r\n", "").replace("    ", ""));
     assert_eq!(compact.out.lines().count(), 1, "{}", compact.out);
 }
