@@ -19,11 +19,23 @@ pub fn yaml(value: &Value, style: Style) -> String {
         compact_list_indent: !style.indent_lists,
         // Long lines stay lines: folding them makes scripts unreadable.
         folded_wrap_chars: usize::MAX,
+        prefer_block_scalars: !begins_with_tab(value),
     };
     // JSON is YAML, should the writer ever refuse.
     let text = serde_saphyr::to_string_with_options(value, options).unwrap_or_else(|_| format!("{value}\n"));
     let tidy = without_blanks(&text);
     if tidy == text || tree::parse(&tidy).is_ok_and(|node| node.to_value() == *value) { tidy } else { text }
+}
+
+/// Whether a text in it has lines of which the first that isn't empty begins with a tab. As a block scalar it is right, but
+/// kubectl takes the tab for indentation and refuses it.
+fn begins_with_tab(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\n') && text.trim_start_matches('\n').starts_with('\t'),
+        Value::Array(items) => items.iter().any(begins_with_tab),
+        Value::Object(members) => members.values().any(begins_with_tab),
+        _ => false,
+    }
 }
 
 /// A text without the blanks of lines that hold nothing else: in nearly every block scalar they say nothing.

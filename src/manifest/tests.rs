@@ -357,6 +357,20 @@ fn streams_are_joined_with_what_parsers_need_between_them() {
     assert_eq!(join(&["\u{feff}# c\n"]), "\u{feff}# c\n");
 }
 
+/// yaml.v2 takes a tab at the start of a block scalar for indentation and refuses it.
+#[test]
+fn a_text_that_begins_with_a_tab_is_quoted() {
+    for (text, written) in [
+        ("\tall:\n\tmake\n", "a: \"\\tall:\\n\\tmake\\n\"\n"),
+        ("\n\n\tx\n", "a: \"\\n\\n\\tx\\n\"\n"),
+        ("all:\n\tmake\n", "a: |\n  all:\n  \tmake\n"),
+    ] {
+        let object = json!({"a": text});
+        assert_eq!(emit::yaml(&object, Style::default()), written);
+        assert_eq!(value(written), object);
+    }
+}
+
 /// Values as manifests hold them, with text that YAML could take for something else.
 fn values() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
