@@ -83,7 +83,9 @@ pub fn read(stream: &str) -> Result<Vec<Document<'_>>, Vec<SyntaxError>> {
     }
     let mut documents = Vec::new();
     let mut errors = Vec::new();
-    for piece in split::documents(stream) {
+    let pieces = split::documents(stream);
+    let is_one = pieces.len() == 1;
+    for piece in pieces {
         match tree::parse(piece.text) {
             Ok(node) => {
                 let (text, line, value) = (piece.text, piece.line, node.to_value());
@@ -94,8 +96,8 @@ pub fn read(stream: &str) -> Result<Vec<Document<'_>>, Vec<SyntaxError>> {
     }
     match json {
         _ if errors.is_empty() => Ok(documents),
-        // Neither reading works: what begins like JSON was meant as JSON.
-        Some(Err(error)) => Err(vec![error]),
+        // Neither reading works: what begins like JSON was meant as JSON, unless it has documents, which JSON has not.
+        Some(Err(error)) if is_one => Err(vec![error]),
         _ => Err(errors),
     }
 }

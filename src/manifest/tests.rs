@@ -151,6 +151,8 @@ fn mistakes_have_their_place_in_the_stream() {
     let lines: Vec<_> = errors.iter().map(|error| error.line).collect();
     assert_eq!(lines, [4, 6], "{errors:?}");
     assert_eq!(errors[0].to_string(), "4:5: mapping values are not allowed in this context");
+    let errors = read("{\"a\": 1}\n---\nb: c: d\n").unwrap_err();
+    assert_eq!(errors[0].to_string(), "3:5: mapping values are not allowed in this context");
 }
 
 #[test]
