@@ -14,6 +14,7 @@ mod split;
 mod tree;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -155,12 +156,13 @@ impl<'t> Document<'t> {
     #[must_use]
     pub fn oddities(&self, prefix: &str) -> Vec<Oddity> {
         let places = self.pods();
+        let with_pods: HashSet<_> = places.iter().map(|place| &*place.object).collect();
         let around = places.iter().flat_map(|place| {
             let misplaced = misplaced::around(&self.value, place, prefix).into_iter();
             misplaced.map(|text| Oddity { subject: place.subject.clone(), text })
         });
         let unknown = pods::objects(&self.value).into_iter().filter_map(|Object { pointer, kind, value }| {
-            if places.iter().any(|place| place.object == pointer) {
+            if with_pods.contains(&*pointer) {
                 return None;
             }
             let path = misplaced::within(value, prefix)?;
