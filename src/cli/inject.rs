@@ -8,6 +8,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
+
 use super::input::{self, Walk};
 use super::options::{self, PolicyArgs, SourceArgs};
 use super::report;
@@ -71,23 +73,34 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let library = args.sources.library(args.policy.load.options(), args.policy.policy());
     let mut snapshot = super::load(library)?.snapshot;
-    let streams: Vec<_> = inputs.iter().map(|input| (&*input.name, manifest::read(&input.text))).collect();
+    let mut streams: Vec<_> = inputs.iter().map(|input| (&*input.name, manifest::read(&input.text))).collect();
     // As in a cluster to which all of this is sent.
+    let mut unusable = Vec::new();
     for (name, stream) in &streams {
-        declared::add(name, stream.as_deref().unwrap_or_default(), args, &mut snapshot)?;
+        if !declared::add(name, stream.as_deref().unwrap_or_default(), args, &mut snapshot) {
+            unusable.push(*name);
+        }
+    }
+    if !unusable.is_empty() {
+        // Without their templates, pods would be refused for the wrong reasons.
+        streams.retain(|(_, stream)| stream.is_err());
     }
     let engine = graft::Engine { snapshot: &snapshot, namespace: &args.namespace };
     let files: Vec<_> = streams.into_iter().map(|(name, stream)| engine.file(name, stream)).collect();
-    for (file, input) in files.iter().zip(&inputs) {
+    for file in &files {
         for message in &file.messages {
             report(message);
         }
-        if file.unreadable && input.text.contains("{{") {
+        let mut texts = inputs.iter().filter(|input| input.name == file.name).map(|input| &input.text);
+        if file.unreadable && texts.any(|text| text.contains("{{")) {
             let name = &file.name;
             report(format_args!(
                 "{name}: this looks like a Helm template; render it first: helm template … | podgraft inject"
             ));
         }
+    }
+    if !unusable.is_empty() {
+        bail!("there are templates that can't be used in {}", unusable.join(", "));
     }
     if files.iter().any(|file| file.refused) {
         return Ok(ExitCode::FAILURE);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
 use serde_json::Value;
 
 use super::Args;
@@ -11,17 +10,14 @@ use crate::manifest::{self, Document};
 use crate::snapshot::{Namespace, Snapshot};
 use crate::template::{self, Origin, Scope};
 
-/// Lays what a stream declares over the snapshot.
-///
-/// # Errors
-///
-/// A template that does not load: the API server would refuse it.
-pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+/// Lays what a stream declares over the snapshot. Whether all of it can be used: a template that does not load would be
+/// refused by the API server, and is reported.
+pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut Snapshot) -> bool {
     let namespaces = documents.iter().flat_map(|document| manifest::namespaces(document.value()));
     for namespace in namespaces.filter_map(|object| Namespace::from_object(object.value.clone())) {
         snapshot.namespaces.insert(namespace);
     }
-    let mut failed = 0;
+    let mut usable = true;
     for (text, objects) in templates(documents) {
         let origin = Origin(name.into());
         match template::load(origin.clone(), &text, &args.policy.load.options()) {
@@ -40,14 +36,11 @@ pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut S
             }
             Err(error) => {
                 report(error.render(color_on_stderr()));
-                failed += 1;
+                usable = false;
             }
         }
     }
-    if failed > 0 {
-        bail!("{name} has templates that can't be used");
-    }
-    Ok(())
+    usable
 }
 
 /// The templates of a stream, as texts of template files, with the objects in each. Those that are documents of YAML

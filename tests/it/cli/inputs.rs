@@ -47,6 +47,19 @@ fn templates_among_the_manifests_count() {
 }
 
 #[test]
+fn templates_that_are_wrong_are_told_in_every_file() {
+    let bad = TEMPLATE.replace("target:", "targe:");
+    let files = directory(&[("a.yaml", &bad), ("b.yaml", "a: b: c\n"), ("c.yaml", &bad)]);
+    let run = run_in(files.path(), ["inject", "a.yaml", "b.yaml", "c.yaml"], "");
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    for told in
+        ["a.yaml:4:", "b.yaml:1:5:", "c.yaml:4:", "error: there are templates that can't be used in a.yaml, c.yaml"]
+    {
+        assert!(run.err.contains(told), "{told}: {}", run.err);
+    }
+}
+
+#[test]
 fn a_dump_of_templates_is_a_file_of_templates() {
     let item = TEMPLATE.replace('\n', "\n  ");
     let files = directory(&[("t/dump.yaml", &format!("apiVersion: v1\nitems:\n- {item}\nkind: List\n"))]);
