@@ -8,7 +8,7 @@ use super::Args;
 use crate::cli::{color_on_stderr, report};
 use crate::manifest::{self, Document};
 use crate::snapshot::{Namespace, Snapshot};
-use crate::template::{self, Origin, Scope};
+use crate::template::{self, Diagnostic, Line, Origin, Scope};
 
 /// Lays what a stream declares over the snapshot. Whether all of it can be used: a template that does not load would be
 /// refused by the API server, and is reported.
@@ -18,11 +18,12 @@ pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut S
         snapshot.namespaces.insert(namespace);
     }
     let mut usable = true;
-    for (text, objects) in templates(documents) {
+    for File { text, objects, gaps } in templates(documents) {
         let origin = Origin(name.into());
         match template::load(origin.clone(), &text, &args.policy.load.options()) {
-            Ok(loaded) => {
+            Ok(mut loaded) => {
                 if !loaded.warnings.is_empty() {
+                    in_stream(&gaps, &mut loaded.warnings);
                     report(template::render_warnings(&origin, &text, &loaded.warnings, color_on_stderr()));
                 }
                 for (mut template, object) in loaded.templates.into_iter().zip(objects) {
@@ -34,7 +35,8 @@ pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut S
                     snapshot.templates.insert(Arc::new(template));
                 }
             }
-            Err(error) => {
+            Err(mut error) => {
+                in_stream(&gaps, &mut error.diagnostics);
                 report(error.render(color_on_stderr()));
                 usable = false;
             }
@@ -43,31 +45,55 @@ pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut S
     usable
 }
 
-/// The templates of a stream, as texts of template files, with the objects in each. Those that are documents of YAML
-/// keep their lines.
-fn templates<'d>(documents: &'d [Document<'_>]) -> Vec<(String, Vec<&'d Value>)> {
+/// The text of a template file.
+#[derive(Default)]
+struct File<'d> {
+    text: String,
+    /// The templates in it.
+    objects: Vec<&'d Value>,
+    /// From how many lines of it on how many lines of the stream are left out.
+    gaps: Vec<(usize, usize)>,
+}
+
+/// Moves diagnostics of a file to their lines in the stream.
+fn in_stream(gaps: &[(usize, usize)], diagnostics: &mut [Diagnostic]) {
+    for diagnostic in diagnostics {
+        let gap = gaps.iter().rfind(|(before, _)| *before < diagnostic.line as usize);
+        diagnostic.line += gap.map_or(0, |(_, left_out)| *left_out as Line);
+    }
+}
+
+/// The templates of a stream. Those that are documents of YAML are one file, without what stands between them: however
+/// large that is, it makes no template too large.
+fn templates<'d>(documents: &'d [Document<'_>]) -> Vec<File<'d>> {
     let is_template = |object: &Value| {
         let text = |key| object.get(key).and_then(Value::as_str).unwrap_or_default();
         text("apiVersion").starts_with("podgraft.dev/")
             && matches!(text("kind"), "ClusterInjectionTemplate" | "InjectionTemplate")
     };
+    let lines = |text: &str| text.matches('\n').count();
     let mut files = Vec::new();
-    let (mut whole, mut in_whole) = (String::new(), Vec::new());
+    let mut whole = File::default();
+    let (mut written, mut left_out) = (0, 0);
     for document in documents {
         let text = document.text();
         if is_template(document.value()) && !document.is_json() {
-            whole.push_str(text);
-            in_whole.push(document.value());
+            whole.gaps.push((written, left_out));
+            whole.text.push_str(text);
+            whole.objects.push(document.value());
+            written += lines(text);
             continue;
         }
-        whole.extend(text.chars().filter(|&c| c == '\n'));
+        left_out += lines(text);
         let objects = manifest::objects(document.value()).into_iter().map(|object| object.value);
-        files.extend(
-            objects.filter(|object| is_template(object)).map(|object| (manifest::template_text(object), vec![object])),
-        );
+        files.extend(objects.filter(|object| is_template(object)).map(|object| File {
+            text: manifest::template_text(object),
+            objects: vec![object],
+            gaps: Vec::new(),
+        }));
     }
-    if !in_whole.is_empty() {
-        files.push((whole, in_whole));
+    if !whole.objects.is_empty() {
+        files.push(whole);
     }
     files
 }

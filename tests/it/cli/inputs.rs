@@ -47,6 +47,16 @@ fn templates_among_the_manifests_count() {
 }
 
 #[test]
+fn what_stands_around_templates_makes_none_too_large_and_moves_their_lines() {
+    let bad = TEMPLATE.replace("target:", "targe:").replace("own", "bad");
+    let stream = format!("# c\n---\n{TEMPLATE}---\na: |\n{}---\n{bad}", "\n".repeat(1 << 20));
+    let run = run(["inject"], &stream);
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    let line = stream.lines().position(|line| line.contains("targe:")).unwrap() + 1;
+    assert!(run.err.contains(&format!("stdin:{line}:")) && !run.err.contains("too large"), "{}", run.err);
+}
+
+#[test]
 fn templates_that_are_wrong_are_told_in_every_file() {
     let bad = TEMPLATE.replace("target:", "targe:");
     let files = directory(&[("a.yaml", &bad), ("b.yaml", "a: b: c\n"), ("c.yaml", &bad)]);
