@@ -66,7 +66,8 @@ Targets:
   tcp://HOST:PORT, HOST:PORT   accepts connections
   postgres://HOST[:PORT]       PostgreSQL accepts sessions; also postgresql://
   mysql://HOST[:PORT]          MySQL or MariaDB accepts sessions; also mariadb://
-  redis://HOST[:PORT]          Redis answers and has loaded its data; rediss:// over TLS
+  redis://HOST[:PORT]          Redis answers; one without a password has also loaded its data;
+                               rediss:// over TLS
   http://HOST[:PORT][/PATH]    a GET is answered with a wanted status; https:// over TLS
   dns://NAME                   the name has an address
 A name with several addresses is ready when one of them is. A database that asks for a password

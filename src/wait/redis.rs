@@ -9,7 +9,8 @@ const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 /// The longest line that is an answer, in bytes: protected mode explains itself at length.
 const LONGEST: u64 = 4096;
 
-/// Errors of a server that does its work, for those that may ask: it wants a password, or allows us no PING.
+/// Errors of a server that does its work, for those that may ask: it wants a password, or allows us no PING. Whether it has
+/// loaded its data, it tells only those: `NOAUTH` comes before `LOADING`.
 ///
 /// Any other keeps the application from working, too: it loads its data (`LOADING`), runs a script (`BUSY`), has lost its
 /// master (`MASTERDOWN`), can't write to its disk (`MISCONF`), has no room (`ERR max number of clients reached`), or wants
