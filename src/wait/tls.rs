@@ -1,7 +1,5 @@
 //! Whose certificates are believed, and what is said of the others.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use crate::files::{self, Unread};
 use crate::tls::provider;
 
 /// Whose certificates are believed.
@@ -27,12 +26,12 @@ pub enum Trust {
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file can't be read.
-    #[error("{}: the certificates to trust can't be read: {}; name a file with --ca-file", path.display(), super::not_yet::words(error))]
+    #[error("{}: the certificates to trust can't be read: {}; name a file with --ca-file", path.display(), reason(error))]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        error: io::Error,
+        /// Why.
+        error: Unread,
     },
     /// It holds none.
     #[error("{0}: there is no certificate in it that could be trusted; --ca-file names a PEM file of authorities")]
@@ -56,9 +55,17 @@ pub(super) fn config(trust: &Trust) -> Result<Arc<ClientConfig>, TrustError> {
     Ok(Arc::new(config))
 }
 
+/// Why a file was not read.
+fn reason(unread: &Unread) -> String {
+    match unread {
+        Unread::Refused(error) => super::not_yet::words(error),
+        other => format!("it {other}"),
+    }
+}
+
 /// The authorities of a PEM file. Those of another age that rustls can't read are passed over.
 fn authorities(path: &Path) -> Result<RootCertStore, TrustError> {
-    let pem = fs::read(path).map_err(|error| TrustError::Read { path: path.to_owned(), error })?;
+    let pem = files::read(path).map_err(|error| TrustError::Read { path: path.to_owned(), error })?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if roots.is_empty() { Err(TrustError::Empty(path.to_owned())) } else { Ok(roots) }

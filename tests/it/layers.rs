@@ -47,7 +47,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("authority", &["authority", "tls"]),
     ("cluster", &["admission", "authority", "cluster", "manifest", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template", "validate"]),
-    ("wait", &["nearest", "tls", "wait"]),
+    ("wait", &["files", "nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls", "validate"]),
 ];
 

@@ -45,7 +45,11 @@ fn options_that_are_wrong_say_what_to_write() {
             &["--ca-file", "/no/such/file", "https://a"],
             "/no/such/file: the certificates to trust can't be read: no such file",
         ),
-        (&["--ca-file", "/dev/null", "https://a"], "/dev/null: there is no certificate in it that could be trusted"),
+        (&["--ca-file", "Cargo.toml", "https://a"], "Cargo.toml: there is no certificate in it that could be trusted"),
+        (
+            &["--ca-file", "/dev/zero", "https://a"],
+            "/dev/zero: the certificates to trust can't be read: it is no regular file; name a file with --ca-file",
+        ),
     ] {
         let output = refused(words);
         assert!(output.contains(said), "{words:?}: {output}");
