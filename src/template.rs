@@ -285,6 +285,8 @@ pub struct Template {
     pub target: TargetAdditions,
     /// `pod`.
     pub pod: PodAdditions,
+    /// A variable may be of a file (`fileKeyRef`): what has none need not be looked through for each pod.
+    pub may_name_files: bool,
     /// The template's text, for `template show`.
     pub text: Arc<str>,
 }

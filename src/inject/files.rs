@@ -43,7 +43,8 @@ struct Reference {
 /// The graft with a variable of a file that is nowhere, and which one.
 pub fn check(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Result<(), (GraftIndex, Reason)> {
     // Hardly any template has one, and what is not there need not be read.
-    let is_of_a_file = |json: &str| json.contains("\"fileKeyRef\"");
+    let is_of_a_file =
+        |graft: GraftIndex, json: &str| asked[graft].template.may_name_files && json.contains("\"fileKeyRef\"");
     let problem = |variable: &Variable| {
         let volume = &variable.value_from.as_ref()?.file_key_ref.as_ref()?.volume_name;
         Some((volume.clone(), volume_problem(volume, pod, draft)?))
@@ -61,13 +62,13 @@ pub fn check(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Resul
             },
         ))
     };
-    for it in draft.variables.iter().filter(|it| is_of_a_file(&it.json)) {
+    for it in draft.variables.iter().filter(|it| is_of_a_file(it.graft, &it.json)) {
         let variable: Variable = serde_json::from_str(&it.json).unwrap_or_default();
         if let Some(found) = problem(&variable) {
             return refuse(it.graft, "target.env", it.line, &variable.name, found);
         }
     }
-    for it in draft.containers.iter().filter(|it| is_of_a_file(&it.json)) {
+    for it in draft.containers.iter().filter(|it| is_of_a_file(it.graft, &it.json)) {
         let container: Container = serde_json::from_str(&it.json).unwrap_or_default();
         for variable in container.env.iter().flatten() {
             if let Some(found) = problem(variable) {

@@ -157,6 +157,8 @@ pub(super) fn template(
         volumes,
         target,
         pod,
+        // A key may be written with escapes.
+        may_name_files: ["fileKeyRef", "\\x", "\\u", "\\U"].iter().any(|it| document.contains(it)),
         text: Arc::from(document),
         parameters,
     })
