@@ -4,6 +4,7 @@
 //! compiled template holds everything that no expression touches as JSON text, and the rest as [`node::Node`]s with
 //! holes; a request parses, compiles and serialises nothing that could be done here.
 
+mod allowance;
 mod builtin;
 mod check;
 mod compile;

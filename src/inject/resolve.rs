@@ -143,7 +143,7 @@ fn each_graft<'a>(
     let mut all: Vec<_> = said.chain(of_namespace.iter().map(|annotation| (Level::Namespace, annotation))).collect();
     // By graft; what stands within one keeps its order, which is by key.
     all.sort_by_key(|(_, annotation)| (annotation.template, annotation.instance));
-    let steps = Steps::new();
+    let steps = Steps::default();
     for of_graft in all.chunk_by(|(_, a), (_, b)| (a.template, a.instance) == (b.template, b.instance)) {
         let mut group = Group::default();
         for (level, annotation) in of_graft {

@@ -92,7 +92,7 @@ pub(super) fn template(
     problems: &mut Problems<'_>,
 ) -> Option<Template> {
     let Header { scope, name, spec } = header(root, problems)?;
-    let patterns = Patterns::new();
+    let patterns = Patterns::default();
     let parameters = parameters(&spec, &patterns, problems);
     let trial = Trial::new(&parameters);
     let systems = [("linux", "linux"), ("windows", "windows")];

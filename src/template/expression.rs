@@ -28,6 +28,7 @@ use evaluate::fail;
 use tree::Unread;
 
 use super::Line;
+use super::allowance::Allowance;
 use super::parameter::{MAX_ITEMS, Parameter, Patterns, Type, Value};
 
 pub use leaf::{Leaf, Style};
@@ -124,7 +125,7 @@ pub trait Variables {
 /// What the expressions of one request, or of one trial rendering, may spend together: each is bounded, this bounds
 /// how often a template may repeat them. In `evaluate`'s units.
 #[derive(Debug)]
-pub struct Budget(Cell<usize>);
+pub struct Budget(Allowance);
 
 impl Budget {
     /// Ten times what one evaluation may spend; pods with many large grafts take some thousand.
@@ -133,25 +134,23 @@ impl Budget {
     /// The budget of a request.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Cell::new(Self::TOTAL))
+        Self(Allowance::new(Self::TOTAL))
     }
 
     /// What is evaluated of a template with values, before a pod is looked at: a few hundred steps of one that people
     /// write.
     #[must_use]
     pub const fn beforehand() -> Self {
-        Self(Cell::new(Self::TOTAL / 100))
+        Self(Allowance::new(Self::TOTAL / 100))
     }
 
     /// What is left of it.
     fn left(&self) -> usize {
-        self.0.get()
+        self.0.left()
     }
 
     fn spend(&self, units: usize) -> Result<(), EvaluationError> {
-        let rest = self.0.get().checked_sub(units);
-        self.0.set(rest.unwrap_or(0));
-        if rest.is_some() { Ok(()) } else { Self::exhausted() }
+        if self.0.spend(units) { Ok(()) } else { Self::exhausted() }
     }
 
     /// Reads a value, at the cost of its text.

@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_null_leaves_nothing_and_what_repeats_is_bounded() {
-        let patterns = Patterns::new();
+        let patterns = Patterns::default();
         let names = Names { parameters: &[], in_for_each: false, literal_items: false, patterns: &patterns };
         let leaf = |text| Leaf::parse(text, Style::Typed, names).unwrap().map(Node::Leaf).unwrap();
         let list = |for_each, value| {

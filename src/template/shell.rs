@@ -58,7 +58,7 @@ type Placed<'t> = (Word, &'t Place);
 
 /// A text with expressions, for a look at it: its patterns count where it is compiled.
 fn leaf(text: &str, names: Names<'_>) -> Result<Option<Leaf>, Vec<ExpressionError>> {
-    let patterns = Patterns::new();
+    let patterns = Patterns::default();
     let names = Names { in_for_each: true, literal_items: false, patterns: &patterns, ..names };
     Leaf::parse(text, Style::Typed, names)
 }

@@ -150,7 +150,7 @@ impl<'t> Compiler<'_, '_, 't> {
 /// The first item of a `forEach`, if there is one.
 fn first_item(for_each: &Expression, trial: &Trial, item: Option<&Item<'_>>) -> Result<Option<Json>, EvaluationError> {
     static ITEM: LazyLock<Option<Leaf>> = LazyLock::new(|| {
-        let patterns = Patterns::new();
+        let patterns = Patterns::default();
         let names = Names { parameters: &[], in_for_each: true, literal_items: false, patterns: &patterns };
         Leaf::parse("{{ item }}", Style::Typed, names).ok().flatten()
     });

@@ -58,7 +58,7 @@ impl World {
             values: Vec::new(),
             variables: HashMap::new(),
             budget: Budget::new(),
-            patterns: Patterns::new(),
+            patterns: Patterns::default(),
         };
         world
             .with("path", Type::String, Value::Text("/var/log".to_owned()), false)

@@ -256,7 +256,7 @@ mod tests {
     fn looked_at(pod: &str, source: &str) -> (Result<bool, String>, usize) {
         let text = json::Json::read(pod).unwrap();
         let pod = OfPod(text.root(), Budget::new());
-        let patterns = Patterns::new();
+        let patterns = Patterns::default();
         let names = Names { parameters: &[], in_for_each: false, literal_items: false, patterns: &patterns };
         let found = Expression::compile(source, names).unwrap().condition(&pod, None);
         (found.map_err(|error| error.message.clone()), pod.1.left())
@@ -307,7 +307,7 @@ mod tests {
             let pod = json::Json::read(&text).unwrap();
             let pod = OfPod(pod.root(), Budget::new());
             let condition = |source: &str| {
-                let patterns = Patterns::new();
+                let patterns = Patterns::default();
                 let names = Names { parameters: &[], in_for_each: false, literal_items: false, patterns: &patterns };
                 Expression::compile(source, names).unwrap().condition(&pod, None)
             };

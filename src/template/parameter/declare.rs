@@ -78,8 +78,12 @@ impl Parameter {
     ///
     /// Every mistake in it.
     pub fn declare(declaration: Declaration, patterns: &Patterns) -> Result<Self, Vec<DeclarationError>> {
-        let mut check =
-            Check { kind: declaration.kind, sensitive: declaration.sensitive, steps: Steps::new(), errors: Vec::new() };
+        let mut check = Check {
+            kind: declaration.kind,
+            sensitive: declaration.sensitive,
+            steps: Steps::default(),
+            errors: Vec::new(),
+        };
         check.name(&declaration.name);
         check.applicable(&declaration);
         let constraints = Constraints {
@@ -149,7 +153,7 @@ impl Parameter {
                 std::iter::once(long.as_str()).chain(shapes).map(|text| Value::Text(text.to_owned())).collect()
             }
         };
-        let fits = |value: &&Value| self.constraints.check(self.kind.item(), value, false, &Steps::new()).is_ok();
+        let fits = |value: &&Value| self.constraints.check(self.kind.item(), value, false, &Steps::default()).is_ok();
         // What does not fit is most often too great for its maximum.
         let fallback = self.constraints.maximum.as_ref().unwrap_or(&candidates[0]);
         candidates.iter().find(fits).unwrap_or(fallback).clone()

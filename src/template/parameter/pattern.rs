@@ -1,9 +1,10 @@
 //! Regular expressions of templates, whose cost is known.
 
-use std::cell::Cell;
 use std::fmt;
 
 use regex_automata::meta::Regex;
+
+use crate::template::allowance::Allowance;
 
 /// The most memory, in bytes, that a compiled pattern may take.
 const MAX_SIZE: usize = 512 * 1024;
@@ -23,75 +24,52 @@ const MAX_STEPS: usize = 100_000;
 /// The most steps that the values of one request may cost together: ten of the longest, or a thousand that people write.
 const MAX_ALL_STEPS: usize = 1_000_000;
 
-/// What the values of one request, or of one declaration, may still cost.
+/// What the values of one request, or of one declaration, may still cost: who has many values is told of the first ones too
+/// long.
 #[derive(Debug)]
-pub struct Steps(Cell<usize>);
+pub struct Steps(Allowance);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(Allowance::new(MAX_ALL_STEPS))
+    }
+}
 
 impl Steps {
-    /// The budget of a request.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Cell::new(MAX_ALL_STEPS))
-    }
-
     /// What is left of it.
     #[must_use]
     pub fn left(&self) -> usize {
-        self.0.get()
+        self.0.left()
     }
 
     /// Pays what the same values cost before, if that much is left.
     #[must_use]
     pub fn repeat(&self, steps: usize) -> bool {
-        let rest = self.0.get().checked_sub(steps);
-        self.0.set(rest.unwrap_or(self.0.get()));
-        rest.is_some()
-    }
-
-    /// Pays for a value. Once the budget is exceeded nothing is left: who has many values is told of the first ones too long.
-    fn spend(&self, steps: usize) -> bool {
-        let rest = self.0.get().checked_sub(steps);
-        self.0.set(rest.unwrap_or(0));
-        rest.is_some()
-    }
-}
-
-impl Default for Steps {
-    fn default() -> Self {
-        Self::new()
+        steps <= self.left() && self.0.spend(steps)
     }
 }
 
 /// What the patterns of one template may take together, while it is loaded.
 #[derive(Debug)]
-pub struct Patterns(Cell<usize>);
-
-impl Patterns {
-    /// The budget of a template.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Cell::new(MAX_TOGETHER))
-    }
-
-    /// Whether one of them was too much.
-    pub(in crate::template) fn is_exceeded(&self) -> bool {
-        self.0.get() == 0
-    }
-
-    /// Pays for a pattern; once the budget is exceeded nothing is left, so that no more of them are compiled.
-    fn spend(&self, bytes: usize) -> Result<(), String> {
-        let rest = self.0.get().checked_sub(bytes);
-        self.0.set(rest.unwrap_or(0));
-        let exceeded = || {
-            format!("the patterns of the template take more than {} KiB when they are compiled", MAX_TOGETHER / 1024)
-        };
-        rest.map(drop).ok_or_else(exceeded)
-    }
-}
+pub struct Patterns(Allowance);
 
 impl Default for Patterns {
     fn default() -> Self {
-        Self::new()
+        Self(Allowance::new(MAX_TOGETHER))
+    }
+}
+
+impl Patterns {
+    /// Whether one of them was too much: no more of them are compiled.
+    pub(in crate::template) fn is_exceeded(&self) -> bool {
+        self.0.left() == 0
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), String> {
+        let exceeded = || {
+            format!("the patterns of the template take more than {} KiB when they are compiled", MAX_TOGETHER / 1024)
+        };
+        self.0.spend(bytes).then_some(()).ok_or_else(exceeded)
     }
 }
 
@@ -165,7 +143,7 @@ impl Pattern {
         if steps > MAX_STEPS {
             return Err(format!("is too long for the pattern {self}: {} bytes", text.len()));
         }
-        if !budget.spend(steps) {
+        if !budget.0.spend(steps) {
             return Err(format!(
                 "is too long for the pattern {self} with all others: the values of this request take more than \
                  {MAX_ALL_STEPS} steps together"
@@ -186,7 +164,7 @@ mod tests {
     use super::*;
 
     fn compile(pattern: &str) -> Result<Pattern, String> {
-        Pattern::compile(pattern, &Patterns::new())
+        Pattern::compile(pattern, &Patterns::default())
     }
 
     #[test]
@@ -203,7 +181,7 @@ mod tests {
 
     #[test]
     fn all_patterns_of_a_template_have_one_budget() {
-        let patterns = Patterns::new();
+        let patterns = Patterns::default();
         let large = || Pattern::compile("(?:a?){4500}", &patterns);
         let told = "the patterns of the template take more than 2048 KiB when they are compiled";
         let compiled = (0..100).map_while(|_| large().ok()).count();
@@ -211,7 +189,7 @@ mod tests {
         // Nothing is left for a small one either.
         assert_eq!(Pattern::compile("a", &patterns).unwrap_err(), told);
         // One costs something however small it is.
-        let patterns = Patterns::new();
+        let patterns = Patterns::default();
         let compiled = (0..10_000).map_while(|_| Pattern::compile("a", &patterns).ok()).count();
         assert!((500..=1024).contains(&compiled), "{compiled}");
     }
@@ -227,7 +205,7 @@ mod tests {
     fn the_larger_a_pattern_the_shorter_its_texts() {
         let (plain, large) = (compile("x$").unwrap(), compile(r"\w{1,8}$").unwrap());
         let text = "x".repeat(50_000);
-        let steps = Steps::new();
+        let steps = Steps::default();
         assert_eq!(plain.check(&text, &steps), Ok(()));
         assert!(large.check(&text, &steps).unwrap_err().starts_with("is too long for the pattern"));
         assert_eq!(large.check("x", &steps), Ok(()));
@@ -236,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_values_of_a_request_have_one_budget() {
-        let (pattern, steps) = (compile("x$").unwrap(), Steps::new());
+        let (pattern, steps) = (compile("x$").unwrap(), Steps::default());
         let text = "x".repeat(50_000);
         let fit = (0..1000).map_while(|_| pattern.check(&text, &steps).ok()).count();
         assert_eq!(fit, MAX_ALL_STEPS / pattern.steps(&text));
@@ -244,6 +222,6 @@ mod tests {
         let told = "is too long for the pattern x$ with all others: the values of this request take more than 1000000 steps \
                     together";
         assert_eq!(pattern.check("x", &steps).unwrap_err(), told);
-        assert!(!steps.repeat(1) && Steps::new().repeat(MAX_ALL_STEPS));
+        assert!(!steps.repeat(1) && Steps::default().repeat(MAX_ALL_STEPS));
     }
 }

@@ -23,7 +23,7 @@ fn declaration(kind: Type) -> Declaration {
 }
 
 fn declare(declaration: Declaration) -> Result<Parameter, Vec<DeclarationError>> {
-    Parameter::declare(declaration, &Patterns::new())
+    Parameter::declare(declaration, &Patterns::default())
 }
 
 fn parameter(kind: Type) -> Parameter {
@@ -33,7 +33,7 @@ fn parameter(kind: Type) -> Parameter {
 impl Parameter {
     /// What it makes of the only value of a request.
     fn said(&self, text: &str) -> Result<Value, ParameterError> {
-        self.parse(text, &Steps::new())
+        self.parse(text, &Steps::default())
     }
 }
 
