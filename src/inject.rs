@@ -134,7 +134,7 @@ pub fn check_defaults<'a>(
 /// behind us.
 fn too_much(asked: usize, pod: &Pod<'_>) -> Option<Reason> {
     let entries = pod.entries();
-    let annotations = pod.annotations_len();
+    let annotations = pod.annotations_len(|_| true);
     if asked > MAX_ANNOTATIONS {
         Some(Reason::TooManyAnnotations { level: Level::Pod, found: asked, most: MAX_ANNOTATIONS })
     } else if entries > MAX_ENTRIES {

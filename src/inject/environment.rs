@@ -8,11 +8,9 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::asked::Asked;
 use super::draft::{Draft, GraftIndex, Kind, NewContainer, NewVariable};
+use super::files;
 use super::json::{MapWriter, Members, Raw, Text};
 use super::pod::{EnvSource, EnvVar, Target};
 use super::reason::{Reason, quote};
@@ -45,7 +43,7 @@ pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Result<(), (Gr
         }
         let place = || format!("environment of container {:?}", container.name);
         let early = container.kind != Kind::ClassicSidecar && asked[container.graft].template.order.after.is_empty();
-        if let Some(variable) = target.container.env.get().iter().find(|it| early && is_of_a_file(it)) {
+        if let Some(variable) = target.container.env.get().iter().find(|it| early && files::needs_one(it)) {
             let problem = format!(
                 "variable {} of container {:?} is of a file (fileKeyRef) that the pod's own init containers write, and this one \
                  starts before them; make it optional, or have the template say what it comes after (order.after)",
@@ -60,23 +58,6 @@ pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Result<(), (Gr
         container.json = completed.into();
     }
     Ok(())
-}
-
-/// Whether a variable has its value from a file that has to be there when the container starts (KEP-3721).
-fn is_of_a_file(variable: &EnvVar<'_>) -> bool {
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Source {
-        file_key_ref: Option<Reference>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Reference {
-        optional: Option<bool>,
-    }
-    let source = variable.value_from.map(RawValue::get).filter(|source| source.contains("\"fileKeyRef\""));
-    let source = source.and_then(|source| serde_json::from_str::<Source>(source).ok()).unwrap_or_default();
-    source.file_key_ref.is_some_and(|file| file.optional != Some(true))
 }
 
 /// The container with its target's environment before its own.

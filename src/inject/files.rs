@@ -3,10 +3,11 @@
 //! pod's own variables refer to is for the API server to say.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::asked::Asked;
 use super::draft::{Draft, GraftIndex, Kind};
-use super::pod::{Pod, Volume};
+use super::pod::{EnvVar, Pod, Volume};
 use super::reason::{Reason, quote};
 use crate::template::Line;
 
@@ -34,6 +35,19 @@ struct Source {
 #[serde(default, rename_all = "camelCase")]
 struct Reference {
     volume_name: String,
+    optional: Option<bool>,
+}
+
+/// Hardly any variable is of a file, and what does not say so need not be read.
+fn says_so(json: &str) -> bool {
+    json.contains("\"fileKeyRef\"")
+}
+
+/// Whether a variable has its value from a file that has to be there when the container starts.
+pub fn needs_one(variable: &EnvVar<'_>) -> bool {
+    let source = variable.value_from.map(RawValue::get).filter(|source| says_so(source));
+    let source = source.and_then(|source| serde_json::from_str::<Source>(source).ok()).unwrap_or_default();
+    source.file_key_ref.is_some_and(|file| file.optional != Some(true))
 }
 
 /// Holds the variables that are planned to the volumes.
@@ -42,9 +56,7 @@ struct Reference {
 ///
 /// The graft with a variable of a file that is nowhere, and which one.
 pub fn check(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Result<(), (GraftIndex, Reason)> {
-    // Hardly any template has one, and what is not there need not be read.
-    let is_of_a_file =
-        |graft: GraftIndex, json: &str| asked[graft].template.may_name_files && json.contains("\"fileKeyRef\"");
+    let is_of_a_file = |graft: GraftIndex, json: &str| asked[graft].template.may_name_files && says_so(json);
     let problem = |variable: &Variable| {
         let volume = &variable.value_from.as_ref()?.file_key_ref.as_ref()?.volume_name;
         Some((volume.clone(), volume_problem(volume, pod, draft)?))

@@ -10,7 +10,7 @@ use super::draft::{Draft, Field, GraftIndex, Kind, NewContainer, NewField};
 use super::environment;
 use super::files;
 use super::graft::{self, Clash, Context};
-use super::json::{Members, Text};
+use super::json::Text;
 use super::key::Level;
 use super::order::{Impossible, Ordering, Slot};
 use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
@@ -299,8 +299,7 @@ fn fail<'p, 'a>(
 }
 
 fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>, status: usize) -> Result<(), Reason> {
-    let own = pod.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
-    let before: usize = own.filter(|(key, _)| *key != STATUS).map(|(key, value)| key.len() + value.len()).sum();
+    let before = pod.annotations_len(|key| key != STATUS);
     let new = draft.fields.iter().filter(|field| field.field == Field::Annotation);
     // What JSON adds to a value is not counted.
     let len = |json| serde_json::from_str::<Text<'_>>(json).map_or(0, |text| text.len());

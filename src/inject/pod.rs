@@ -40,11 +40,11 @@ impl<'a> Pod<'a> {
         init.map(|container| (true, container)).chain(app.map(|container| (false, container)))
     }
 
-    /// How many bytes its annotations take, keys and values together, as Kubernetes counts them.
+    /// How many bytes its annotations of such keys take, keys and values together, as Kubernetes counts them.
     #[must_use]
-    pub fn annotations_len(&self) -> usize {
+    pub fn annotations_len(&self, counts: impl Fn(&str) -> bool) -> usize {
         let all = self.metadata.iter().flat_map(|metadata| metadata.annotations.iter().flat_map(Members::iter));
-        all.map(|(key, value)| key.len() + value.len()).sum()
+        all.filter(|(key, _)| counts(key)).map(|(key, value)| key.len() + value.len()).sum()
     }
 
     /// The names that grafts compare theirs with, and what has them: containers and volumes.
