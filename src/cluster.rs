@@ -27,18 +27,18 @@ pub use store::{News, Update};
 pub use templates::Event;
 pub use trouble::Trouble;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::{self, select_all};
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt};
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::anew::{PAUSE, once};
 use crate::template::LoadOptions;
 
 use object::Object;
@@ -56,19 +56,19 @@ const PACE: Duration = Duration::from_millis(100);
 /// text, which is there three or four times while it is read.
 const PAGE: u32 = 20;
 
-/// How long to wait before following begins anew.
-const PAUSE: Duration = Duration::from_secs(30);
-
 /// Follows templates and namespaces for as long as the process lives. `tell` gets each new set, and what became of the
 /// objects; the first time when all of them are known, or nobody here may know them. It is called off the async workers.
+///
+/// A round ends when something fails inside, which poisons the store, or when no thread is to be had: Tokio panics when it gets
+/// none for `spawn_blocking`.
 pub async fn follow(client: Client, load: LoadOptions, tell: impl Fn(Update) + Clone + Send + 'static) {
     let pending = Pending::default();
     tokio::spawn(status::write(client.clone(), pending.clone()));
     let new = || Arc::new(Mutex::new(Store::new(load.clone(), pending.clone(), Instant::now())));
     let mut store = new();
     loop {
-        once(&client, &store, &tell).await;
-        // What failed may come again, but nothing that changes is ever to go unseen. The panic hook has said where.
+        once(round(&client, &store, &tell)).await;
+        // What failed may come again, but nothing that changes is ever to go unseen.
         let why =
             if store.is_poisoned() { "reading the Kubernetes API failed inside" } else { "no thread is to be had" };
         tracing::error!("{why}; what is in force stays, and all is read anew in {} s", PAUSE.as_secs());
@@ -77,13 +77,6 @@ pub async fn follow(client: Client, load: LoadOptions, tell: impl Fn(Update) + C
             store = new();
         }
     }
-}
-
-/// The same until something fails inside, which poisons the store, or no thread is to be had: Tokio panics when it gets none
-/// for `spawn_blocking`.
-async fn once(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update) + Clone + Send + 'static)) {
-    // The panic hook says what it was.
-    let _ = AssertUnwindSafe(round(client, store, tell)).catch_unwind().await;
 }
 
 async fn round(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Update) + Clone + Send + 'static)) {
@@ -181,10 +174,10 @@ mod tests {
             TOLD.fetch_add(1, Ordering::Relaxed);
             panic!("a mistake of ours");
         };
-        for round in 1..3 {
+        for nth in 1..3 {
             let store = store();
-            once(&client, &store, &tell).await;
-            assert_eq!((TOLD.load(Ordering::Relaxed), store.is_poisoned()), (round, true));
+            once(round(&client, &store, &tell)).await;
+            assert_eq!((TOLD.load(Ordering::Relaxed), store.is_poisoned()), (nth, true));
         }
     }
 
@@ -200,7 +193,7 @@ mod tests {
         runtime.block_on(async {
             let client = fake::client(|_| (404, serde_json::Value::Null));
             let store = store();
-            once(&client, &store, &|_| panic!("no thread told this")).await;
+            once(round(&client, &store, &|_| panic!("no thread told this"))).await;
             assert!(!store.is_poisoned());
         });
     }

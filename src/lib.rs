@@ -21,6 +21,7 @@
 //! - [`cli`]: the command line, one file a subcommand.
 
 pub mod admission;
+pub(crate) mod anew;
 pub(crate) mod aside;
 pub mod authority;
 pub mod cli;

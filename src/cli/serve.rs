@@ -1,6 +1,5 @@
 //! `podgraft serve`: reads templates and certificate, wires them to the server, and stops it in order.
 
-mod anew;
 mod api;
 mod assembly;
 mod certificate;

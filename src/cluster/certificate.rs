@@ -9,22 +9,22 @@ mod secret;
 mod tests;
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::stream::select_all;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::anew::{PAUSE, forever};
 use crate::authority::{Decision, Leaf, Machine, Moment, Seen, Sight, Standing};
 
-use super::PAUSE;
 use super::attempt::{self, Told};
 use super::pace::Pauses;
 use registration::{Configuration, Kind};
@@ -95,23 +95,11 @@ pub async fn keep(
     clock: impl Fn() -> SystemTime + Send + Sync,
     tell: impl Fn(Event) + Send + Sync,
 ) {
-    let mut keeper = Keeper::new(&client, names, machine);
-    loop {
-        once(&mut keeper, &clock, &tell).await;
-        // What failed may come again, but a certificate has to be renewed.
-        let pause = PAUSE.as_secs();
-        tracing::error!(
-            "keeping the certificate failed inside; it stays in force, and keeping it begins anew in {pause} s"
-        );
-        sleep(PAUSE).await;
-    }
-}
-
-/// The same until something fails inside. The keeper stays: what was read of a Secret that is gone now, and whose leaf is
-/// served, nobody else may remember.
-async fn once(keeper: &mut Keeper, clock: &(impl Fn() -> SystemTime + Sync), tell: &(impl Fn(Event) + Sync)) {
-    // The panic hook says what it was.
-    let _ = AssertUnwindSafe(keeper.round(clock, tell)).catch_unwind().await;
+    // It stays, whatever fails inside: what was read of a Secret that is gone now, and whose leaf is served, nobody else may
+    // remember.
+    let keeper = Mutex::new(Keeper::new(&client, names, machine));
+    let task = || async { keeper.lock().await.round(&clock, &tell).await };
+    forever("keeping the certificate", PAUSE, task).await;
 }
 
 struct Keeper {

@@ -28,7 +28,7 @@ const IO: [&str; 19] = [
 ];
 
 /// Each layer, and the layers of this crate that it may use; every other one is forbidden.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("json", &["json"]),
     ("nearest", &[]),
     ("template", &["json", "nearest", "template"]),
@@ -37,6 +37,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("manifest", &["inject", "manifest", "snapshot"]),
     ("validate", &["inject", "manifest", "snapshot", "template", "validate"]),
     ("admission", &["admission", "inject", "json", "template", "validate"]),
+    ("anew", &["anew"]),
     ("aside", &["aside"]),
     ("files", &["files"]),
     ("watch", &["aside", "watch"]),
@@ -45,7 +46,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("library", &["files", "library", "manifest", "snapshot", "template"]),
     ("tls", &["files", "tls"]),
     ("authority", &["authority", "tls"]),
-    ("cluster", &["admission", "authority", "cluster", "manifest", "snapshot", "template", "tls"]),
+    ("cluster", &["admission", "anew", "authority", "cluster", "manifest", "snapshot", "template", "tls"]),
     ("metrics", &["inject", "library", "metrics", "snapshot", "tls", "template", "validate"]),
     ("wait", &["files", "nearest", "tls", "wait"]),
     ("server", &["admission", "inject", "metrics", "server", "shutdown", "snapshot", "tls", "validate"]),

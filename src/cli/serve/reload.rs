@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::anew::{PAUSE, forever};
 use crate::aside::aside;
 use crate::cli::options::SourceArgs;
 use crate::library::{Event, Library, Report};
@@ -13,7 +14,6 @@ use crate::server::State;
 use crate::tls::{Clients, ClientsReload, Handshakes, Keeper, Reload, directory};
 use crate::watch::Watch;
 
-use super::anew::{PAUSE, forever};
 use super::assembly::{Assembly, Source};
 
 /// Reads templates and namespaces whenever their files may have changed, and puts them in force if they have.

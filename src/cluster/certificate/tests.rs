@@ -7,9 +7,11 @@ use axum::body::Bytes;
 use axum::http::Request;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::sleep;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use crate::anew::once;
 use crate::authority::{Options, Registration};
 use crate::cluster::fake;
 
@@ -161,7 +163,7 @@ async fn a_failure_inside_ends_one_round_and_the_certificate_is_kept_on() {
         let _ = sender.send(event);
     };
     for left in [1, 0] {
-        once(&mut keeper, &SystemTime::now, &tell).await;
+        once(keeper.round(&SystemTime::now, &tell)).await;
         assert_eq!(fails.load(Ordering::Relaxed), left);
     }
     // Only this replica remembers it.
@@ -179,7 +181,7 @@ async fn a_failure_inside_ends_one_round_and_the_certificate_is_kept_on() {
         }
     };
     tokio::select! {
-        () = once(&mut keeper, &SystemTime::now, &tell) => panic!("a mistake"),
+        () = once(keeper.round(&SystemTime::now, &tell)) => panic!("a mistake"),
         () = restored => {}
     }
 }

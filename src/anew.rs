@@ -7,13 +7,17 @@ use futures::FutureExt;
 use tokio::time::sleep;
 
 /// How long to wait before a task begins anew: what failed may fail again at once, and is told each time.
-pub(super) const PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const PAUSE: Duration = Duration::from_secs(30);
+
+/// Does a task until it ends or something fails inside. The panic hook says what it was.
+pub(crate) async fn once(task: impl Future<Output = ()>) {
+    let _ = AssertUnwindSafe(task).catch_unwind().await;
+}
 
 /// Does a task, which ends only when something fails inside, again and again.
-pub(super) async fn forever<T: Future<Output = ()>>(what: &str, pause: Duration, task: impl Fn() -> T) {
+pub(crate) async fn forever<T: Future<Output = ()>>(what: &str, pause: Duration, task: impl Fn() -> T) {
     loop {
-        // The panic hook has said where.
-        let _ = AssertUnwindSafe(async { task().await }).catch_unwind().await;
+        once(async { task().await }).await;
         tracing::error!("{what} failed inside; what is in force stays, and it begins anew in {} s", pause.as_secs());
         sleep(pause).await;
     }
