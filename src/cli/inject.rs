@@ -73,12 +73,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let library = args.sources.library(args.policy.load.options(), args.policy.policy());
     let mut snapshot = super::load(library)?.snapshot;
-    let mut streams: Vec<_> = inputs.iter().map(|input| (&*input.name, manifest::read(&input.text))).collect();
+    let mut streams: Vec<_> = inputs.iter().map(|input| (input, manifest::read(&input.text))).collect();
     // As in a cluster to which all of this is sent.
     let mut unusable = Vec::new();
-    for (name, stream) in &streams {
-        if !declared::add(name, stream.as_deref().unwrap_or_default(), args, &mut snapshot) {
-            unusable.push(*name);
+    for (input, stream) in &streams {
+        if !declared::add(&input.name, stream.as_deref().unwrap_or_default(), args, &mut snapshot) {
+            unusable.push(&*input.name);
         }
     }
     if !unusable.is_empty() {
@@ -86,18 +86,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         streams.retain(|(_, stream)| stream.is_err());
     }
     let engine = graft::Engine { snapshot: &snapshot, namespace: &args.namespace };
-    let files: Vec<_> = streams.into_iter().map(|(name, stream)| engine.file(name, stream)).collect();
-    for file in &files {
+    let mut files = Vec::new();
+    for (input, stream) in streams {
+        let file = engine.file(&input.name, stream);
         for message in &file.messages {
             report(message);
         }
-        let mut texts = inputs.iter().filter(|input| input.name == file.name).map(|input| &input.text);
-        if file.unreadable && texts.any(|text| text.contains("{{")) {
+        if file.unreadable && input.text.contains("{{") {
             let name = &file.name;
             report(format_args!(
                 "{name}: this looks like a Helm template; render it first: helm template … | podgraft inject"
             ));
         }
+        files.push(file);
     }
     if !unusable.is_empty() {
         bail!("there are templates that can't be used in {}", unusable.join(", "));
