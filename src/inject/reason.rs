@@ -7,7 +7,7 @@ use super::key::{Key, Level};
 use crate::template::parameter::ParameterError;
 
 pub use warning::Warning;
-pub use words::{Known, cut, quote, said};
+pub use words::{Known, cut, quote, said, some};
 use words::{both, computed, literally, suggestion};
 
 /// A graft's name in a message: `log-shipper`, `second.log-shipper`.

@@ -9,7 +9,7 @@ use crate::inject::json::{MapWriter, Raw, same, says_all};
 use crate::inject::mounts::{self, Mounted};
 use crate::inject::paths;
 use crate::inject::pod::{self, Target};
-use crate::inject::reason::{Reason, cut};
+use crate::inject::reason::{Reason, cut, some};
 use crate::inject::rendering::{Shared, View, Volume, read};
 use crate::inject::volumes;
 use crate::template::expression::EvaluationError;
@@ -297,18 +297,11 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// What the targets mount, in a sentence.
     fn mounted(&self) -> String {
-        const MOST: usize = 10;
-        let each = self.targets.iter().take(MOST).map(|target| {
-            let mut paths = mounts::mounts(target, self.draft).map(|mount| cut(&mount.path).to_owned());
-            let mut shown: Vec<String> = paths.by_ref().take(MOST).collect();
-            let more = paths.count();
-            shown.extend((more > 0).then(|| format!("and {more} more")));
-            let shown = if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") };
-            format!("{:?} mounts {shown}", target.name())
+        let each = self.targets.iter().map(|target| {
+            let paths = mounts::mounts(target, self.draft).map(|mount| cut(&mount.path).to_owned());
+            let paths = some(paths, ", ");
+            format!("{:?} mounts {}", target.name(), if paths.is_empty() { "nothing" } else { &paths })
         });
-        let mut all: Vec<_> = each.collect();
-        let more = self.targets.len().saturating_sub(MOST);
-        all.extend((more > 0).then(|| format!("and {more} more")));
-        all.join("; ")
+        some(each, "; ")
     }
 }

@@ -49,6 +49,15 @@ pub fn cut(text: &str) -> &str {
     text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
 }
 
+/// The first of many things in a message, and how many more there are.
+pub fn some(mut all: impl Iterator<Item = String>, between: &str) -> String {
+    const MOST: usize = 10;
+    let mut shown: Vec<_> = all.by_ref().take(MOST).collect();
+    let more = all.count();
+    shown.extend((more > 0).then(|| format!("and {more} more")));
+    shown.join(between)
+}
+
 /// A template's own words in a message: one line, and no longer than people read.
 #[must_use]
 pub fn said(words: &str) -> String {
