@@ -18,13 +18,14 @@ pub(super) fn signal(value: &Rendered<'_>) -> Option<String> {
     const NAMES: &str = "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS \
                          TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX";
     let value = value.text()?;
-    let beside = |sign: &str, most: u8| {
-        let number = value.strip_prefix("SIG").and_then(|name| name.strip_prefix(sign));
-        number.is_some_and(|number| (1..=most).any(|it| it.to_string() == number))
+    let is_known = |name: &str| {
+        let beside = |sign: &str, most: u8| {
+            name.strip_prefix(sign).is_some_and(|number| (1..=most).any(|it| it.to_string() == number))
+        };
+        NAMES.split(' ').any(|it| it == name) || beside("RTMIN+", 15) || beside("RTMAX-", 14)
     };
-    let named = value.strip_prefix("SIG").is_some_and(|name| NAMES.split_ascii_whitespace().any(|it| it == name));
-    let known = named || beside("RTMIN+", 15) || beside("RTMAX-", 14);
-    (!known).then(|| format!("`{}` is no signal; write one like SIGTERM, SIGUSR1 or SIGRTMIN+3", shorten(value)))
+    (!value.strip_prefix("SIG").is_some_and(is_known))
+        .then(|| format!("`{}` is no signal; write one like SIGTERM, SIGUSR1 or SIGRTMIN+3", shorten(value)))
 }
 
 pub(super) fn port(port: &Rendered<'_>) -> Option<String> {
