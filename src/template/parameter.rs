@@ -219,34 +219,29 @@ pub(crate) fn same_quantity(a: &str, b: &str) -> bool {
     a == b || notation::quantity(a).is_some_and(|a| Some(a) == notation::quantity(b))
 }
 
-fn too_many(items: usize) -> String {
-    format!("the list has {items} items")
-}
-
 /// Splits a list: a JSON array of strings if it begins with `[`, else one item a line if it has newlines, else at
 /// commas. Items of lines and commas are trimmed. Messages name items by their place only: the list may be sensitive.
 pub(crate) fn list(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim();
-    let empty = |index: usize| format!("item {} of the list is empty; an empty list is []", index + 1);
     if text.starts_with('[') {
         let items: Vec<String> = serde_json::from_str(text)
             .map_err(|error| format!("begins with [ but is no JSON array of strings (column {})", error.column()))?;
-        return match items.iter().position(|item| item.trim().is_empty()) {
-            Some(index) => Err(empty(index)),
-            None if items.len() > MAX_ITEMS => Err(too_many(items.len())),
-            None => Ok(items),
-        };
+        check_items(items.iter().map(|item| item.trim()))?;
+        return Ok(items);
     }
-    let separator = if text.contains('\n') { '\n' } else { ',' };
-    let items = || text.split(separator).map(str::trim);
-    if let Some(index) = items().position(str::is_empty) {
-        return Err(empty(index));
+    let items = text.split(if text.contains('\n') { '\n' } else { ',' }).map(str::trim);
+    // Before they are made: a text of commas is one of many items.
+    check_items(items.clone())?;
+    Ok(items.map(str::to_owned).collect())
+}
+
+fn check_items<'t>(mut items: impl Iterator<Item = &'t str> + Clone) -> Result<(), String> {
+    let count = items.clone().count();
+    match items.position(str::is_empty) {
+        Some(index) => Err(format!("item {} of the list is empty; an empty list is []", index + 1)),
+        None if count > MAX_ITEMS => Err(format!("the list has {count} items")),
+        None => Ok(()),
     }
-    let count = items().count();
-    if count > MAX_ITEMS {
-        return Err(too_many(count));
-    }
-    Ok(items().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
