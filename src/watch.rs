@@ -5,10 +5,10 @@
 //! there yet, and may be replaced as a whole. Who waits reads everything again and compares: an event says only that
 //! it is time to look.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fs, mem, thread};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -45,7 +45,7 @@ struct Eyes {
     /// The symbolic links on the way to the roots: who swaps one replaces all that is below.
     links: Arc<Mutex<Vec<PathBuf>>>,
     watcher: Option<RecommendedWatcher>,
-    /// The system has no watch left for us.
+    /// The system has no watch left for us, and that was said.
     blind: bool,
     wake: Arc<Notify>,
 }
@@ -86,42 +86,72 @@ impl Eyes {
     /// Begins to watch; whether the system tells what changes.
     fn open(&mut self) -> bool {
         self.roots = self.roots.iter().map(|path| root(path)).collect();
-        self.watcher = notify::recommended_watcher({
-            let (roots, links, wake) = (self.roots.clone(), Arc::clone(&self.links), Arc::clone(&self.wake));
-            move |event: notify::Result<notify::Event>| {
-                let links = || links.lock().unwrap_or_else(PoisonError::into_inner);
-                if event.map_or(true, |event| concerns(&event, &roots) || concerns(&event, &links())) {
-                    wake.notify_one();
-                }
-            }
-        })
-        .inspect_err(|error| tracing::warn!(%error, "files can't be watched, they are polled instead"))
-        .ok();
         self.arm()
     }
 
-    /// Watches what is there now. A path may be another directory than a moment ago, so each is watched anew.
+    /// Watches what is there now. A path may be another directory than a moment ago, so each is watched anew; and the system
+    /// may have by now what it had not.
     fn arm(&mut self) -> bool {
-        let Some(watcher) = &mut self.watcher else { return false };
         let mut links = Vec::new();
         self.roots.iter().for_each(|root| follow(root, &mut links));
-        let mut blind = false;
-        // The directory above tells when this one comes, goes or is replaced.
-        let above = self.roots.iter().chain(&links).filter_map(|path| path.ancestors().skip(1).find(|it| it.is_dir()));
-        for path in above.chain(self.roots.iter().map(PathBuf::as_path)) {
-            if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
-                blind |= matches!(error.kind, ErrorKind::MaxFilesWatch);
-                tracing::debug!(%error, path = %path.display(), "not watched for now");
-            }
-        }
-        if blind && !self.blind {
+        let missing = self.watch(&links).err();
+        if let Some(error) = &missing
+            && !self.blind
+        {
             tracing::warn!(
-                "the system has no inotify watch left (fs.inotify.max_user_watches): files are polled instead"
+                %error,
+                "files can't be watched and are polled instead; fs.inotify.max_user_watches and max_user_instances are the \
+                 system's limits"
             );
         }
-        self.blind = blind;
+        self.blind = missing.is_some();
         *self.links.lock().unwrap_or_else(PoisonError::into_inner) = links;
-        !blind
+        !self.blind
+    }
+
+    /// Watches the roots, and what is above them and above these links; an error if the system can't tell of all.
+    fn watch(&mut self, links: &[PathBuf]) -> notify::Result<()> {
+        let watcher = match &mut self.watcher {
+            Some(watcher) => watcher,
+            None => self.watcher.insert(watcher(&self.roots, &self.links, &self.wake)?),
+        };
+        let mut all = Ok(());
+        // The directory above tells when this one comes, goes or is replaced.
+        let above = self.roots.iter().chain(links).filter_map(|path| path.ancestors().skip(1).find(|it| it.is_dir()));
+        for path in above.chain(self.roots.iter().map(PathBuf::as_path)) {
+            if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
+                tracing::debug!(%error, path = %path.display(), "not watched for now");
+                if matches!(error.kind, ErrorKind::MaxFilesWatch) {
+                    all = Err(error);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// What tells of changes at roots and links by waking who waits.
+fn watcher(
+    roots: &[PathBuf],
+    links: &Arc<Mutex<Vec<PathBuf>>>,
+    wake: &Arc<Notify>,
+) -> notify::Result<RecommendedWatcher> {
+    // notify does not look whether it got its thread, and panics later if it did not.
+    thread::Builder::new().spawn(|| {})?;
+    let (roots, links, wake) = (roots.to_owned(), Arc::clone(links), Arc::clone(wake));
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let links = || links.lock().unwrap_or_else(PoisonError::into_inner);
+        if event.map_or(true, |event| concerns(&event, &roots) || concerns(&event, &links())) {
+            wake.notify_one();
+        }
+    })?;
+    match watcher.configure(notify::Config::default()) {
+        Ok(_) => Ok(watcher),
+        Err(error) => {
+            // Somebody else took the thread. To drop it would panic as well.
+            mem::forget(watcher);
+            Err(error)
+        }
     }
 }
 
@@ -162,7 +192,6 @@ fn concerns(event: &notify::Event, roots: &[PathBuf]) -> bool {
 mod tests {
     use std::os::unix::fs::symlink;
     use std::sync::mpsc;
-    use std::thread;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let answering = thread::available_parallelism().map_or(1, NonZero::get).min(ANSWERING);
             let mut runtime = Builder::new_multi_thread();
             runtime.enable_all().worker_threads(answering).max_blocking_threads(ASIDE);
-            let runtime = runtime.build().context("starting threads")?;
+            let runtime = try_threads(answering).and_then(|()| runtime.build()).context("starting threads")?;
             let code = runtime.block_on(serve(args, checked, signals));
             // After a second signal, what is still at work is not waited for.
             runtime.shutdown_background();
@@ -138,6 +138,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Whether the system has so many threads for us. Where Tokio gets only some of its workers, it panics and then waits for them.
+fn try_threads(count: usize) -> io::Result<()> {
+    let all = Mutex::new(());
+    thread::scope(|scope| {
+        let _until_all_are_there = all.lock();
+        let mut each = (0..count).map(|_| thread::Builder::new().spawn_scoped(scope, || drop(all.lock())));
+        each.try_for_each(|thread| thread.map(drop))
+    })
 }
 
 /// Takes signals over before files are read, which may take a while: a container's first process misses those that it has not

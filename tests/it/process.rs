@@ -47,7 +47,17 @@ impl Process {
     }
 
     /// The same by this command, which is the program's.
-    pub fn start_as(mut command: Command, dir: TempDir, options: &[&str], log: impl Into<Stdio>) -> Self {
+    pub fn start_as(command: Command, dir: TempDir, options: &[&str], log: impl Into<Stdio>) -> Self {
+        Self::try_start_as(command, dir, options, log).unwrap_or_else(|greeting| panic!("no address in {greeting:?}"))
+    }
+
+    /// The same where it may not start; then, what it has printed instead.
+    pub fn try_start_as(
+        mut command: Command,
+        dir: TempDir,
+        options: &[&str],
+        log: impl Into<Stdio>,
+    ) -> Result<Self, String> {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(options)
@@ -59,12 +69,12 @@ impl Process {
         let mut greeting = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         while lines.read_line(&mut greeting).unwrap() > 0 && !greeting.contains("curl ") {}
-        let after = |prefix: &str| {
-            let found = greeting.split(prefix).nth(1).unwrap_or_else(|| panic!("no {prefix} in {greeting}"));
-            found.split(['/', ' ']).next().unwrap().parse().unwrap()
+        let after = |prefix: &str| greeting.split(prefix).nth(1)?.split(['/', ' ']).next()?.parse().ok();
+        let Some((address, admin)) = after("https://").zip(after("http://")) else {
+            child.wait().unwrap();
+            return Err(greeting);
         };
-        let (address, admin) = (after("https://"), after("http://"));
-        Self { child, greeting, address, admin, dir }
+        Ok(Self { child, greeting, address, admin, dir })
     }
 
     pub fn id(&self) -> u32 {
