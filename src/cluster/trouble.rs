@@ -84,6 +84,8 @@ pub(super) struct Health {
     /// The errors up to now that are of one kind.
     run: Option<Run>,
     trouble: Option<Trouble>,
+    /// What kinds of it were told: API servers behind one address may say this and that in turns.
+    told: Vec<Discriminant<Trouble>>,
     /// It went on for so long that it is no passing one.
     lasts: bool,
 }
@@ -113,9 +115,13 @@ impl Health {
         if patient && passes {
             return None;
         }
-        let told = self.trouble.as_ref().is_some_and(|told| mem::discriminant(told) == what);
-        self.lasts = lasts || (told && self.lasts);
+        let same = self.trouble.as_ref().is_some_and(|before| mem::discriminant(before) == what);
+        self.lasts = lasts || (same && self.lasts);
         self.trouble = Some(trouble);
+        let told = self.told.contains(&what);
+        if !told {
+            self.told.push(what);
+        }
         self.trouble.as_ref().filter(|_| !told)
     }
 
@@ -169,6 +175,19 @@ mod tests {
         assert_eq!(health.fails(answered(403, "cannot list"), false, now), Some(&forbidden));
         assert_eq!(health.works(), Some(forbidden));
         assert_eq!(health.works(), None);
+    }
+
+    /// As they do while one of them starts.
+    #[tokio::test]
+    async fn what_two_api_servers_say_in_turns_is_told_once_each() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        let told = |health: &mut Health| {
+            let answers = [403, 503].repeat(5).into_iter();
+            answers.filter(|code| health.fails(answered(*code, "no"), false, now).is_some()).count()
+        };
+        assert_eq!(told(&mut health), 2);
+        assert!(health.works().is_some());
+        assert_eq!(told(&mut health), 2);
     }
 
     #[tokio::test]
