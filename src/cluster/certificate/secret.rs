@@ -73,7 +73,13 @@ impl Vault {
         let written = match &self.known {
             // It carries the resourceVersion that was read.
             Some(_) => self.api.replace(&self.name, &params, &secret).await?,
-            None => self.api.create(&params, &secret).await?,
+            None => match self.api.create(&params, &secret).await {
+                // What is not found is its namespace, and to read the Secret again would tell nothing.
+                Err(kube::Error::Api(status)) if status.code == 404 => {
+                    return Err(Failure::Other(kube::Error::Api(status).into()));
+                }
+                created => created?,
+            },
         };
         self.take(Some(written));
         Ok(())

@@ -8,6 +8,7 @@ use axum::http::Request;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
+use tracing::instrument::WithSubscriber;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -197,20 +198,25 @@ impl<S: Subscriber> Layer<S> for Errors {
     }
 }
 
+/// A permission that is missing, and a namespace.
 #[tokio::test]
 async fn what_is_refused_again_and_again_is_told_once() {
+    tokio::join!(refused_with(403), refused_with(404));
+}
+
+async fn refused_with(code: u16) {
     let lines = Arc::new(AtomicUsize::new(0));
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(Errors(Arc::clone(&lines))));
+    let lines_of = tracing::Dispatch::new(tracing_subscriber::registry().with(Errors(Arc::clone(&lines))));
     let kept = Arc::new(Mutex::new(Kept::new()));
     let (sender, mut attempts) = unbounded_channel();
     let client = fake::client(move |request| {
         if request.method() == "POST" {
             let _ = sender.send(());
-            return (403, Value::Null);
+            return (code, Value::Null);
         }
         kept.lock().unwrap().answer(request)
     });
-    let work = keep(client, names(), machine(), SystemTime::now, |_| {});
+    let work = keep(client, names(), machine(), SystemTime::now, |_| {}).with_subscriber(lines_of);
     let attempts = async {
         for _ in 0..4 {
             attempts.recv().await;
@@ -220,7 +226,7 @@ async fn what_is_refused_again_and_again_is_told_once() {
         () = work => {}
         () = attempts => {}
     }
-    assert_eq!(lines.load(Ordering::Relaxed), 1);
+    assert_eq!(lines.load(Ordering::Relaxed), 1, "{code}");
 }
 
 #[tokio::test]
