@@ -29,7 +29,10 @@ pub(super) async fn templates(library: Library, sources: SourceArgs, assembly: A
         let mut watch = Watch::new(paths.clone()).await;
         loop {
             // The first time at once: something may have changed since the start, when nobody watched.
-            let Some(loaded) = aside(&library, Library::load).await else { return };
+            let Some(loaded) = aside(&library, Library::load).await else {
+                owed.store(true, Ordering::Relaxed);
+                return;
+            };
             if loaded.report.changed() || owed.load(Ordering::Relaxed) {
                 owed.store(true, Ordering::Relaxed);
                 tell(&loaded.report, &metrics, &assembly);
@@ -107,25 +110,29 @@ pub(super) async fn clients(clients: Clients, handshakes: Arc<Handshakes>, metri
     let path = clients.file().to_owned();
     let file = path.display();
     let clients = Arc::new(Mutex::new(clients));
+    // Others were read and are not served, for a mistake of ours.
+    let owed = AtomicBool::new(false);
     let task = || async {
         let mut watch = Watch::new([path.clone()]).await;
         loop {
             let Some(reload) = aside(&clients, Clients::reload).await else { return };
             match reload {
                 ClientsReload::Unchanged | ClientsReload::StillKept => {}
-                ClientsReload::Changed => {
-                    let served = handshakes.serve(&clients.lock().unwrap_or_else(PoisonError::into_inner));
-                    match served {
-                        Ok(()) => {
-                            metrics.certificate_loads.inc(Load::Ok);
-                            tracing::info!(%file, "clients of other authorities are served");
-                        }
-                        Err(error) => tracing::error!(%error, "clients of the authorities before are served"),
-                    }
-                }
+                ClientsReload::Changed => owed.store(true, Ordering::Relaxed),
                 ClientsReload::Kept(error) => {
                     metrics.certificate_loads.inc(Load::Failed);
                     tracing::error!(%error, "clients of the authorities before are served");
+                }
+            }
+            if owed.load(Ordering::Relaxed) {
+                let served = handshakes.serve(&clients.lock().unwrap_or_else(PoisonError::into_inner));
+                match served {
+                    Ok(()) => {
+                        owed.store(false, Ordering::Relaxed);
+                        metrics.certificate_loads.inc(Load::Ok);
+                        tracing::info!(%file, "clients of other authorities are served");
+                    }
+                    Err(error) => tracing::error!(%error, "clients of the authorities before are served"),
                 }
             }
             watch.changed().await;
