@@ -34,11 +34,12 @@ use futures::stream::{self, select_all};
 use futures::{Stream, StreamExt};
 use kube::Client;
 use kube::api::Api;
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::anew::{PAUSE, once};
+use crate::anew::{PAUSE, forever, once};
 use crate::template::LoadOptions;
 
 use object::Object;
@@ -59,19 +60,23 @@ const PAGE: u32 = 20;
 /// Follows templates and namespaces for as long as the process lives. `tell` gets each new set, and what became of the
 /// objects; the first time when all of them are known, or nobody here may know them. It is called off the async workers.
 ///
-/// A round ends when something fails inside, which poisons the store, or when no thread is to be had: Tokio panics when it gets
-/// none for `spawn_blocking`.
+/// A round ends when something fails inside, which may poison the store, or when no thread is to be had: Tokio panics when it
+/// gets none for `spawn_blocking`.
 pub async fn follow(client: Client, load: LoadOptions, tell: impl Fn(Update) + Clone + Send + 'static) {
     let pending = Pending::default();
-    tokio::spawn(status::write(client.clone(), pending.clone()));
+    let (writer, verdicts) = (client.clone(), pending.clone());
+    let write = move || status::write(writer.clone(), verdicts.clone());
+    tokio::spawn(async move { forever("writing statuses", PAUSE, write).await });
     let new = || Arc::new(Mutex::new(Store::new(load.clone(), pending.clone(), Instant::now())));
     let mut store = new();
     loop {
         once(round(&client, &store, &tell)).await;
         // What failed may come again, but nothing that changes is ever to go unseen.
-        let why =
-            if store.is_poisoned() { "reading the Kubernetes API failed inside" } else { "no thread is to be had" };
-        tracing::error!("{why}; what is in force stays, and all is read anew in {} s", PAUSE.as_secs());
+        tracing::error!(
+            "reading the Kubernetes API failed inside, or for lack of threads; what is in force stays, and all is read anew \
+             in {} s",
+            PAUSE.as_secs()
+        );
         sleep(PAUSE).await;
         if store.is_poisoned() {
             store = new();
@@ -112,15 +117,21 @@ async fn round(client: &Client, store: &Arc<Mutex<Store>>, tell: &(impl Fn(Updat
 /// What happens to the objects of a kind, without pauses after errors.
 ///
 /// Once it has a list, kube's watcher asks for watches alone, until one says that its version is gone. But where a watch is
-/// not found, only another list can say whether there is such a kind; until it is complete, what is known stays.
+/// not found, only another list can say whether there is such a kind; until it is complete, what is known stays. Where lists
+/// are found and watches never are, lists are all there is, further and further apart.
 fn events(api: Api<Object>) -> impl Stream<Item = watcher::Result<watcher::Event<Object>>> + Send {
     let anew = move || watcher(api.clone(), watcher::Config::default().page_size(PAGE)).boxed();
-    stream::unfold((anew(), anew), |(mut watch, anew)| async {
+    stream::unfold((anew(), anew, Pauses::default()), |(mut watch, anew, mut pauses)| async {
         let event = watch.next().await?;
-        if event.as_ref().is_err_and(trouble::is_watch_not_found) {
-            watch = anew();
+        match &event {
+            Err(error) if trouble::is_watch_not_found(error) => {
+                sleep(pauses.next().unwrap_or(pace::LONGEST_PAUSE)).await;
+                watch = anew();
+            }
+            Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) => pauses.reset(),
+            _ => {}
         }
-        Some((event, (watch, anew)))
+        Some((event, (watch, anew, pauses)))
     })
 }
 
@@ -136,7 +147,7 @@ mod tests {
 
     /// An API server that starts: what it does not serve yet it does not know.
     #[tokio::test]
-    async fn a_watch_that_is_not_found_is_followed_by_a_list() {
+    async fn a_watch_that_is_not_found_is_followed_by_a_list_after_a_pause_that_grows() {
         static LISTS: AtomicU32 = AtomicU32::new(0);
         let client = fake::client(|request| {
             if request.uri().query().is_some_and(|query| query.contains("watch=true")) {
@@ -147,8 +158,8 @@ mod tests {
             (200, json!({"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": name}}]}))
         });
         let mut events = pin!(events(Kind::Namespace.all(&client)));
-        let mut heard = Vec::new();
-        while let Ok(Some(event)) = timeout(Duration::from_millis(500), events.next()).await {
+        let (mut heard, start) = (Vec::new(), Instant::now());
+        while let Ok(Some(event)) = timeout(Duration::from_secs(4), events.next()).await {
             match event {
                 Ok(watcher::Event::InitApply(object)) => heard.push(object.metadata.name.unwrap_or_default()),
                 Ok(_) => {}
@@ -157,9 +168,13 @@ mod tests {
                     heard.push("no".to_owned());
                 }
             }
-            assert!(heard.len() < 10, "{heard:?}");
+            if heard.len() == 5 {
+                break;
+            }
         }
         assert_eq!(heard, ["n0", "no", "n1", "no", "n2"]);
+        // kube's pauses are 0.8 and 1.6 s at least.
+        assert!(start.elapsed() > Duration::from_millis(2300), "{:?}", start.elapsed());
     }
 
     /// There are no namespaces and no templates may be, which is told; and there, something fails inside.

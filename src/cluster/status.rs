@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// A status to be written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {
     kind: Kind,
     key: Key,
@@ -150,14 +150,20 @@ impl Queue {
         }
     }
 
+    /// The one whose turn it is. It stays, with the last turn of all: that it can't be written may be its own fault.
     fn next(&mut self) -> Option<Verdict> {
-        self.verdicts.remove(&self.turns.pop_front()?)
+        let id = self.turns.pop_front()?;
+        let verdict = self.verdicts.get(&id).cloned();
+        self.turns.push_back(id);
+        verdict
     }
 
     fn forget(&mut self, kind: Kind, key: &Key) {
         let id = (kind, key.clone());
-        if self.verdicts.remove(&id).is_some() {
-            self.turns.retain(|other| *other != id);
+        if self.verdicts.remove(&id).is_some()
+            && let Some(turn) = self.turns.iter().rposition(|other| *other == id)
+        {
+            self.turns.remove(turn);
         }
     }
 }
@@ -189,11 +195,11 @@ impl Pending {
         }
     }
 
-    /// Takes back what could not be written, unless there is something newer: behind the others, as that may be its own fault.
-    fn put_back(&self, verdict: Verdict) {
+    /// This need not be written any more; something newer has to.
+    fn done(&self, verdict: &Verdict) {
         let mut queue = self.queue();
-        if !queue.verdicts.contains_key(&(verdict.kind, verdict.key.clone())) {
-            queue.put(verdict);
+        if queue.verdicts.get(&(verdict.kind, verdict.key.clone())) == Some(verdict) {
+            queue.forget(verdict.kind, &verdict.key);
         }
     }
 }
@@ -207,17 +213,20 @@ pub(super) async fn write(client: Client, pending: Pending) {
             Ok(()) => {
                 pause = PAUSE;
                 told.works();
+                pending.done(&verdict);
                 continue;
             }
             // It is gone, or another one by now; then it comes by again.
-            Err(failure) if matches!(failure.code, 404 | 409) => continue,
+            Err(failure) if matches!(failure.code, 404 | 409) => {
+                pending.done(&verdict);
+                continue;
+            }
             Err(failure) => failure,
         };
         if told.is_news(&failure) {
             let (template, problem) = (templates::origin(verdict.kind, &verdict.key).0, failure.problem);
             tracing::warn!(%template, "the status of templates can't be written; it is tried again: {problem}");
         }
-        pending.put_back(verdict);
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -317,14 +326,17 @@ mod tests {
         let first = pending.next().await;
         assert_eq!((&*first.key.name, first.conditions.len()), ("a", 2));
         // It is refused: the others have their turns first.
-        pending.put_back(first.clone());
-        assert_eq!(pending.next().await.key.name, "c");
+        let other = pending.next().await;
+        assert_eq!(other.key.name, "c");
+        pending.done(&other);
         // What is newer counts.
         pending.put(of("a", 3));
         let again = pending.next().await;
         pending.put(of("a", 4));
-        pending.put_back(again);
-        assert_eq!(pending.next().await.conditions.len(), 4);
+        pending.done(&again);
+        let last = pending.next().await;
+        assert_eq!(last.conditions.len(), 4);
+        pending.done(&last);
         let queue = pending.queue();
         assert!(queue.verdicts.is_empty() && queue.turns.is_empty(), "{queue:?}");
     }
