@@ -9,55 +9,45 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use super::asked::Asked;
-use super::draft::{Draft, GraftIndex, Kind, NewContainer, NewVariable};
-use super::files;
+use super::draft::{Draft, GraftIndex, NewContainer, NewVariable};
 use super::json::{MapWriter, Members, Raw, Text};
 use super::pod::{EnvSource, EnvVar, Target};
-use super::reason::{Reason, quote};
+use super::reason::Reason;
 use crate::json::write_string;
 use crate::template::expansion::references;
 
 /// The most bytes that all copies in one pod together may take: more than any pod that runs has.
 const MAX_COPIED: usize = 1024 * 1024;
 
-/// Completes the planned containers that get their target's environment.
-///
-/// # Errors
-///
-/// The graft that can't have it, and why.
-pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Result<(), (GraftIndex, Reason)> {
+/// Completes the planned containers that get their target's environment: the grafts that can't have it, and why.
+pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Vec<(GraftIndex, Reason)> {
     let Draft { containers, variables, .. } = draft;
     let mut waiting: Vec<_> = containers.iter_mut().filter(|it| it.environment_of.is_some()).collect();
     // If there is too much, the last one goes: rather one that may.
     waiting.sort_by_key(|it| asked[it.graft].may_be_left_out());
-    let mut copied = 0;
+    let (mut copied, mut wrong) = (0, Vec::new());
     for container in waiting {
         let graft = || asked[container.graft].name.to_string();
         let Some(target) = container.environment_of else { continue };
         let added: Vec<_> = variables.iter().filter(|it| it.target.name() == target.name()).collect();
         let of_target = target.container.env.text_len() + target.container.env_from.text_len();
-        copied += of_target + added.iter().map(|it| it.json.len()).sum::<usize>();
-        if copied > MAX_COPIED {
+        let found = copied + of_target + added.iter().map(|it| it.json.len()).sum::<usize>();
+        if found > MAX_COPIED {
             let what = "bytes of environment to copy into injected containers";
-            return Err((container.graft, Reason::TooMuch { graft: graft(), what, found: copied, most: MAX_COPIED }));
+            wrong.push((container.graft, Reason::TooMuch { graft: graft(), what, found, most: MAX_COPIED }));
+            continue;
         }
-        let place = || format!("environment of container {:?}", container.name);
-        let early = container.kind != Kind::ClassicSidecar && asked[container.graft].template.order.after.is_empty();
-        if let Some(variable) = target.container.env.get().iter().find(|it| early && files::needs_one(it)) {
-            let problem = format!(
-                "variable {} of container {:?} is of a file (fileKeyRef) that the pod's own init containers write, and this one \
-                 starts before them; make it optional, or have the template say what it comes after (order.after)",
-                quote(&variable.name),
-                target.name()
-            );
-            return Err((container.graft, Reason::Rendered { graft: graft(), place: place(), problem }));
+        copied = found;
+        match complete(container, &target, &added) {
+            Ok(completed) => container.json = completed.into(),
+            Err(error) => {
+                let place = format!("environment of container {:?}", container.name);
+                let reason = Reason::Evaluation { graft: graft(), place, message: error.to_string() };
+                wrong.push((container.graft, reason));
+            }
         }
-        let completed = complete(container, &target, &added).map_err(|error| {
-            (container.graft, Reason::Evaluation { graft: graft(), place: place(), message: error.to_string() })
-        })?;
-        container.json = completed.into();
     }
-    Ok(())
+    wrong
 }
 
 /// The container with its target's environment before its own.
@@ -174,6 +164,9 @@ fn there<'j>(variable: &'j str, target: &Target<'_>) -> Cow<'j, str> {
 
 /// The variable with a container's name in its `resourceFieldRef`; `None` if it has one, or needs none.
 fn named(variable: &str, container: &str) -> Option<String> {
+    if !variable.contains("\"resourceFieldRef\"") {
+        return None;
+    }
     let variable: Members<'_, Raw<'_>> = serde_json::from_str(variable).ok()?;
     let source: Members<'_, Raw<'_>> = serde_json::from_str(variable.get("valueFrom")?.get()).ok()?;
     let reference = source.get("resourceFieldRef").filter(|reference| reference.get() != "null")?;

@@ -1,114 +1,143 @@
-//! Variables that are of a file (`fileKeyRef`, KEP-3721): the API server wants the file's volume to be in the pod, and to be an
-//! `emptyDir` (`validateFileKeyRefVolumes`). Looked at when all is planned, as a volume may be another graft's; what the
-//! pod's own variables refer to is for the API server to say.
+//! Variables that are of a file (`fileKeyRef`, KEP-3721). The API server wants the file's volume to be in the pod, and to be an
+//! `emptyDir` (`validateFileKeyRefVolumes`), and no container starts whose file nobody has written. Looked at when all is
+//! planned, as a volume may be another graft's; what the pod's own variables refer to is for the API server to say.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
+
 use serde_json::value::RawValue;
 
 use super::asked::Asked;
-use super::draft::{Draft, GraftIndex, Kind};
-use super::pod::{EnvVar, Pod, Volume};
+use super::draft::{Draft, GraftIndex, Kind, NewContainer};
+use super::json::{Members, Raw, Text};
+use super::order::Slot;
+use super::pod::{Container, EnvVar, Pod, Volume};
 use super::reason::{Reason, quote};
 use crate::template::Line;
-
-/// A container, as far as it matters here.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Container {
-    env: Option<Vec<Variable>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Variable {
-    name: String,
-    value_from: Option<Source>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Source {
-    file_key_ref: Option<Reference>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Reference {
-    volume_name: String,
-    optional: Option<bool>,
-}
 
 /// Hardly any variable is of a file, and what does not say so need not be read.
 fn says_so(json: &str) -> bool {
     json.contains("\"fileKeyRef\"")
 }
 
-/// Whether a variable has its value from a file that has to be there when the container starts.
-pub fn needs_one(variable: &EnvVar<'_>) -> bool {
-    let source = variable.value_from.map(RawValue::get).filter(|source| says_so(source));
-    let source = source.and_then(|source| serde_json::from_str::<Source>(source).ok()).unwrap_or_default();
-    source.file_key_ref.is_some_and(|file| file.optional != Some(true))
+/// The file that a variable is of.
+struct File<'v> {
+    volume: Text<'v>,
+    optional: bool,
 }
 
-/// Holds the variables that are planned to the volumes.
-///
-/// # Errors
-///
-/// The graft with a variable of a file that is nowhere, and which one.
-pub fn check(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Result<(), (GraftIndex, Reason)> {
+impl<'v> File<'v> {
+    fn of(variable: &EnvVar<'v>) -> Option<Self> {
+        let source = variable.value_from.map(RawValue::get).filter(|source| says_so(source))?;
+        let source: Members<'_, Raw<'_>> = serde_json::from_str(source).ok()?;
+        let file: Members<'_, Raw<'_>> = serde_json::from_str(source.get("fileKeyRef")?.get()).ok()?;
+        let optional = file.get("optional").is_some_and(|optional| optional.get() == "true");
+        Some(Self { volume: file.get("volumeName").map(|name| Text::of(name)).unwrap_or_default(), optional })
+    }
+}
+
+/// A refusal of a variable, with what is wrong with the file's volume.
+fn refusal(asked: &Asked<'_>, place: String, name: &str, volume: &str, problem: &str) -> Reason {
+    let secrets = asked.template.parameters.iter().any(|parameter| parameter.sensitive);
+    let volume = if secrets { String::new() } else { format!(" {}", quote(volume)) };
+    let problem = format!("variable {} is of a file (fileKeyRef) in volume{volume}, {problem}", quote(name));
+    Reason::Rendered { graft: asked.name.to_string(), place, problem }
+}
+
+fn place(asked: &Asked<'_>, field: &str, line: Line) -> String {
+    format!("{field} ({}:{line})", asked.template.origin.0)
+}
+
+fn place_of(asked: &Asked<'_>, container: &NewContainer<'_, '_>) -> String {
+    place(asked, if container.kind == Kind::Init { "initContainers" } else { "sidecars" }, container.line)
+}
+
+/// Holds the variables that are planned to the volumes: the grafts with a variable of a file that is nowhere, and which one.
+pub fn check(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Vec<(GraftIndex, Reason)> {
+    let volumes = LazyCell::new(|| empty_dirs(pod, draft));
+    let mut wrong = Vec::new();
+    let mut look = |graft: GraftIndex, variable: &EnvVar<'_>, place: &dyn Fn() -> String| {
+        let Some(File { volume, .. }) = File::of(variable) else { return };
+        let problem = match volumes.get(&*volume) {
+            Some(true) => return,
+            Some(false) => "which is no emptyDir",
+            None => "which the pod does not have",
+        };
+        wrong.push((graft, refusal(&asked[graft], place(), &variable.name, &volume, problem)));
+    };
     let is_of_a_file = |graft: GraftIndex, json: &str| asked[graft].template.may_name_files && says_so(json);
-    let problem = |variable: &Variable| {
-        let volume = &variable.value_from.as_ref()?.file_key_ref.as_ref()?.volume_name;
-        Some((volume.clone(), volume_problem(volume, pod, draft)?))
-    };
-    let refuse = |graft: GraftIndex, field: &str, line: Line, name: &str, (volume, problem): (String, &str)| {
-        let Asked { name: graft_name, template, .. } = &asked[graft];
-        let secrets = template.parameters.iter().any(|parameter| parameter.sensitive);
-        let volume = if secrets { String::new() } else { format!(" {}", quote(&volume)) };
-        Err((
-            graft,
-            Reason::Rendered {
-                graft: graft_name.to_string(),
-                place: format!("{field} ({}:{line})", template.origin.0),
-                problem: format!("variable {} is of a file (fileKeyRef) in volume{volume}, {problem}", quote(name)),
-            },
-        ))
-    };
     for it in draft.variables.iter().filter(|it| is_of_a_file(it.graft, &it.json)) {
-        let variable: Variable = serde_json::from_str(&it.json).unwrap_or_default();
-        if let Some(found) = problem(&variable) {
-            return refuse(it.graft, "target.env", it.line, &variable.name, found);
-        }
+        let variable = serde_json::from_str(&it.json).unwrap_or_default();
+        look(it.graft, &variable, &|| place(&asked[it.graft], "target.env", it.line));
     }
     for it in draft.containers.iter().filter(|it| is_of_a_file(it.graft, &it.json)) {
-        let container: Container = serde_json::from_str(&it.json).unwrap_or_default();
-        for variable in container.env.iter().flatten() {
-            if let Some(found) = problem(variable) {
-                let field = if it.kind == Kind::Init { "initContainers" } else { "sidecars" };
-                return refuse(it.graft, field, it.line, &variable.name, found);
+        let container: Container<'_> = serde_json::from_str(&it.json).unwrap_or_default();
+        for variable in container.env.get() {
+            look(it.graft, variable, &|| place_of(&asked[it.graft], it));
+        }
+    }
+    wrong
+}
+
+/// All volumes, and whether they are empty directories; without any source, one becomes one.
+fn empty_dirs<'d>(pod: &'d Pod<'_>, draft: &'d Draft<'_, '_>) -> HashMap<&'d str, bool> {
+    let is_empty_dir = |volume: &Volume<'_>| {
+        let mut sources = volume.source.iter().filter(|(_, source)| source.get() != "null");
+        sources.next().is_none_or(|(kind, _)| kind == "emptyDir")
+    };
+    let mut found = HashMap::new();
+    for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+        found.entry(&*volume.name).or_insert_with(|| is_empty_dir(volume));
+    }
+    for planned in &draft.volumes {
+        let read = || serde_json::from_str(&planned.json).is_ok_and(|volume| is_empty_dir(&volume));
+        found.entry(&*planned.name).or_insert_with(read);
+    }
+    found
+}
+
+/// Holds the planned containers to the order: a file is there only if something that starts earlier may have written it.
+/// Ordinary containers are tried until it is.
+pub fn in_time(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>, order: &[Slot]) -> Vec<(GraftIndex, Reason)> {
+    let needs_one = |it: &NewContainer<'_, '_>| {
+        let may = it.environment_of.is_some() || asked[it.graft].template.may_name_files;
+        may && it.kind != Kind::ClassicSidecar && says_so(&it.json)
+    };
+    let mut wrong = Vec::new();
+    if !draft.containers.iter().any(needs_one) {
+        return wrong;
+    }
+    let old = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+    let mut mounted = HashSet::<Cow<'_, str>>::new();
+    for slot in order {
+        match *slot {
+            Slot::Old(index) => {
+                mounted.extend(old[index].volume_mounts.iter().flatten().map(|mount| Cow::Borrowed(&*mount.name)));
+                let added = draft.mounts.iter().filter(|it| it.target.init && it.target.index == index);
+                mounted.extend(added.map(|it| Cow::Borrowed(&*it.volume)));
+            }
+            Slot::New(index) => {
+                let it = &draft.containers[index];
+                let container: Container<'_> = serde_json::from_str(&it.json).unwrap_or_default();
+                let variables = container.env.get().iter().filter(|_| needs_one(it));
+                let files = variables.filter_map(|variable| Some((variable, File::of(variable)?)));
+                let missing = |file: &File<'_>| !file.optional && !mounted.contains(&*file.volume);
+                for (variable, file) in files.filter(|(_, file)| missing(file)) {
+                    let place = match it.environment_of {
+                        Some(_) => format!("environment of container {:?}", it.name),
+                        None => place_of(&asked[it.graft], it),
+                    };
+                    let problem = "which nothing that starts earlier mounts, so that this container would never start; make it \
+                                   optional, or have the template say what the container comes after (order.after)";
+                    let reason = refusal(&asked[it.graft], place, &variable.name, &file.volume, problem);
+                    wrong.push((it.graft, reason));
+                }
+                mounted.extend(container.volume_mounts.iter().flatten().map(|it| Cow::Owned(it.name.to_string())));
             }
         }
     }
-    Ok(())
-}
-
-/// Why a volume can't have such a file, if it can't.
-fn volume_problem(name: &str, pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Option<&'static str> {
-    let mut of_pod = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let is_right = match of_pod.find(|volume| volume.name == *name) {
-        Some(volume) => is_empty_dir(volume),
-        None => match draft.volumes.iter().find(|volume| volume.name == name) {
-            Some(planned) => serde_json::from_str(&planned.json).is_ok_and(|volume| is_empty_dir(&volume)),
-            None => return Some("which the pod does not have"),
-        },
-    };
-    (!is_right).then_some("which is no emptyDir")
-}
-
-/// Whether a volume is one; without any source, it becomes one.
-fn is_empty_dir(volume: &Volume<'_>) -> bool {
-    let mut sources = volume.source.iter().filter(|(_, source)| source.get() != "null");
-    sources.next().is_none_or(|(kind, _)| kind == "emptyDir")
+    wrong
 }
 
 #[cfg(test)]

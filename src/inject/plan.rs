@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use super::ALL_ANNOTATIONS;
 use super::asked::Asked;
 use super::bindings::Shared;
+use super::crowd::MAX_ENTRIES;
 use super::draft::{Draft, Field, GraftIndex, Kind, NewContainer, NewField};
 use super::environment;
 use super::files;
@@ -15,7 +17,7 @@ use super::key::Level;
 use super::order::{Impossible, Ordering, Slot};
 use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
 use super::patch;
-use super::pod::{Pod, Target};
+use super::pod::{Container, ENTRY, Pod, Target};
 use super::reason::{Reason, Warning};
 use super::request::PodRequest;
 use super::resolve::{MAX_GRAFTS, Resolved};
@@ -48,9 +50,11 @@ struct Planner<'p, 'a> {
     states: Vec<State<'p, 'a>>,
     reasons: Vec<Reason>,
     warnings: Vec<Warning>,
+    /// What the rounds up to now have compared.
+    compared: usize,
 }
 
-/// One round of planning: what it gave, or the graft that has to go before the next.
+/// One round of planning: what it gave, or that grafts had to go before the next.
 enum Round<'p, 'a> {
     Planned { draft: Draft<'p, 'a>, records: Vec<Option<Record<'p>>>, order: Vec<Slot>, warnings: Vec<Warning> },
     WithoutIt,
@@ -61,10 +65,19 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     let Resolved { asked, mut not_applied, reasons, warnings, hints } = resolved;
     let status = Status::read(&request.pod);
     let shared = Shared::new(request, snapshot);
-    let mut planner =
-        Planner { request, snapshot, status: &status, shared, states: Vec::new(), asked: &asked, reasons, warnings };
+    let mut planner = Planner {
+        request,
+        snapshot,
+        status: &status,
+        shared,
+        states: Vec::new(),
+        asked: &asked,
+        reasons,
+        warnings,
+        compared: 0,
+    };
     planner.begin(&hints);
-    // Each round but the last leaves one graft out, so there are at most as many as grafts.
+    // Each round but the last leaves a graft out, so there are at most as many as grafts.
     let (draft, records, order) = loop {
         if let Round::Planned { draft, records, order, mut warnings } = planner.round() {
             planner.warnings.append(&mut warnings);
@@ -123,7 +136,8 @@ pub fn plan<'a>(request: &'a PodRequest<'a>, snapshot: &'a Snapshot, resolved: R
     }
     kept.extend(status.others(&kept));
     let annotation = status::write(&kept, &skipped);
-    if let Err(reason) = annotations_fit(&request.pod, &draft, annotation.len) {
+    let fits = annotations_fit(&request.pod, &draft, annotation.len).and_then(|()| entries_fit(&request.pod, &draft));
+    if let Err(reason) = fits {
         if asked.iter().all(|asked| asked.of_namespace) {
             warnings.push(Warning::LeftOut(Box::new(reason)));
             return Outcome::Skip(SkipReason::NothingLeft, warnings);
@@ -164,7 +178,7 @@ impl<'p, 'a> Planner<'p, 'a> {
     }
 
     fn round(&mut self) -> Round<'p, 'a> {
-        let mut draft = Draft::default();
+        let mut draft = Draft { compared: self.compared, ..Draft::default() };
         let mut records: Vec<Option<Record<'p>>> = (0..self.asked.len()).map(|_| None).collect();
         let mut warnings = Vec::new();
         let namespace = self.snapshot.namespaces.get(&self.request.namespace);
@@ -199,14 +213,19 @@ impl<'p, 'a> Planner<'p, 'a> {
                 }
             }
         }
+        self.compared = draft.compared;
         self.default_container(&mut draft);
-        let files = files::check(self.asked, &self.request.pod, &draft);
-        if let Err((index, reason)) = files.and_then(|()| environment::hand_on(self.asked, &mut draft)) {
-            self.leave_out(index, vec![Clash { reason, with: None }]);
-            return Round::WithoutIt;
+        let mut wrong = files::check(self.asked, &self.request.pod, &draft);
+        wrong.append(&mut environment::hand_on(self.asked, &mut draft));
+        if !wrong.is_empty() {
+            return self.without(wrong);
         }
         match self.order(&draft, &records) {
             Ok(order) => {
+                let wrong = files::in_time(self.asked, &self.request.pod, &draft, &order);
+                if !wrong.is_empty() {
+                    return self.without(wrong);
+                }
                 // Only now is it certain that what they clash with stays.
                 for (index, clashes) in failed {
                     self.leave_out(index, clashes);
@@ -218,8 +237,7 @@ impl<'p, 'a> Planner<'p, 'a> {
                     impossible.grafts.iter().copied().filter(|index| self.asked[*index].may_be_left_out()).max();
                 let index = may_go.or(impossible.grafts.first().copied()).unwrap_or_default();
                 let reason = impossible.reason(self.asked[index].name.to_string());
-                self.leave_out(index, vec![Clash { reason, with: None }]);
-                Round::WithoutIt
+                self.without(vec![(index, reason)])
             }
         }
     }
@@ -257,6 +275,18 @@ impl<'p, 'a> Planner<'p, 'a> {
         let reasons = clashes.into_iter().map(|clash| clash.reason).collect();
         let ignored = self.asked[index].may_be_left_out();
         self.states[index] = fail(reasons, ignored, &mut self.reasons, &mut self.warnings);
+    }
+
+    /// Some grafts go for what was found out when all was planned.
+    fn without(&mut self, wrong: Vec<(GraftIndex, Reason)>) -> Round<'p, 'a> {
+        let mut clashes = BTreeMap::<_, Vec<_>>::new();
+        for (index, reason) in wrong {
+            clashes.entry(index).or_default().push(Clash { reason, with: None });
+        }
+        for (index, clashes) in clashes {
+            self.leave_out(index, clashes);
+        }
+        Round::WithoutIt
     }
 
     /// An earlier graft goes, for the sake of a later one that may not.
@@ -306,4 +336,22 @@ fn annotations_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>, status: usize) -> Resul
     let added: usize = new.map(|field| field.key.len() + len(&field.json)).sum();
     let found = before + added + STATUS.len() + status;
     if found <= ALL_ANNOTATIONS { Ok(()) } else { Err(Reason::Annotations { found, most: ALL_ANNOTATIONS }) }
+}
+
+/// With what is added, the pod is no larger than one that may ask: else it could not be admitted once more, as where another
+/// webhook changes it.
+fn entries_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Result<(), Reason> {
+    let before = pod.entries();
+    // Nothing that counts as one is shorter than half of that; so hardly any pod has to be counted.
+    if before + draft.len() + draft.bytes() / (ENTRY / 2) <= MAX_ENTRIES {
+        return Ok(());
+    }
+    let container = |json| serde_json::from_str::<Container<'_>>(json).map_or(1, |it| it.entries());
+    let found = before
+        + draft.containers.iter().map(|it| container(&*it.json)).sum::<usize>()
+        + draft.variables.iter().map(|it| (it.json.len() + 1).div_ceil(ENTRY)).sum::<usize>()
+        + draft.volumes.len()
+        + draft.mounts.len()
+        + draft.fields.len();
+    if found <= MAX_ENTRIES { Ok(()) } else { Err(Reason::TooManyEntries { found, most: MAX_ENTRIES }) }
 }

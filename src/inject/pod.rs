@@ -120,12 +120,7 @@ impl Spec<'_> {
         fn len<T>(list: Option<&Vec<T>>) -> usize {
             list.map_or(0, Vec::len)
         }
-        let containers = self.init_containers.iter().chain(&self.containers).flatten();
-        let each = containers.map(|it| {
-            // These lists are not read for it.
-            let text = [it.env.text_len(), it.env_from.text_len(), it.ports.text_len(), it.volume_devices.text_len()];
-            1 + len(it.volume_mounts.as_ref()) + text.iter().sum::<usize>() / ENTRY
-        });
+        let each = self.init_containers.iter().chain(&self.containers).flatten().map(Container::entries);
         let lists = len(self.volumes.as_ref()) + len(self.ephemeral_containers.as_ref());
         lists + len(self.image_pull_secrets.as_ref()) + len(self.host_aliases.as_ref()) + each.sum::<usize>()
     }
@@ -173,6 +168,15 @@ pub struct Container<'a> {
 }
 
 impl Container<'_> {
+    /// It and the entries of its lists, as they count against those of a pod.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        // These lists are not read for it.
+        let Self { env, env_from, ports, volume_devices, .. } = self;
+        let text = env.text_len() + env_from.text_len() + ports.text_len() + volume_devices.text_len();
+        1 + self.volume_mounts.as_ref().map_or(0, Vec::len) + text / ENTRY
+    }
+
     /// Whether an entry of `initContainers` is a native sidecar (KEP-753).
     #[must_use]
     pub fn is_sidecar(&self) -> bool {

@@ -191,9 +191,9 @@ pub enum Reason {
         most: usize,
     },
     /// All annotations together may hold 256 KiB (Kubernetes documentation, "Annotations"), our status among them.
-    #[error("the pod's annotations would hold {found} bytes; at most {most} are allowed by Kubernetes")]
+    #[error("the pod's annotations take {found} bytes; at most {most} are allowed by Kubernetes")]
     Annotations {
-        /// Bytes after injection.
+        /// Bytes, with what would be added.
         found: usize,
         /// Bytes allowed.
         most: usize,

@@ -294,8 +294,7 @@ fn annotations_without_measure() {
     }
 
     let too_long = pod(json!({"inject/set-env": "A=1", "other": "x".repeat(256 * 1024)}));
-    let wanted =
-        "403 Forbidden: the pod's annotations would hold 262166 bytes; at most 262144 are allowed by Kubernetes";
+    let wanted = "403 Forbidden: the pod's annotations take 262166 bytes; at most 262144 are allowed by Kubernetes";
     assert_eq!(answer(&too_long, &snapshot), wanted);
     let asks_nothing = pod(json!({"other": "x".repeat(512 * 1024)}));
     assert_eq!(answer(&asks_nothing, &snapshot), "allowed", "it is the API server's to say");
@@ -336,6 +335,12 @@ fn pods_without_measure() {
         (0..20_000).map(|n| (format!("c{n}"), json!([]))).chain([("a".to_owned(), json!(["V0"]))]).collect();
     let made = json!({"grafts": [{"template": "set-env", "variables": of_targets}]});
     let sets: Vec<_> = (0..64).map(|n| format!("V{n}=1")).collect();
+    let too_long_to_hand_on = (0..32).flat_map(|graft| {
+        let (sets, checks) = (format!("i{graft}.inject/set-env"), format!("i{graft}.inject/validate-env"));
+        [(sets, json!("V0=1,V1=1,V2=1,V3=1,V4=1,V5=1,V6=1,V7=1")), (checks, json!("V0"))]
+    });
+    let too_long_to_hand_on: Value = too_long_to_hand_on.collect();
+    let short = |count| (0..count).map(|n| json!({"name": format!("{n:04x}")})).collect::<Vec<_>>();
     let made = json!({"inject/set-env": sets.join(","), "podgraft.dev/status": made.to_string()});
     let table = [
         (
@@ -368,7 +373,7 @@ fn pods_without_measure() {
             "references without an end",
             pod(
                 json!({"inject/validate-env": "A"}),
-                json!({"name": "a", "env": [{"name": "A", "value": "$(".repeat(250_000)}]}),
+                json!({"name": "a", "env": [{"name": "A", "value": "$(".repeat(125_000)}]}),
                 0,
             ),
             "patched",
@@ -390,6 +395,11 @@ fn pods_without_measure() {
             pod(json!({"inject/log-shipper": "true"}), json!({"name": "a", "env": variables(10_000)}), 0),
             "patched",
         ),
+        (
+            "environments that are too long to be handed on",
+            pod(too_long_to_hand_on, json!({"name": "a", "env": short(26_000)}), 0),
+            "403 Forbidden: 30 problems:\n- i",
+        ),
         ("not ours to say", pod(json!({}), json!({"name": "a", "env": variables(100_000)}), 0), "allowed"),
     ];
     let start = Instant::now();
@@ -399,6 +409,22 @@ fn pods_without_measure() {
     }
     // A guard against squares of what a pod says, not a measure.
     assert!(start.elapsed() < webhook::LONG, "{:?}", start.elapsed());
+}
+
+/// Else the pod could not be admitted once more, as where another webhook changes it.
+#[test]
+fn a_pod_is_no_larger_with_its_grafts_than_one_that_may_ask() {
+    let snapshot = crate::builtin::snapshot();
+    let grafted = |volumes: usize| {
+        let metadata = json!({"annotations": {"inject/validate-env": "A", "inject/log-shipper": "true"}});
+        let volumes: Vec<_> = (0..volumes).map(|n| json!({"name": format!("v{n}"), "emptyDir": {}})).collect();
+        let spec = json!({"containers": [{"name": "a", "env": [{"name": "A", "value": "1"}]}], "volumes": volumes});
+        answer(&review(&json!({"metadata": metadata, "spec": spec}).to_string()), &snapshot)
+    };
+    assert_eq!(grafted(16_000), "patched");
+    let wanted = " containers, volumes, variables, mounts and ports; with grafts, at most 16384 are allowed";
+    let refused = grafted(16_382);
+    assert!(refused.starts_with("403 Forbidden: the pod has 163") && refused.ends_with(wanted), "{refused}");
 }
 
 /// What a namespace asks for never keeps a pod from going in, however large it is.
