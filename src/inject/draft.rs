@@ -14,7 +14,8 @@ pub const MAX_ADDITIONS: usize = 4096;
 pub const MAX_ADDED: usize = 2 * 1024 * 1024;
 
 /// The most comparisons that the grafts of one pod may take: of each entry for target containers with what each of these
-/// has. A pod with as many additions as are allowed takes a quarter of it.
+/// has, also in the rounds of planning that one of them had to leave. A pod with as many additions as are allowed takes a quarter
+/// of it a round.
 pub const MAX_COMPARED: usize = 16 * 1024;
 
 /// Index of a graft among those that are asked for.

@@ -229,6 +229,29 @@ fn what_is_there_already_takes_no_more_than_a_bound() {
     assert_eq!(warnings.len(), 256);
 }
 
+/// However many grafts go, one after the other: each time the rest is planned anew.
+#[test]
+fn rounds_of_planning_take_no_more_than_a_bound_together() {
+    let list = json!({"name": "V{{ index }}", "forEach": "lists.range(60)", "value": "a"});
+    let order = json!({"before": ["first"], "after": ["last"]});
+    let init = json!([{"name": "i", "image": "a"}]);
+    let snapshot =
+        snapshot(&json!({"targets": "all", "order": order, "initContainers": init, "target": {"env": [list]}}));
+    let reasons = |grafts: usize| {
+        let containers: Vec<_> = (0..20).map(|it| json!({"name": format!("c{it}"), "image": "a"})).collect();
+        let init = json!([{"name": "first", "image": "a"}, {"name": "last", "image": "a"}]);
+        let annotations: Value = (0..grafts).map(|index| (format!("i{index:02}.inject/big"), json!("true"))).collect();
+        let spec = json!({"initContainers": init, "containers": containers});
+        let pod = json!({"metadata": {"annotations": annotations}, "spec": spec}).to_string();
+        let request = PodRequest::create(&pod, "default").unwrap();
+        let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { panic!("there is no such order") };
+        reasons.iter().map(|reason| reason.label()).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(2), ["order", "order"]);
+    let many = reasons(6);
+    assert_eq!((many.len(), many.contains(&"too_much")), (6, true), "{many:?}");
+}
+
 /// A pod with one less is grafted.
 #[test]
 fn what_a_graft_may_do_to_a_pod_is_bounded() {
