@@ -30,6 +30,8 @@ use tokio::time::Instant;
 
 use crate::admission::{Owner, Rejection};
 
+use crate::anew::once;
+
 use super::attempt::{Failure, Told, insist, within};
 use limit::{Limits, Turn};
 use waiting::{Due, Waiting};
@@ -53,8 +55,15 @@ pub enum Fate {
 }
 
 /// Writes what it is sent until nobody sends any more. Each replica counts what it has seen itself; `instance` is its name.
-/// What is sent is taken at once, also while the API server takes its time for what was sent before.
+/// What is sent is taken at once, also while the API server takes its time for what was sent before. If something fails inside,
+/// what was taken up to then is lost, and what comes is not.
 pub async fn write(client: Client, instance: String, mut rejections: mpsc::Receiver<Rejection>, tell: impl Fn(Fate)) {
+    while !rejections.is_closed() {
+        once(write_each(&client, &instance, &mut rejections, &tell)).await;
+    }
+}
+
+async fn write_each(client: &Client, instance: &str, rejections: &mut mpsc::Receiver<Rejection>, tell: &impl Fn(Fate)) {
     let (mut limits, hasher) = (Limits::new(Instant::now()), RandomState::new());
     let (mut waiting, mut told, mut is_open) = (Waiting::default(), Told::default(), true);
     let mut call = pin!(Fuse::terminated());
@@ -62,7 +71,7 @@ pub async fn write(client: Client, instance: String, mut rejections: mpsc::Recei
         if call.is_terminated()
             && let Some(due) = waiting.next()
         {
-            call.set(publish(&client, &instance, due).fuse());
+            call.set(publish(client, instance, due).fuse());
         }
         let fate = tokio::select! {
             rejection = rejections.recv(), if is_open => {
@@ -202,6 +211,7 @@ fn series(count: i32, last: Timestamp) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};
 
     use futures::future::join_all;
@@ -318,6 +328,29 @@ mod tests {
         let first = [heard.recv().await, heard.recv().await, heard.recv().await].map(Option::unwrap);
         assert_eq!(first, ["flooded", "flooded", "quiet"]);
         writer.abort();
+    }
+
+    #[tokio::test]
+    async fn a_failure_inside_loses_what_was_taken_and_nothing_that_comes() {
+        let client = fake::client(|_| (200, json!({"metadata": {"name": "daemons", "uid": "1"}})));
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let failed = Arc::new(AtomicBool::new(false));
+        let (sender, rejections) = mpsc::channel(16);
+        let writer = tokio::spawn({
+            let failed = Arc::clone(&failed);
+            write(client, "a".to_owned(), rejections, move |fate| {
+                assert!(failed.swap(true, Ordering::Relaxed), "a mistake of ours");
+                let _ = told.send(fate);
+            })
+        });
+        sender.send(rejection("shop", "one".to_owned())).await.unwrap();
+        while !failed.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        sender.send(rejection("shop", "two".to_owned())).await.unwrap();
+        assert_eq!(heard.recv().await, Some(Fate::Written));
+        drop(sender);
+        writer.await.expect("it ends when nobody sends any more");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use kube::Client;
 use tokio::sync::mpsc;
 
 use crate::admission::Rejection;
+use crate::anew::{PAUSE, forever};
 use crate::cluster::events::{self, Fate};
 use crate::cluster::prefix::{self, Mismatch};
 use crate::cluster::{Event, Kind, News, Trouble, Update};
@@ -68,7 +69,8 @@ pub(super) async fn compare(api: Client, [mutating, validating]: [String; 2], ow
             tracing::info!("the registration looks for annotations of {own}/ now, as we do");
         }
     };
-    prefix::compare(api, &mutating, &validating, &own, tell).await;
+    let task = || prefix::compare(api.clone(), &mutating, &validating, &own, tell);
+    forever("comparing the registration with --annotation-prefix", PAUSE, task).await;
 }
 
 fn tell(news: News, metrics: &Metrics) {
