@@ -90,6 +90,16 @@ impl<'a> Group<'a> {
     fn main(&self) -> Option<(Level, &'a str, Main<'a>)> {
         self.levels().into_iter().find_map(|(level, said)| said.main.map(|(key, main)| (level, key, main)))
     }
+
+    /// The main key that asks for the graft, and whose it is.
+    fn asked_by(&self) -> Option<(Level, &'a str)> {
+        self.main().filter(|(.., main)| *main != Main::No).map(|(level, key, _)| (level, key))
+    }
+
+    /// Whether the pod says nothing of it.
+    fn is_of_namespace(&self) -> bool {
+        self.pod.key().is_none()
+    }
 }
 
 /// Looks up and binds what the pod's and the namespace's annotations say.
@@ -101,50 +111,64 @@ pub fn resolve<'a>(
     of_namespace: &[Annotation<'a>],
 ) -> Resolved<'a> {
     let mut resolved = Resolved::default();
-    let mut words = renderings::Key::default();
-    let hints = Hints::default();
     let (namespace, pod) = (&request.namespace, Some(&request.pod));
-    each_graft(snapshot, namespace, pod, &hints, of_pod, of_namespace, |graft| {
-        graft.resolve(renderings, &mut words, &mut resolved);
-    });
-    resolved.hints = hints;
-    let found = resolved.asked.len();
-    if found > MAX_GRAFTS {
-        let reason = Reason::TooManyGrafts { found, most: MAX_GRAFTS };
-        resolved.asked.retain(|asked| !asked.of_namespace);
-        if resolved.asked.len() > MAX_GRAFTS {
-            resolved.reasons.push(reason);
-            resolved.asked.clear();
-        } else {
+    let all = by_graft(of_pod, of_namespace);
+    let asks = |(name, group): &(GraftName<'a>, Group<'a>)| {
+        let found = || matches!(snapshot.templates.find(namespace, name.template), Lookup::Found(_));
+        group.asked_by().is_some() && found()
+    };
+    let mut namespace_asks = true;
+    // Before any is looked at, also those with mistakes: to look for these takes its time. Each has an annotation, or more.
+    if all.len() > MAX_GRAFTS {
+        let found = groups(&all).filter(asks).count();
+        if found > MAX_GRAFTS {
+            let reason = Reason::TooManyGrafts { found, most: MAX_GRAFTS };
+            if groups(&all).filter(asks).filter(|(_, group)| !group.is_of_namespace()).count() > MAX_GRAFTS {
+                resolved.reasons.push(reason);
+                return resolved;
+            }
             resolved.warnings.push(Warning::LeftOut(Box::new(reason)));
+            namespace_asks = false;
         }
     }
+    let mut words = renderings::Key::default();
+    let (hints, steps) = (Hints::default(), Steps::default());
+    for it in groups(&all).filter(|it| namespace_asks || !it.1.is_of_namespace() || !asks(it)) {
+        let (name, group) = &it;
+        let graft = Graft { snapshot, namespace, pod, hints: &hints, steps: &steps, name: *name, group };
+        graft.resolve(renderings, &mut words, &mut resolved);
+    }
+    resolved.hints = hints;
     resolved
 }
 
 /// What is wrong with one level's annotations by themselves.
 pub fn check(snapshot: &Snapshot, namespace: &str, annotations: &[Annotation<'_>]) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    each_graft(snapshot, namespace, None, &Hints::default(), annotations, &[], |graft| reasons.extend(graft.check()));
+    let (hints, steps) = (Hints::default(), Steps::default());
+    for (name, group) in groups(&by_graft(annotations, &[])) {
+        let graft = Graft { snapshot, namespace, pod: None, hints: &hints, steps: &steps, name, group: &group };
+        reasons.extend(graft.check());
+    }
     reasons
 }
 
-/// Calls `visit` for every template and instance that some annotation names.
-fn each_graft<'a>(
-    snapshot: &'a Snapshot,
-    namespace: &str,
-    pod: Option<&'a Pod<'a>>,
-    hints: &Hints,
-    of_pod: &[Annotation<'a>],
-    of_namespace: &[Annotation<'a>],
-    mut visit: impl FnMut(&Graft<'_, 'a>),
-) {
+/// What both levels say, by graft; what stands within one keeps its order, which is by key.
+fn by_graft<'r, 'a>(
+    of_pod: &'r [Annotation<'a>],
+    of_namespace: &'r [Annotation<'a>],
+) -> Vec<(Level, &'r Annotation<'a>)> {
     let said = of_pod.iter().map(|annotation| (Level::Pod, annotation));
     let mut all: Vec<_> = said.chain(of_namespace.iter().map(|annotation| (Level::Namespace, annotation))).collect();
-    // By graft; what stands within one keeps its order, which is by key.
     all.sort_by_key(|(_, annotation)| (annotation.template, annotation.instance));
-    let steps = Steps::default();
-    for of_graft in all.chunk_by(|(_, a), (_, b)| (a.template, a.instance) == (b.template, b.instance)) {
+    all
+}
+
+/// Every template and instance that some annotation names, and what is said of it.
+fn groups<'a>(by_graft: &[(Level, &Annotation<'a>)]) -> impl Iterator<Item = (GraftName<'a>, Group<'a>)> {
+    let name = |annotation: &Annotation<'a>| GraftName { template: annotation.template, instance: annotation.instance };
+    by_graft.chunk_by(move |(_, a), (_, b)| name(a) == name(b)).filter_map(move |of_graft| {
+        let (_, first) = of_graft.first()?;
         let mut group = Group::default();
         for (level, annotation) in of_graft {
             let said = if *level == Level::Pod { &mut group.pod } else { &mut group.namespace };
@@ -153,10 +177,8 @@ fn each_graft<'a>(
                 Setting::Parameter(name, value) => said.parameters.push((name, annotation.key, value)),
             }
         }
-        let Some((_, Annotation { template, instance, .. })) = of_graft.first() else { continue };
-        let name = GraftName { template, instance: *instance };
-        visit(&Graft { snapshot, namespace, pod, hints, steps: &steps, name, group: &group });
-    }
+        Some((name(first), group))
+    })
 }
 
 /// One template and instance that some annotation names.
@@ -174,11 +196,11 @@ struct Graft<'g, 'a> {
 
 impl<'a> Graft<'_, 'a> {
     fn resolve(&self, renderings: Option<&Renderings>, words: &mut renderings::Key, resolved: &mut Resolved<'a>) {
-        let asked_by = self.group.main().filter(|(.., main)| *main != Main::No);
+        let asked_by = self.group.asked_by();
         // Otherwise nothing is asked for. But a name that nobody knows is a typing error worth telling, if it is the pod's own:
         // whoever writes "false" there would get what they believe declined.
         let named_by = || Some((Level::Pod, self.group.pod.key()?));
-        let Some((level, key)) = asked_by.map(|(level, key, _)| (level, key)).or_else(named_by) else { return };
+        let Some((level, key)) = asked_by.or_else(named_by) else { return };
         let template = match self.template(level, key) {
             Ok(template) => template,
             // What is not asked for need not load.
@@ -256,7 +278,7 @@ impl<'a> Graft<'_, 'a> {
     ) {
         let containers = self.containers(&mut mistakes);
         if mistakes.is_empty() {
-            let of_namespace = self.group.pod.key().is_none();
+            let of_namespace = self.group.is_of_namespace();
             resolved.asked.push(Asked { name: self.name, template, rendering, containers, of_namespace });
         } else {
             self.refuse(template, mistakes, resolved);
@@ -456,25 +478,82 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::MAX_GRAFTS;
     use crate::inject::request::PodRequest;
     use crate::inject::{Outcome, Renderings, inject, inject_with};
-    use crate::snapshot::Snapshot;
+    use crate::snapshot::{Namespace, Snapshot};
     use crate::template::{LoadOptions, Origin, load};
 
-    /// However many instances they are spread over, and whether or not the first ones were rendered before.
-    #[test]
-    fn all_values_of_a_request_cost_no_more_than_a_bound() {
-        let spec = json!({
-            "parameters": {"text": {"type": "string", "pattern": "(?:a?){4500}", "default": ""}},
-            "primaryParameter": "text",
-            "target": {"env": [{"name": "A", "value": "a"}]},
-        });
+    fn snapshot(spec: &Value) -> Snapshot {
         let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
         let text = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "t"}, "spec": spec}).to_string();
         let mut snapshot = Snapshot::default();
         for template in load(Origin("t.yaml".into()), &text, &LoadOptions::default()).unwrap().templates {
             snapshot.templates.insert(Arc::new(template));
         }
+        snapshot
+    }
+
+    /// What a pod with so many containers and these annotations is told: what denies it, and what it is warned of.
+    fn told(snapshot: &Snapshot, containers: usize, annotations: &Value) -> (Vec<String>, Vec<String>) {
+        let containers: Vec<_> = (0..containers).map(|it| json!({"name": format!("c{it}"), "image": "a"})).collect();
+        let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}}).to_string();
+        let request = PodRequest::create(&pod, "default").unwrap();
+        let (reasons, warnings) = match inject(&request, snapshot) {
+            Outcome::Reject(reasons, warnings) => (reasons, warnings),
+            Outcome::Skip(_, warnings) => (Vec::new(), warnings),
+            Outcome::Inject(plan) => (Vec::new(), plan.warnings),
+        };
+        (reasons.iter().map(ToString::to_string).collect(), warnings.iter().map(ToString::to_string).collect())
+    }
+
+    /// So many instances of the template, each of which is asked for by a mistake, and is to be wired into containers that
+    /// are not there.
+    fn mistakes(instances: usize, prefix: &str) -> Vec<(String, String)> {
+        let names: Vec<_> = (0..64).map(|it| format!("n{it}")).collect();
+        let of_instance = |it: usize| {
+            let key = format!("{prefix}{it}.inject/t");
+            [(key.clone(), "yes".to_owned()), (key + ".containers", names.join(","))]
+        };
+        (0..instances).flat_map(of_instance).collect()
+    }
+
+    fn map(annotations: Vec<(String, String)>) -> Value {
+        annotations.into_iter().map(|(key, value)| (key, json!(value))).collect()
+    }
+
+    #[test]
+    fn grafts_are_counted_before_their_mistakes_are_looked_for() {
+        let snapshot = snapshot(&json!({"target": {"env": [{"name": "A", "value": "a"}]}}));
+        let (reasons, _) = told(&snapshot, 16_000, &map(mistakes(640, "i")));
+        assert_eq!(reasons, ["the pod would get 640 grafts; at most 64 are allowed"]);
+        let (reasons, _) = told(&snapshot, 1, &map(mistakes(MAX_GRAFTS, "i")));
+        assert_eq!(reasons.len(), MAX_GRAFTS * 65);
+    }
+
+    #[test]
+    fn what_the_namespace_alone_asks_for_is_left_out_first() {
+        let mut snapshot = snapshot(&json!({"target": {"env": [{"name": "A", "value": "a"}]}}));
+        let (name, defaults) = ("default".to_owned(), mistakes(10, "n"));
+        snapshot.namespaces.insert(Namespace { name, defaults, pod_security: None, object: Value::Null });
+        let said = "left out: the pod would get 70 grafts; at most 64 are allowed";
+        let (reasons, warnings) = told(&snapshot, 1, &map(mistakes(60, "i")));
+        assert_eq!((reasons.len(), warnings), (60 * 65, vec![said.to_owned()]));
+        let well: Value = (0..60).map(|it| (format!("i{it}.inject/t"), json!("true"))).collect();
+        assert_eq!(told(&snapshot, 1, &well), (Vec::new(), vec![said.to_owned()]));
+        let (reasons, warnings) = told(&snapshot, 1, &map(mistakes(65, "i")));
+        assert_eq!(reasons, ["the pod would get 75 grafts; at most 64 are allowed"]);
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    /// However many instances they are spread over, and whether or not the first ones were rendered before.
+    #[test]
+    fn all_values_of_a_request_cost_no_more_than_a_bound() {
+        let snapshot = snapshot(&json!({
+            "parameters": {"text": {"type": "string", "pattern": "(?:a?){4500}", "default": ""}},
+            "primaryParameter": "text",
+            "target": {"env": [{"name": "A", "value": "a"}]},
+        }));
         let renderings = Renderings::default();
         let value = "b".repeat(1500);
         for (instances, fits) in [(5, true), (60, false), (5, true), (60, false)] {
