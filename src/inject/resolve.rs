@@ -253,8 +253,10 @@ impl<'a> Graft<'_, 'a> {
         let steps = before - self.steps.left();
         if !mistakes.is_empty() {
             // It is never planned, so its targets are looked for here.
-            if let (Some((key, names)), Some(pod)) = (self.containers(&mut mistakes), self.pod) {
-                mistakes.extend(targets::unknown(pod, &key, &names, self.hints));
+            if let (Some((key, names)), Some(pod)) = (self.containers(&mut mistakes), self.pod)
+                && let Err(unknown) = targets::named(pod, &key, &names, self.hints)
+            {
+                mistakes.extend(unknown);
             }
             return self.refuse(template, mistakes, resolved);
         }
@@ -527,7 +529,7 @@ mod tests {
         let snapshot = snapshot(&json!({"target": {"env": [{"name": "A", "value": "a"}]}}));
         let (reasons, _) = told(&snapshot, 16_000, &map(mistakes(640, "i")));
         assert_eq!(reasons, ["the pod would get 640 grafts; at most 64 are allowed"]);
-        let (reasons, _) = told(&snapshot, 1, &map(mistakes(MAX_GRAFTS, "i")));
+        let (reasons, _) = told(&snapshot, 16_000, &map(mistakes(MAX_GRAFTS, "i")));
         assert_eq!(reasons.len(), MAX_GRAFTS * 65);
     }
 

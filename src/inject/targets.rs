@@ -1,6 +1,6 @@
 //! Target containers: which of the pod's containers a graft is wired into.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::asked::Asked;
 use super::key::{Key, Level};
@@ -45,20 +45,36 @@ fn all<'a>(pod: &'a Pod<'a>) -> impl Iterator<Item = Target<'a>> {
         .chain(list(true, spec.and_then(|spec| spec.init_containers.as_ref())))
 }
 
+/// The pod's containers of these names, in pod order.
+///
+/// # Errors
+///
 /// The names that no container of the pod has.
-pub fn unknown<'a>(pod: &'a Pod<'a>, key: &Key, names: &[String], hints: &Hints) -> Vec<(Level, Reason)> {
-    let absent = names.iter().filter(|name| !all(pod).any(|target| target.name() == *name));
+pub fn named<'a>(
+    pod: &'a Pod<'a>,
+    key: &Key,
+    names: &[String],
+    hints: &Hints,
+) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
+    // Both lists may be long: the pod's is gone through once, however many names there are.
+    let wanted: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let found: Vec<_> = all(pod).filter(|target| wanted.contains(target.name())).collect();
+    let there: BTreeSet<&str> = found.iter().map(Target::name).collect();
+    if there.len() == wanted.len() {
+        return Ok(found);
+    }
+    let known = || all(pod).map(|target| target.name());
+    let all_known = Known::new(known());
     let mistake = |name: &String| {
-        let known = || all(pod).map(|target| target.name());
         let reason = Reason::UnknownTarget {
             key: key.clone(),
             container: name.clone(),
             nearest: hints.nearest(name, known()),
-            known: Known::new(known()),
+            known: all_known.clone(),
         };
         (key.level, reason)
     };
-    absent.map(mistake).collect()
+    Err(names.iter().filter(|name| !there.contains(name.as_str())).map(mistake).collect())
 }
 
 /// The targets of a graft, in pod order: those that the pod names, else those that a status recorded, else the template's.
@@ -92,11 +108,7 @@ fn choose<'a>(
     hints: &Hints,
 ) -> Result<Vec<Target<'a>>, Vec<(Level, Reason)>> {
     if let Some((key, names)) = &asked.containers {
-        let mistakes = unknown(pod, key, names, hints);
-        if mistakes.is_empty() {
-            return Ok(all(pod).filter(|target| names.iter().any(|name| name == target.name())).collect());
-        }
-        return Err(mistakes);
+        return named(pod, key, names, hints);
     }
     // A container that came after us is no target: it would get wired only in a second call.
     if let Some(recorded) = status.graft(asked.name) {

@@ -1,32 +1,32 @@
 //! Names and values in the sentences of reasons: quoted, cut, with the nearest one that would have been right.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::inject::key::Key;
 
-/// The names that would have been right, as far as a sentence shows them: there may be many, and many mistakes.
+/// The names that would have been right, as far as a sentence shows them: there may be many, and many mistakes, which then
+/// have one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    shown: Vec<String>,
-    more: usize,
-}
+pub struct Known(Arc<str>);
 
 impl Known {
     /// The first of these names, and how many there are.
     pub fn new<'n>(mut names: impl Iterator<Item = &'n str>) -> Self {
         const MOST: usize = 20;
-        let shown = names.by_ref().take(MOST).map(|name| cut(name).escape_debug().to_string()).collect();
-        Self { shown, more: names.count() }
+        let shown: Vec<_> = names.by_ref().take(MOST).map(|name| cut(name).escape_debug().to_string()).collect();
+        let said = match (&shown[..], names.count()) {
+            ([], _) => "known: none".to_owned(),
+            (shown, 0) => format!("known: {}", shown.join(", ")),
+            (shown, more) => format!("known: {} and {more} more", shown.join(", ")),
+        };
+        Self(said.into())
     }
 }
 
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.shown[..], self.more) {
-            ([], _) => f.write_str("known: none"),
-            (shown, 0) => write!(f, "known: {}", shown.join(", ")),
-            (shown, more) => write!(f, "known: {} and {more} more", shown.join(", ")),
-        }
+        f.write_str(&self.0)
     }
 }
 
@@ -82,4 +82,36 @@ pub(super) fn computed(container: &str, path: &str, by: Option<&str>) -> String 
 /// Two values in a sentence.
 pub(super) fn both(values: Option<&(String, String)>) -> String {
     values.map(|(one, other)| format!(" ({} and {})", quote(one), quote(other))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inject::key::Level;
+    use crate::inject::pod::Target;
+    use crate::inject::reason::Reason;
+    use crate::inject::request::PodRequest;
+    use crate::inject::targets;
+    use crate::nearest::Hints;
+
+    #[test]
+    fn all_unknown_targets_of_a_graft_have_one_text_of_what_is_known() {
+        let containers: Vec<_> = (0..30).map(|it| format!(r#"{{"name": "c{it}"}}"#)).collect();
+        let pod = format!(r#"{{"spec": {{"containers": [{}]}}}}"#, containers.join(","));
+        let request = PodRequest::create(&pod, "default").unwrap();
+        let (key, names) = (Key::new(Level::Pod, "inject/a.containers"), ["c1", "x", "c2", "y"].map(str::to_owned));
+        let mistakes = targets::named(&request.pod, &key, &names, &Hints::default()).unwrap_err();
+        let unknown: Vec<_> = mistakes
+            .iter()
+            .map(|(_, reason)| match reason {
+                Reason::UnknownTarget { container, known, .. } => (&**container, known),
+                reason => panic!("{reason}"),
+            })
+            .collect();
+        let [("x", of_x), ("y", of_y)] = unknown[..] else { panic!("{unknown:?}") };
+        assert!(Arc::ptr_eq(&of_x.0, &of_y.0));
+        assert!(of_x.to_string().ends_with("c19 and 10 more"), "{of_x}");
+        let found = targets::named(&request.pod, &key, &["c2", "c1", "c2"].map(str::to_owned), &Hints::default());
+        assert_eq!(found.unwrap().iter().map(Target::name).collect::<Vec<_>>(), ["c1", "c2"]);
+    }
 }
