@@ -14,7 +14,7 @@ use std::collections::{BinaryHeap, HashMap};
 use super::asked::Asked;
 use super::draft::{GraftIndex, Kind, NewContainer};
 use super::pod::Container;
-use super::reason::Reason;
+use super::reason::{Reason, some};
 
 /// Proxies of meshes: as native sidecars, they have to run before anything of ours talks to the network.
 const MESH_PROXIES: [&str; 4] = ["consul-dataplane", "istio-proxy", "kuma-sidecar", "linkerd-proxy"];
@@ -123,8 +123,12 @@ impl Ordering<'_, '_> {
     }
 
     fn impossible(&self, nodes: &[Slot], cycle: &[usize]) -> Impossible {
+        // The pod's own keep their order, and there may be thousands: of those in a row, the first and the last tell enough.
+        let of_pod = |node: &usize| self.graft(nodes[*node]).is_none();
+        let in_a_row = |at: usize| at > 0 && cycle.get(at - 1..=at + 1).is_some_and(|three| three.iter().all(of_pod));
+        let told: Vec<_> = (0..cycle.len()).filter(|at| !in_a_row(*at)).map(|at| cycle[at]).collect();
         Impossible {
-            chain: cycle.windows(2).map(|pair| self.shown(nodes, pair)).collect::<Vec<_>>().join(", "),
+            chain: some(told.windows(2), ", ", |pair| self.shown(nodes, pair)),
             grafts: cycle.iter().filter_map(|node| self.graft(nodes[*node])).collect(),
         }
     }
@@ -373,9 +377,11 @@ impl Graph {
             }
         }
         let mut walked = Vec::new();
+        // Where each node stands in it: a cycle may be as long as the pod, and is looked for once for each graft in it.
+        let mut places = vec![None; waiting.len()];
         let mut at = (0..waiting.len()).find(|node| stuck(*node));
         while let Some(node) = at {
-            if let Some(start) = walked.iter().position(|it| *it == node) {
+            if let Some(start) = places[node].replace(walked.len()) {
                 let mut cycle = walked.split_off(start);
                 cycle.push(node);
                 cycle.reverse();
@@ -394,6 +400,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::Graph;
     use crate::inject::request::PodRequest;
     use crate::inject::{Outcome, inject};
     use crate::snapshot::Snapshot;
@@ -436,5 +443,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_long_cycle_is_found_step_by_step() {
+        let nodes = 300_000;
+        let mut graph = Graph::new(nodes);
+        for node in 0..nodes {
+            graph.add(node, (node + 1) % nodes);
+        }
+        assert_eq!(graph.sort(|node| node).unwrap_err().len(), nodes + 1);
+    }
+
+    #[test]
+    fn of_a_long_cycle_is_told_what_closes_it() {
+        let mut snapshot = Snapshot::default();
+        let text = template("a", 1, &json!({"before": ["first"], "after": ["last"]}));
+        for template in load(Origin("order.yaml".into()), &text, &LoadOptions::default()).unwrap().templates {
+            snapshot.templates.insert(Arc::new(template));
+        }
+        let asked: Value = (0..8).map(|it| (format!("i{it}.inject/a"), json!("true"))).collect();
+        let between = (0..2000).map(|it| format!("{it:063}"));
+        let names = std::iter::once("first".to_owned()).chain(between).chain(["last".to_owned()]);
+        let init: Vec<_> = names.map(|name| json!({"name": name, "image": "a"})).collect();
+        let spec = json!({"initContainers": init, "containers": [{"name": "app", "image": "a"}]});
+        let pod = json!({"metadata": {"annotations": asked}, "spec": spec}).to_string();
+        let request = PodRequest::create(&pod, "default").unwrap();
+        let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { panic!("it is not kept") };
+        let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+        for (index, reason) in reasons.iter().enumerate() {
+            let chain = format!("first before last, last before a0-i{index}, a0-i{index} before first");
+            assert_eq!(*reason, format!("i{index}.a: the order can't be kept: {chain}"));
+        }
+        assert_eq!(reasons.len(), 8);
     }
 }

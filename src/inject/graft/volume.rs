@@ -297,11 +297,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// What the targets mount, in a sentence.
     fn mounted(&self) -> String {
-        let each = self.targets.iter().map(|target| {
-            let paths = mounts::mounts(target, self.draft).map(|mount| cut(&mount.path).to_owned());
-            let paths = some(paths, ", ");
+        some(self.targets.iter(), "; ", |target| {
+            let paths = some(mounts::mounts(target, self.draft), ", ", |mount| cut(&mount.path).to_owned());
             format!("{:?} mounts {}", target.name(), if paths.is_empty() { "nothing" } else { &paths })
-        });
-        some(each, "; ")
+        })
     }
 }

@@ -49,10 +49,10 @@ pub fn cut(text: &str) -> &str {
     text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
 }
 
-/// The first of many things in a message, and how many more there are.
-pub fn some(mut all: impl Iterator<Item = String>, between: &str) -> String {
+/// The first of many things in a message, and how many more there are: these are only counted.
+pub fn some<T>(mut all: impl Iterator<Item = T>, between: &str, said: impl Fn(T) -> String) -> String {
     const MOST: usize = 10;
-    let mut shown: Vec<_> = all.by_ref().take(MOST).collect();
+    let mut shown: Vec<_> = all.by_ref().take(MOST).map(said).collect();
     let more = all.count();
     shown.extend((more > 0).then(|| format!("and {more} more")));
     shown.join(between)
