@@ -55,6 +55,13 @@ fn is_copy<'i>(there: &pod::Container<'_>, ours: &'i Identity, mirrored: impl Fn
     same_command && (*there.image == *ours.image || *there.image == *mirrored())
 }
 
+/// Whether a port of the pod clashes with ours unless their addresses keep them apart.
+fn is_near(ours: &PortUse, theirs: &pod::Port<'_>) -> bool {
+    let host_port = theirs.host_port.unwrap_or_default();
+    theirs.protocol() == ours.protocol
+        && (theirs.container_port == ours.number || (host_port != 0 && host_port == ours.host_port))
+}
+
 impl<'p, 'a> Grafting<'_, 'p, 'a> {
     pub(super) fn containers(&mut self) {
         let (template, rendering) = (self.template(), self.rendering());
@@ -199,7 +206,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     fn port_is_free(&mut self, name: &str, port: &PortUse) {
         let of_pod = self.of_pod().filter(|(init, it)| !init || it.is_sidecar()).find_map(|(_, it)| {
-            let clash = it.ports.get().iter().find_map(|theirs| port.clash(&PortUse::of(theirs)))?;
+            // Only what may be in the way is copied: of thousands, none need be.
+            let mut near = it.ports.get().iter().filter(|theirs| is_near(port, theirs));
+            let clash = near.find_map(|theirs| port.clash(&PortUse::of(theirs)))?;
             Some((clash, format!("container {:?} of the pod", &*it.name), None))
         });
         let taken = of_pod.or_else(|| {
@@ -283,6 +292,35 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             let reason =
                 Reason::ClassicSidecar { graft: self.name(), container: name.to_owned(), policy: policy.to_owned() };
             self.refuse(reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inject::json::Text;
+
+    #[test]
+    fn no_port_that_clashes_is_passed_over() {
+        let mut all = Vec::new();
+        for (container_port, host_port) in
+            [(1, None), (1, Some(0)), (1, Some(1)), (1, Some(2)), (2, Some(1)), (2, None)]
+        {
+            for protocol in ["", "TCP", "UDP"] {
+                for host_ip in ["", "0.0.0.0", "10.0.0.1", "10.0.0.2"] {
+                    let (protocol, host_ip) = (Text(protocol.into()), Text(host_ip.into()));
+                    all.push(pod::Port { container_port, host_port, host_ip, protocol, ..pod::Port::default() });
+                }
+            }
+        }
+        for ours in all.iter().map(PortUse::of) {
+            for theirs in &all {
+                let clashes = ours.clash(&PortUse::of(theirs)).is_some();
+                let kept_apart = *ours.host_ip != *theirs.host_ip && !clashes;
+                assert!(is_near(&ours, theirs) == clashes || kept_apart, "{ours:?} {theirs:?}");
+                assert!(is_near(&ours, theirs) || !clashes, "{ours:?} {theirs:?}");
+            }
         }
     }
 }
