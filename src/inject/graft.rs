@@ -9,6 +9,9 @@ mod pod_security;
 mod target;
 mod volume;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
@@ -17,7 +20,7 @@ use super::bindings::{Bindings, Shared};
 use super::draft::{Draft, GraftIndex, MAX_ADDED, MAX_ADDITIONS, MAX_COMPARED};
 use super::hardening::Declare;
 use super::pod::{Container, Pod, Target};
-use super::reason::{Reason, Warning, said};
+use super::reason::{Reason, Warning, cut, said};
 use super::rendering::{Failed, Problems, Rendering, View};
 use super::status::{Record, Recorded, Status};
 use crate::snapshot::Policy;
@@ -280,7 +283,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         let wanted = &self.template().os;
         let found = of_pod.unwrap_or("linux");
         if found != wanted {
-            let reason = Reason::WrongOs { graft: self.name(), wanted: wanted.clone(), found: found.to_owned() };
+            let (wanted, found) = (wanted.clone(), cut(found).to_owned());
+            let reason = Reason::WrongOs { graft: self.name(), wanted, found };
             self.refuse(reason);
         }
     }

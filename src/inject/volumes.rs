@@ -7,7 +7,7 @@ use super::draft::{Draft, GraftIndex};
 use super::mounts::{Mounted, mounts, same_sub_path};
 use super::paths::{below, join};
 use super::pod::Target;
-use super::reason::Reason;
+use super::reason::{Reason, cut};
 
 /// The volume at a shared path.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ pub fn locate(
         let of_other = part(&other, path);
         if other.volume != mount.volume || !same_sub_path(&of_other, &sub_path) {
             let shown = |volume: &str, sub_path: &str| {
+                let (volume, sub_path) = (cut(volume), cut(sub_path));
                 if sub_path.is_empty() { volume.to_owned() } else { format!("{volume}, subPath {sub_path}") }
             };
             let reason = Reason::SharedVolumes {

@@ -12,7 +12,7 @@ use crate::inject::fragment::Fragment;
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::same;
 use crate::inject::pod::{self, Pod};
-use crate::inject::reason::{Reason, Warning};
+use crate::inject::reason::{Reason, Warning, cut};
 use crate::inject::rendering::{Body, Container, Fit, Identity, Ready};
 use crate::snapshot::Policy;
 use crate::template::expression::EvaluationError;
@@ -289,8 +289,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     fn classic(&mut self, name: &str) {
         let policy = self.context.pod.spec.as_ref().map_or("", |spec| &spec.restart_policy);
         if !matches!(policy, "" | "Always") {
-            let reason =
-                Reason::ClassicSidecar { graft: self.name(), container: name.to_owned(), policy: policy.to_owned() };
+            let (container, policy) = (name.to_owned(), cut(policy).to_owned());
+            let reason = Reason::ClassicSidecar { graft: self.name(), container, policy };
             self.refuse(reason);
         }
     }

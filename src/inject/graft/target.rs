@@ -10,7 +10,7 @@ use crate::inject::draft::{NewMount, NewVariable};
 use crate::inject::mounts::Mounted;
 use crate::inject::paths;
 use crate::inject::pod::{EnvSource, EnvVar, Target};
-use crate::inject::reason::{Reason, Warning};
+use crate::inject::reason::{Reason, Warning, cut};
 use crate::inject::rendering::{Env, EnvFrom, Mount, Problems, View, read};
 use crate::template::expansion::references;
 use crate::template::expression::EvaluationError;
@@ -207,8 +207,8 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             return None;
         };
         if mount.computed && !site.sub_path.is_empty() {
-            let problem =
-                format!("subPathExpr can't be combined with subPath {:?} of the shared volume", site.sub_path);
+            let sub_path = cut(&site.sub_path);
+            let problem = format!("subPathExpr can't be combined with subPath {sub_path:?} of the shared volume");
             self.rendered(field, line, problem);
             return None;
         }

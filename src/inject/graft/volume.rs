@@ -175,18 +175,19 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         // A container has a volume as a file system or as devices (core/v1 validation).
         let device = target.container.volume_devices.get().iter().find_map(|device| {
             let path = paths::clean(&device.device_path);
-            let volume = || (device.name == *mount.volume).then(|| format!("the same volume, as device {path},"));
+            let volume =
+                || (device.name == *mount.volume).then(|| format!("the same volume, as device {},", cut(&path)));
             if path == mount.path { Some("a device".to_owned()) } else { volume() }
         });
         let taken = device.map(|device| (device, None)).or_else(|| {
             let there = mounts::mounts(&target, self.draft).find(|there| there.path == mount.path)?;
-            Some((format!("volume {}", there.volume), there.graft))
+            Some((format!("volume {}", cut(&there.volume)), there.graft))
         });
         if let Some((by, with)) = taken {
             let reason = Reason::MountPath {
                 graft: self.name(),
                 container: target.name().to_owned(),
-                volume: mount.volume.into_owned(),
+                volume: cut(&mount.volume).to_owned(),
                 path: mount.path.into_owned(),
                 by,
             };

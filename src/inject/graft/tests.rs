@@ -1,0 +1,79 @@
+//! What the parts of a template make of a pod's own words.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::inject::request::PodRequest;
+use crate::inject::{Outcome, inject};
+use crate::snapshot::Snapshot;
+use crate::template::{LoadOptions, Origin, load};
+
+/// Why a pod with this spec does not get this template.
+fn refused(template: &Value, spec: &Value) -> Vec<String> {
+    let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
+    let text = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "t"}, "spec": template}).to_string();
+    let mut snapshot = Snapshot::default();
+    snapshot.policy.native_sidecars = false;
+    for template in load(Origin("t.yaml".into()), &text, &LoadOptions::default()).unwrap().templates {
+        snapshot.templates.insert(Arc::new(template));
+    }
+    let pod = json!({"metadata": {"annotations": {"inject/t": "true"}}, "spec": spec}).to_string();
+    let request = PodRequest::create(&pod, "default").unwrap();
+    let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { panic!("{spec:.1000} gets {template}") };
+    // As data: what a sentence leaves out is held in memory all the same.
+    reasons.iter().map(|reason| format!("{reason:?}")).collect()
+}
+
+#[test]
+fn little_is_told_of_a_pod_that_says_much() {
+    let long = "x".repeat(1_000_000);
+    let path = json!({"name": "logs", "mountPath": "/logs", "volume": {"emptyDir": {}}});
+    let shares = json!({"targets": "all", "sharedVolumes": [path]});
+    let mounts = json!({"volumes": [{"name": "v", "emptyDir": {}}], "target": {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}});
+    let computes = json!({
+        "sharedVolumes": [path],
+        "sidecars": [{"name": "s", "image": "s", "volumeMounts": [{"name": "logs", "mountPath": "/s", "subPathExpr": "s"}]}],
+    });
+    let sidecar = json!({"sidecars": [{"name": "s", "image": "s"}]});
+    let variable = json!({"target": {"env": [{"name": "A", "value": "a"}]}});
+    let app = |members: Value| {
+        let mut app = json!({"name": "app", "image": "a"});
+        app.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        app
+    };
+    let mount = |name: &str, path: &str, sub_path: &str| {
+        app(json!({"volumeMounts": [{"name": name, "mountPath": path, "subPath": sub_path}]}))
+    };
+    let other = json!({"name": "other", "image": "a", "volumeMounts": [{"name": "v", "mountPath": "/logs"}]});
+    for (what, template, spec) in [
+        ("an operating system", &variable, json!({"os": {"name": long}, "containers": [app(json!({}))]})),
+        (
+            "a node's operating system",
+            &variable,
+            json!({"nodeSelector": {"kubernetes.io/os": long}, "containers": [app(json!({}))]}),
+        ),
+        ("a restart policy", &sidecar, json!({"restartPolicy": long, "containers": [app(json!({}))]})),
+        ("a sub path", &shares, json!({"containers": [mount("v", "/logs", &long), other]})),
+        ("another's sub path", &shares, json!({"containers": [other, mount("v", "/logs", &long)]})),
+        ("a volume", &shares, json!({"containers": [mount(&long, "/logs", ""), other]})),
+        (
+            "a sub path beside one that is computed",
+            &computes,
+            json!({"containers": [mount("v", "/logs", &long[..4000])]}),
+        ),
+        ("a volume at a path", &mounts, json!({"containers": [mount(&long, "/v", "")]})),
+        (
+            "a device of the same volume",
+            &mounts,
+            json!({
+                "containers": [app(json!({"volumeDevices": [{"name": "t-v", "devicePath": format!("/{}", &long[..400_000])}]}))],
+                "volumes": [{"name": "t-v", "emptyDir": {}}],
+            }),
+        ),
+    ] {
+        for reason in refused(template, &spec) {
+            assert!(reason.len() < 1000, "{what}: {} bytes: {reason:.300}", reason.len());
+        }
+    }
+}
