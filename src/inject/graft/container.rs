@@ -7,7 +7,7 @@ use std::mem::replace;
 use super::image::mirrored;
 use super::{Grafting, ReadOnly};
 use crate::inject::asked::Asked;
-use crate::inject::draft::{Kind, NewContainer, PortUse};
+use crate::inject::draft::{Kind, MAX_ADDED, NewContainer, PortUse};
 use crate::inject::fragment::Fragment;
 use crate::inject::hardening::{self, Declare, NO_TOKEN_JSON, NO_TOKEN_MOUNT, NO_TOKEN_VOLUME, TOKEN_PATH};
 use crate::inject::json::same;
@@ -123,6 +123,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         json: impl FnOnce(Fit<'_>) -> Result<Fragment, EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let Source { template, line, .. } = from;
+        if self.draft.is_too_much() {
+            return Ok(());
+        }
         if let Some(taken) = self.name_is_taken(&name) {
             self.clashes.push(taken);
             return Ok(());
@@ -230,6 +233,10 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         let mut separator = '[';
         let mut paths: Vec<&str> = Vec::new();
         for mount in &body.mounts {
+            // A pod's sub path may be long, and this much is refused in the end.
+            if out.len() > MAX_ADDED {
+                break;
+            }
             let Some(mounted) = self.resolve_mount(mount, field, line) else { continue };
             if paths.contains(&&*mount.path) {
                 self.rendered(field, line, format!("two mounts at {}", mount.path));

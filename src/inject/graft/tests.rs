@@ -9,7 +9,7 @@ use crate::inject::{Outcome, inject};
 use crate::snapshot::Snapshot;
 use crate::template::{LoadOptions, Origin, load};
 
-/// Why a pod with this spec does not get this template.
+/// Why a pod with this spec does not get this template, if it does not.
 fn refused(template: &Value, spec: &Value) -> Vec<String> {
     let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
     let text = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "t"}, "spec": template}).to_string();
@@ -20,7 +20,7 @@ fn refused(template: &Value, spec: &Value) -> Vec<String> {
     }
     let pod = json!({"metadata": {"annotations": {"inject/t": "true"}}, "spec": spec}).to_string();
     let request = PodRequest::create(&pod, "default").unwrap();
-    let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { panic!("{spec:.1000} gets {template}") };
+    let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { return Vec::new() };
     // As data: what a sentence leaves out is held in memory all the same.
     reasons.iter().map(|reason| format!("{reason:?}")).collect()
 }
@@ -72,8 +72,38 @@ fn little_is_told_of_a_pod_that_says_much() {
             }),
         ),
     ] {
-        for reason in refused(template, &spec) {
+        let reasons = refused(template, &spec);
+        assert!(!reasons.is_empty(), "{what}");
+        for reason in reasons {
             assert!(reason.len() < 1000, "{what}: {} bytes: {reason:.300}", reason.len());
         }
+    }
+}
+
+/// A graft that is refused for what it adds has not added all of it first.
+#[test]
+fn a_long_sub_path_is_mounted_no_more_often_than_there_is_room_for() {
+    const LONG: usize = 1_000_000;
+    let logs = json!({"name": "logs", "mountPath": "/logs", "volume": {"emptyDir": {}}});
+    let mounts = |containers: usize, mounts: usize| {
+        let each = (0..mounts).map(|it| json!({"name": "logs", "mountPath": format!("/m{it}")}));
+        let each: Vec<_> = each.collect();
+        let sidecars = (0..containers).map(|it| json!({"name": format!("s{it}"), "image": "s", "volumeMounts": each}));
+        json!({"sharedVolumes": [logs], "sidecars": sidecars.collect::<Vec<_>>()})
+    };
+    let app_mounts = json!([{"name": "v", "mountPath": "/logs", "subPath": "x".repeat(LONG)}]);
+    for (what, template, others) in [
+        ("other targets", json!({"targets": "all", "sharedVolumes": [logs]}), 255),
+        ("mounts of a container", mounts(1, 50), 0),
+        ("containers", mounts(50, 1), 0),
+    ] {
+        let app = json!({"name": "app", "image": "a", "volumeMounts": app_mounts});
+        let others = (0..others).map(|it| json!({"name": format!("c{it}"), "image": "a"}));
+        let spec = json!({"containers": std::iter::once(app).chain(others).collect::<Vec<_>>()});
+        let reasons = refused(&template, &spec);
+        let [reason] = &reasons[..] else { panic!("{what}: {reasons:?}") };
+        let found = reason.split_once("found: ").and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
+        let found: usize = found.unwrap_or_else(|| panic!("{what}: {reason}"));
+        assert!(reason.contains("bytes of additions") && found < 4 * LONG, "{what}: {reason}");
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Grafting, ReadOnly, Site};
-use crate::inject::draft::{GraftIndex, NewMount, NewVolume};
+use crate::inject::draft::{GraftIndex, MAX_ADDED, NewMount, NewVolume};
 use crate::inject::hardening::NO_TOKEN_VOLUME;
 use crate::inject::json::{MapWriter, Raw, same, says_all};
 use crate::inject::mounts::{self, Mounted};
@@ -82,7 +82,11 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         own: impl FnOnce(&mut Self) -> Result<Option<Cow<'p, Volume>>, EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let sites = self.sites.len();
-        let planned = if self.compares_too_much() { Ok(()) } else { self.locate(shared, path, line, own) };
+        let planned = if self.draft.is_too_much() || self.compares_too_much() {
+            Ok(())
+        } else {
+            self.locate(shared, path, line, own)
+        };
         if self.sites.len() == sites {
             self.missing.push(&shared.name);
         }
@@ -122,12 +126,15 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
                 (volume, Cow::Borrowed(""), read_only)
             }
         };
+        // A pod's sub path may be long, and each target would get it: what has no room is refused in the end.
+        let mut room = MAX_ADDED.saturating_sub(self.draft.bytes());
         for target in self.targets {
             if volumes::sees(target, self.draft, &path, &volume, &sub_path) {
                 if self.makes(&volume) {
                     self.record.mount(target.name(), path.clone());
                 }
-            } else {
+            } else if room > 0 {
+                room = room.saturating_sub(volume.len() + sub_path.len());
                 self.mount(*target, volume.clone(), path.clone(), sub_path.clone(), shared.read_only, line);
             }
         }
