@@ -316,6 +316,15 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// Lines that are left out of a text, which is a part of a longer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// How many lines of the text stand before it.
+    pub at: Line,
+    /// How many lines are left out up to there, with those of the gaps before it.
+    pub lines: Line,
+}
+
 /// The largest file that is read, in bytes: as much as a ConfigMap holds.
 pub const MAX_FILE: usize = 1024 * 1024;
 
@@ -325,9 +334,19 @@ pub const MAX_FILE: usize = 1024 * 1024;
 ///
 /// Every mistake in the file.
 pub fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
+    load_part(origin, text, &[], options)
+}
+
+/// [`load`] of documents that are a part of a longer text: what is said of a line is said of the line there. Gaps are
+/// where documents begin.
+///
+/// # Errors
+///
+/// Every mistake in the file.
+pub fn load_part(origin: Origin, text: &str, gaps: &[Gap], options: &LoadOptions) -> Result<Loaded, LoadError> {
     // Nesting is bounded, but trees, expressions and core/v1 recurse each: more than a worker's stack may hold.
     let here = origin.clone();
-    expression::with_deep_stack(|| file::load(here, text, options))
+    expression::with_deep_stack(|| file::load(here, text, gaps, options))
         .unwrap_or_else(|error| Err(file::no_thread(origin, text, &error)))
 }
 

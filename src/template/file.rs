@@ -4,7 +4,7 @@ use super::diagnostic::{Place, Problems};
 use super::document::{declares, template};
 use super::lint::lint;
 use super::yaml::{Document, SyntaxError, Tree, documents};
-use super::{LoadError, LoadOptions, Loaded, MAX_FILE, Origin, Scope, Template};
+use super::{Gap, LoadError, LoadOptions, Loaded, MAX_FILE, Origin, Scope, Template};
 
 /// The most documents in one file.
 const MAX_DOCUMENTS: usize = 1000;
@@ -13,14 +13,14 @@ const MAX_DOCUMENTS: usize = 1000;
 const LISTS: [&str; 3] = ["List", "ClusterInjectionTemplateList", "InjectionTemplateList"];
 
 /// Compiles every template of a file, or none.
-pub(super) fn load(origin: Origin, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
+pub(super) fn load(origin: Origin, text: &str, gaps: &[Gap], options: &LoadOptions) -> Result<Loaded, LoadError> {
     let mut file =
         File { origin: &origin, options, problems: Problems::new(text), templates: Vec::new(), declares: Vec::new() };
     if text.len() > MAX_FILE {
         let message = format!("the file is too large: {} bytes", text.len());
         file.problems.error(&Place::default(), message).help(format!("at most {MAX_FILE} bytes are read"));
     } else {
-        file.read();
+        file.read(gaps);
     }
     let File { templates, declares, problems, .. } = file;
     match problems.finish() {
@@ -60,8 +60,8 @@ struct File<'f> {
 }
 
 impl File<'_> {
-    fn read(&mut self) {
-        for (index, document) in documents(self.problems.text()).enumerate() {
+    fn read(&mut self, gaps: &[Gap]) {
+        for (index, document) in documents(self.problems.text(), gaps).enumerate() {
             if index == MAX_DOCUMENTS {
                 self.problems.error(&document.place, format!("the file has more than {MAX_DOCUMENTS} documents"));
                 return;
@@ -104,8 +104,9 @@ impl File<'_> {
 
     fn syntax_error(&mut self, error: &SyntaxError) {
         let text = self.problems.text();
-        let line = text.split('\n').nth(error.place.line as usize - 1).unwrap_or_default();
         let diagnostic = self.problems.error(&error.place, &*error.message);
+        let start = text[..diagnostic.range.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
         if line.contains("{{") {
             diagnostic.help("text with an expression must stand in quotes: \"{{ … }}\"");
         } else if line.contains('\t') {

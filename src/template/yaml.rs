@@ -7,8 +7,8 @@ use std::ops::Range;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
-use super::Line;
 use super::diagnostic::{Place, shorten};
+use super::{Gap, Line};
 
 /// A key or a value.
 #[derive(Debug)]
@@ -52,9 +52,11 @@ pub(super) struct Document<'t> {
 /// Deepest nesting: core/v1 needs about ten levels.
 const MAX_DEPTH: usize = 48;
 
-/// Reads every document of a file that isn't empty. One that is no YAML does not spoil its neighbours.
-pub(super) fn documents(text: &str) -> impl Iterator<Item = Document<'_>> {
+/// Reads every document of a file that isn't empty. One that is no YAML does not spoil its neighbours. Lines are those of
+/// the text that the file is of, with its gaps.
+pub(super) fn documents<'t>(text: &'t str, gaps: &[Gap]) -> impl Iterator<Item = Document<'t>> {
     split(text).filter_map(|(line, range)| {
+        let line = line + gaps.iter().rfind(|gap| gap.at <= line).map_or(0, |gap| gap.lines);
         let document = &text[range.clone()];
         let body = document.strip_prefix("---\n").unwrap_or(document).trim_end();
         let place = Place { line: line + 1, column: 1, range: range.start..range.start };
@@ -312,7 +314,7 @@ mod tests {
 
     fn roots(text: &str) -> Vec<Result<String, String>> {
         let show = |tree: &Tree<'_>| format!("{}:{} {}", tree.place.line, tree.place.column, tree.noun());
-        documents(text)
+        documents(text, &[])
             .filter_map(|document| document.root.transpose())
             .map(|root| root.as_ref().map(show).map_err(|error| error.message.clone()))
             .collect()
@@ -341,7 +343,7 @@ mod tests {
     #[test]
     fn scalars_are_read_as_kubernetes_users_expect() {
         let text = "[0644, 0o17, 0x1f, 1.5, 1e3, yes, On, true, ~, null, '5', 2026-11-20, 12:30, \"\\ud83d\\ude00\"]";
-        let document = documents(text).next().unwrap();
+        let document = documents(text, &[]).next().unwrap();
         let root = document.root.unwrap().unwrap();
         let shown: Vec<_> = root.items().iter().map(|item| format!("{:?}", item.kind)).collect();
         assert_eq!(

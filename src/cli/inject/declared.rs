@@ -8,7 +8,7 @@ use super::Args;
 use crate::cli::{color_on_stderr, report};
 use crate::manifest::{self, Document};
 use crate::snapshot::{Namespace, Snapshot};
-use crate::template::{self, Diagnostic, Line, Origin, Scope};
+use crate::template::{self, Gap, Line, Origin, Scope};
 
 /// Lays what a stream declares over the snapshot. Whether all of it can be used: a template that does not load would be
 /// refused by the API server, and is reported.
@@ -20,10 +20,9 @@ pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut S
     let mut usable = true;
     for File { text, objects, gaps } in templates(documents) {
         let origin = Origin(name.into());
-        match template::load(origin.clone(), &text, &args.policy.load.options()) {
-            Ok(mut loaded) => {
+        match template::load_part(origin.clone(), &text, &gaps, &args.policy.load.options()) {
+            Ok(loaded) => {
                 if !loaded.warnings.is_empty() {
-                    in_stream(&gaps, &mut loaded.warnings);
                     report(template::render_warnings(&origin, &text, &loaded.warnings, color_on_stderr()));
                 }
                 for (mut template, object) in loaded.templates.into_iter().zip(objects) {
@@ -35,8 +34,7 @@ pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut S
                     snapshot.templates.insert(Arc::new(template));
                 }
             }
-            Err(mut error) => {
-                in_stream(&gaps, &mut error.diagnostics);
+            Err(error) => {
                 report(error.render(color_on_stderr()));
                 usable = false;
             }
@@ -51,16 +49,8 @@ struct File<'d> {
     text: String,
     /// The templates in it.
     objects: Vec<&'d Value>,
-    /// From how many lines of it on how many lines of the stream are left out.
-    gaps: Vec<(usize, usize)>,
-}
-
-/// Moves diagnostics of a file to their lines in the stream.
-fn in_stream(gaps: &[(usize, usize)], diagnostics: &mut [Diagnostic]) {
-    for diagnostic in diagnostics {
-        let gap = gaps.iter().rfind(|(before, _)| *before < diagnostic.line as usize);
-        diagnostic.line += gap.map_or(0, |(_, left_out)| *left_out as Line);
-    }
+    /// What the stream has between them.
+    gaps: Vec<Gap>,
 }
 
 /// The templates of a stream. Those that are documents of YAML are one file, without what stands between them: however
@@ -71,14 +61,14 @@ fn templates<'d>(documents: &'d [Document<'_>]) -> Vec<File<'d>> {
         text("apiVersion").starts_with("podgraft.dev/")
             && matches!(text("kind"), "ClusterInjectionTemplate" | "InjectionTemplate")
     };
-    let lines = |text: &str| text.matches('\n').count();
+    let lines = |text: &str| text.matches('\n').count() as Line;
     let mut files = Vec::new();
     let mut whole = File::default();
     let (mut written, mut left_out) = (0, 0);
     for document in documents {
         let text = document.text();
         if is_template(document.value()) && !document.is_json() {
-            whole.gaps.push((written, left_out));
+            whole.gaps.push(Gap { at: written, lines: left_out });
             whole.text.push_str(text);
             whole.objects.push(document.value());
             written += lines(text);

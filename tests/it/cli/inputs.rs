@@ -57,6 +57,28 @@ fn what_stands_around_templates_makes_none_too_large_and_moves_their_lines() {
 }
 
 #[test]
+fn lines_of_templates_are_those_of_the_stream_wherever_they_are_told() {
+    let asks = pod("{inject/own: 'true'}");
+    let stream = |spec: &str| {
+        let template = TEMPLATE.replace("{target: {env: [{name: OWN, value: b}]}}", spec);
+        format!("a: 1\n---\n{TEMPLATE}---\n{asks}---\n{template}").replacen("name: own", "name: other", 1)
+    };
+    let told = |spec: &str, line: &str, before: &str, after: &str| {
+        let stream = stream(spec);
+        let at = stream.lines().position(|it| it.contains(line)).unwrap() + 1;
+        let run = run(["inject"], &stream);
+        assert_eq!((run.code, run.out.as_str()), (1, ""));
+        assert!(run.err.contains(&format!("{before}{at}{after}")), "{at}: {}", run.err);
+    };
+    let missing = "\n  target:\n    env:\n    - name: A\n      value: '{{ object.metadata.labels.foo }}'";
+    told(missing, "name: A", "own: target.env[0].value (stdin:", "): ");
+    told("\n  order:\n    before:\n    - a\n    - a", "- a", "= help: the first is in line ", "\n");
+    let twice = "\n  sidecars:\n  - name: a\n    image: a\n  - name: a\n    image: a";
+    told(twice, "- name: a", "= help: the first is in line ", "\n");
+    told("\n  description: a\n  description: b", "description: b", "stdin:", ":3");
+}
+
+#[test]
 fn templates_that_are_wrong_are_told_in_every_file() {
     let bad = TEMPLATE.replace("target:", "targe:");
     let files = directory(&[("a.yaml", &bad), ("b.yaml", "a: b: c\n"), ("c.yaml", &bad)]);
