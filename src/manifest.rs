@@ -122,7 +122,11 @@ fn read_json(stream: &str) -> Option<Result<Vec<Document<'_>>, SyntaxError>> {
                 let (line, column) = (error.line(), error.column().max(1));
                 let message = error.to_string();
                 let place = format!(" at line {line} column {}", error.column());
-                let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
+                let message = match message.strip_suffix(&place).unwrap_or(&message) {
+                    "recursion limit exceeded" => "it nests too deeply",
+                    message => message,
+                };
+                let message = message.to_owned();
                 return Some(Err(SyntaxError { line, column, message }));
             }
         }

@@ -66,15 +66,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     };
     let mut node: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
-        let message = error.to_string();
-        let message = message.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(&message);
-        let message = match error_of(&error) {
-            Error::Budget { breach: BudgetBreach::ScalarBytes { .. }, .. } => {
-                format!("its aliases repeat more than {MAX_REPEATED_BYTES} bytes")
-            }
-            _ => message.to_owned(),
-        };
-        SyntaxError { line, column, message }
+        SyntaxError { line, column, message: message(&error) }
     })?;
     let strange = "a key that is no text, number or boolean: JSON has no such keys";
     let read = node.as_kubectl_reads(text);
@@ -89,11 +81,30 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     }
 }
 
-/// What is wrong, without where an alias stands.
-fn error_of(error: &Error) -> &Error {
+/// What is wrong, without places: they would be of the document, and not of the stream.
+fn message(error: &Error) -> String {
+    let too_deep = || format!("it nests too deeply: more than {MAX_DEPTH} levels");
     match error {
-        Error::AliasError { error, .. } => error_of(error),
-        _ => error,
+        Error::AliasError { error, .. } => message(error),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
+        Error::Budget { breach: BudgetBreach::ScalarBytes { .. }, .. } => {
+            format!("its aliases repeat more than {MAX_REPEATED_BYTES} bytes")
+        }
+        Error::Budget { breach: BudgetBreach::Aliases { .. }, .. } => {
+            format!("it has more than {MAX_REPEATED} aliases")
+        }
+        Error::AliasReplayLimitExceeded { .. } => {
+            format!("its aliases repeat more than {MAX_REPEATED} scalars and brackets")
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands within what it repeats".to_owned(),
+        error => {
+            let text = error.to_string();
+            match text.split_once(" at line ").map_or(&*text, |(message, _)| message) {
+                // What the parser itself does not go into, however few levels are allowed.
+                "recursion limit exceeded" => too_deep(),
+                message => message.to_owned(),
+            }
+        }
     }
 }
 

@@ -106,8 +106,11 @@ fn nothing_nests_too_deeply_for_the_stack() {
     let main_thread = std::thread::Builder::new().stack_size(8 << 20);
     let hostile = || {
         for text in ["[", "a: {", "{\"a\":", "- ", "? "] {
-            read(&text.repeat(100_000)).unwrap_err();
+            let errors = read(&text.repeat(100_000)).unwrap_err();
+            assert!(errors[0].message.starts_with("it nests too deeply"), "{errors:?}");
         }
+        let deeper = read(&format!("{}1{}", "[".repeat(101), "]".repeat(101))).unwrap_err();
+        assert_eq!(deeper[0].message, "it nests too deeply: more than 100 levels");
         let deep = "{a: ".repeat(99) + "1" + &"}".repeat(99);
         assert_eq!(pods::find(one(&deep).value()), []);
     };
@@ -121,7 +124,7 @@ fn a_document_may_be_large_but_not_by_aliases() {
     let line = |(this, last)| format!("{this}: &{this} [{}]", vec![format!("*{last}"); 10].join(", "));
     let bomb = ('b'..='j').zip('a'..).map(line).collect::<Vec<_>>().join("\n");
     let error = read(&format!("a: &a [x]\n{bomb}")).unwrap_err();
-    assert!(error[0].message.contains("alias"), "{error:?}");
+    assert_eq!(error[0].message, "its aliases repeat more than 100000 scalars and brackets");
 
     let often = format!("a: &a {{x: 1}}\nl: [{}]\n", vec!["*a"; 150].join(", "));
     assert_eq!(value(&often)["l"].as_array().unwrap().len(), 150);
@@ -132,6 +135,22 @@ fn a_document_may_be_large_but_not_by_aliases() {
     assert_eq!(value(&repeated(10))["l"][9], json!(mib));
     let errors = read(&repeated(1000)).unwrap_err();
     assert_eq!(errors[0].message, "its aliases repeat more than 67108864 bytes");
+}
+
+#[test]
+fn what_is_too_much_is_said_with_what_is_allowed() {
+    let often = format!("a: &a 1\nl: [{}]", vec!["*a"; 100_001].join(", "));
+    let large = format!("a: &a [{}]\nb: &b [{}]\nl: [*b, *b]", "1, ".repeat(999), "*a, ".repeat(99));
+    for (document, told) in [
+        (&*often, "it has more than 100000 aliases"),
+        (&large, "its aliases repeat more than 100000 scalars and brackets"),
+        ("a: &a {b: *a}", "an alias stands within what it repeats"),
+    ] {
+        let errors = read(&format!("a: 1\n---\n{document}\n")).unwrap_err();
+        assert_eq!(errors[0].message, told);
+        assert!(errors[0].line > 2, "{errors:?}");
+    }
+    assert_eq!(read("---\na: &a !!int x\nb: *a\n").unwrap_err()[0].message, "invalid u64");
 }
 
 #[test]
