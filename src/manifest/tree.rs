@@ -1,5 +1,6 @@
 //! A YAML document as a tree whose nodes know their place in the text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -64,7 +65,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    let mut node: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    let mut node: Node = serde_saphyr::from_str_with_options(&mark_first(text), options).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
         SyntaxError { line, column, message: message(&error) }
     })?;
@@ -78,6 +79,18 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
             let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
             Err(SyntaxError { line, column, message: message.to_owned() })
         }
+    }
+}
+
+/// The text with a byte order mark that follows the line `---` in front of it, where YAML has it: kubectl cuts that line
+/// off, and so reads what `echo ---; cat FILE` writes. Everything behind keeps its place.
+fn mark_first(text: &str) -> Cow<'_, str> {
+    let nothing = |line: &str| matches!(line.trim(), "" | "---") || line.starts_with('#');
+    match text.split_once(split::BOM) {
+        Some((before, rest)) if before.ends_with('\n') && before.lines().all(nothing) => {
+            Cow::Owned(format!("{}{before}{rest}", split::BOM))
+        }
+        _ => Cow::Borrowed(text),
     }
 }
 

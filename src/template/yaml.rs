@@ -60,7 +60,12 @@ pub(super) fn documents<'t>(text: &'t str, gaps: &[Gap]) -> impl Iterator<Item =
         let document = &text[range.clone()];
         let body = document.strip_prefix("---\n").unwrap_or(document).trim_end();
         let place = Place { line: line + 1, column: 1, range: range.start..range.start };
-        (!body.is_empty()).then(|| Document { place, text: body, root: parse(document, line, range.start) })
+        // A byte order mark begins what is behind the marker, too, as for kubectl, which cuts that line off.
+        let root = || match document.strip_prefix("---\n").filter(|rest| rest.starts_with('\u{feff}')) {
+            Some(rest) => parse(rest, line + 1, range.end - rest.len()),
+            None => parse(document, line, range.start),
+        };
+        (!body.is_empty()).then(|| Document { place, text: body, root: root() })
     })
 }
 
@@ -330,6 +335,7 @@ mod tests {
             ("# x\n---\n# y\n---\n\n---\na: 1\n---\n", vec!["7:1 a map"]),
             ("--- {a: 1}\n--- [b]\r\n---\r\nc: |\r\n  ---\r\n", vec!["1:5 a map", "2:5 a list", "4:1 a map"]),
             ("\u{feff}a: 1\n", vec!["1:1 a map"]),
+            ("a: 1\n---\n\u{feff}b: 1\n", vec!["1:1 a map", "3:1 a map"]),
             ("---x: 1\n", vec!["1:1 a map"]),
             ("", vec![]),
         ] {

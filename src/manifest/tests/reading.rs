@@ -51,6 +51,20 @@ fn words_and_numbers_that_only_look_like_some_are_text() {
     assert_eq!(value(marked), json!({"a": true, "b": ["nO", 1]}));
     assert_eq!(added(marked, "/b/-", json!(2)), marked.replace("1]", "1, 2]"));
     assert_eq!(value("{a: , b, c: ~, ? d}"), json!({"a": null, "b": null, "c": null, "d": null}));
+    for before in ["---\n", "# c\n---\r\n", "a: 1\n---\n# c\n\n"] {
+        let joined = format!("{before}{marked}");
+        let documents = read(&joined).unwrap();
+        assert_eq!(documents.last().unwrap().value(), &value(marked), "{joined}");
+        assert_eq!(documents.iter().map(Document::yaml).collect::<String>(), joined);
+    }
+    assert_eq!(added("---\n\u{feff}a: # c\n- 1\n", "/a/-", json!(2)), "---\n\u{feff}a: # c\n- 1\n- 2\n");
+    assert_eq!(added("---\n\u{feff}{a: 1}\n", "/b", json!(2)), "---\n\u{feff}{a: 1, b: 2}\n");
+    assert_eq!(value("--- |\n\u{feff}a\n"), json!("\u{feff}a\n"));
+    assert_eq!(
+        read("a: 1\n---\n\u{feff}b: c: d\n").unwrap_err()[0].to_string(),
+        "3:5: mapping values are not allowed in this context"
+    );
+    read("a: 1\n\u{feff}b: 2\n").unwrap_err();
     for nothing in ["---\n", "# only\n", "---\n...\n", "---  # c\n", "\u{feff}\n"] {
         assert_eq!(value(nothing), json!(null), "{nothing:?}");
     }
