@@ -218,7 +218,7 @@ fn parse(text: &str) -> Result<Target, Problem> {
             return Err(Problem::NoUrl(scheme.name));
         }
         // Where the first part of a password would be taken for a host.
-        Protocol::Postgres | Protocol::Mysql | Protocol::Redis if user.is_none() && tail.contains('@') => {
+        Protocol::Postgres | Protocol::Mysql | Protocol::Redis if user.is_none() && hides_user(name, tail) => {
             return Err(Problem::Unescaped);
         }
         Protocol::Tcp | Protocol::Dns if user.is_some() || !matches!(tail, "" | "/") => {
@@ -327,6 +327,17 @@ fn path(tail: &str) -> Result<PathAndQuery, Problem> {
 /// Takes a URL's authority off its path, query and fragment.
 fn split_authority(rest: &str) -> (&str, &str) {
     rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+/// Whether what stands behind the authority of a database's URL has an `@` that may end a user or password. One in the
+/// value of an option, `?user=admin@srv`, does not; but PostgreSQL's own library looks for users up to the first slash,
+/// which Java's does not.
+fn hides_user(name: &str, tail: &str) -> bool {
+    let Some((path, options)) = tail.split_once('?').filter(|(path, _)| !path.is_empty() || name.contains(':')) else {
+        return tail.contains('@');
+    };
+    let of_value = |option: &str| option.split_once('@').is_none_or(|(before, _)| before.contains('='));
+    path.contains('@') || !options.split('&').all(of_value)
 }
 
 /// A text that is no target, as far as it may be printed: scheme, host and port, up to the first character that is in
