@@ -111,7 +111,11 @@ impl Pattern {
             Err(error) => match error.syntax_error() {
                 // The text draws the pattern; its last line says what is wrong.
                 Some(error) => Err(error.to_string().lines().last().unwrap_or_default().replace("error: ", "")),
-                None if error.size_limit().is_some() => Err("the pattern is too large when it is compiled".to_owned()),
+                None if error.size_limit().is_some() => {
+                    // As far as it was compiled, it took as much as the largest.
+                    let _ = patterns.spend(MAX_SIZE);
+                    Err("the pattern is too large when it is compiled".to_owned())
+                }
                 None => Err(error.to_string()),
             },
         }
@@ -188,6 +192,11 @@ mod tests {
         assert!((3..10).contains(&compiled), "{compiled}");
         // Nothing is left for a small one either.
         assert_eq!(Pattern::compile("a", &patterns).unwrap_err(), told);
+        // One that is too large costs as much as one that is not.
+        let patterns = Patterns::default();
+        let too_large =
+            (0..100).map_while(|_| Pattern::compile(r"(\w{100}){100}", &patterns).err().filter(|it| it != told));
+        assert!((3..=4).contains(&too_large.count()));
         // One costs something however small it is.
         let patterns = Patterns::default();
         let compiled = (0..10_000).map_while(|_| Pattern::compile("a", &patterns).ok()).count();
