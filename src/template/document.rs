@@ -89,18 +89,18 @@ pub(super) fn template(
     origin: &Origin,
     document: &str,
     options: &LoadOptions,
+    patterns: &Patterns,
     problems: &mut Problems<'_>,
 ) -> Option<Template> {
     let Header { scope, name, spec } = header(root, problems)?;
-    let patterns = Patterns::default();
-    let parameters = parameters(&spec, &patterns, problems);
+    let parameters = parameters(&spec, patterns, problems);
     let trial = Trial::new(&parameters);
     let systems = [("linux", "linux"), ("windows", "windows")];
     let os = spec.get("os").and_then(|tree| choice(tree, &systems, problems)).unwrap_or("linux");
     let mut compiler = Compiler {
         problems,
         options,
-        names: Names { parameters: &parameters, in_for_each: false, literal_items: false, patterns: &patterns },
+        names: Names { parameters: &parameters, in_for_each: false, literal_items: false, patterns },
         trial: &trial,
         item: None,
         floor: Basis::Constant,

@@ -3,6 +3,7 @@
 use super::diagnostic::{Place, Problems};
 use super::document::{declares, template};
 use super::lint::lint;
+use super::parameter::Patterns;
 use super::yaml::{Document, SyntaxError, Tree, documents};
 use super::{Gap, LoadError, LoadOptions, Loaded, MAX_FILE, Origin, Scope, Template};
 
@@ -14,8 +15,14 @@ const LISTS: [&str; 3] = ["List", "ClusterInjectionTemplateList", "InjectionTemp
 
 /// Compiles every template of a file, or none.
 pub(super) fn load(origin: Origin, text: &str, gaps: &[Gap], options: &LoadOptions) -> Result<Loaded, LoadError> {
-    let mut file =
-        File { origin: &origin, options, problems: Problems::new(text), templates: Vec::new(), declares: Vec::new() };
+    let mut file = File {
+        origin: &origin,
+        options,
+        patterns: Patterns::default(),
+        problems: Problems::new(text),
+        templates: Vec::new(),
+        declares: Vec::new(),
+    };
     if text.len() > MAX_FILE {
         let message = format!("the file is too large: {} bytes", text.len());
         file.problems.error(&Place::default(), message).help(format!("at most {MAX_FILE} bytes are read"));
@@ -54,6 +61,7 @@ pub(super) fn failed_inside(origin: Origin, text: &str) -> LoadError {
 struct File<'f> {
     origin: &'f Origin,
     options: &'f LoadOptions,
+    patterns: Patterns,
     problems: Problems<'f>,
     templates: Vec<Template>,
     declares: Vec<(Scope, String)>,
@@ -99,7 +107,8 @@ impl File<'_> {
             }
             self.declares.push(declared);
         }
-        self.templates.extend(template(root, self.origin, text, self.options, &mut self.problems));
+        let patterns = self.patterns.of_another();
+        self.templates.extend(template(root, self.origin, text, self.options, &patterns, &mut self.problems));
     }
 
     fn syntax_error(&mut self, error: &SyntaxError) {

@@ -89,6 +89,18 @@ fn a_container_is_verified_where_a_type_shows_only_in_a_request() {
 }
 
 #[test]
+fn all_templates_of_a_file_have_one_allowance_for_patterns() {
+    let parameter = |index| format!("    p{index}: {{type: string, pattern: '(?:a?){{4500}}', default: a}}\n");
+    let parameters: String = (0..3).map(parameter).collect();
+    let document = |index| HEAD.replace("example", &format!("t{index}")) + "spec:\n  parameters:\n" + &parameters;
+    let file = |many: usize| (0..many).map(document).collect::<Vec<_>>().join("---\n");
+    load_text(&file(10)).unwrap_or_else(|error| panic!("{error}"));
+    let error = load_text(&file(40)).expect_err("it loads");
+    let told = "the patterns of the file take more than 16384 KiB when they are compiled";
+    assert!(error.diagnostics.iter().all(|diagnostic| diagnostic.message == told), "{error}");
+}
+
+#[test]
 fn the_hash_is_of_the_document_alone() {
     let first = format!("{HEAD}spec: {{}}\n");
     let second = first.replace("example", "other");

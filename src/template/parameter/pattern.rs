@@ -1,6 +1,7 @@
 //! Regular expressions of templates, whose cost is known.
 
 use std::fmt;
+use std::rc::Rc;
 
 use regex_automata::meta::Regex;
 
@@ -12,6 +13,10 @@ const MAX_SIZE: usize = 512 * 1024;
 /// The most memory, in bytes, that the compiled patterns of one template may take together: some hundred of those that
 /// people write. Without it, a line with thirty patterns of the greatest size would hold 16 MiB.
 const MAX_TOGETHER: usize = 2 * 1024 * 1024;
+
+/// The most memory, in bytes, that the compiled patterns of one file may take together. Without it, a file of a thousand
+/// small templates would hold 2 GiB while it is loaded.
+const MAX_OF_FILE: usize = 16 * 1024 * 1024;
 
 /// The memory, in bytes, of a pattern that costs one step for each byte of a text. A match's time is at worst the text's
 /// length times the pattern's states, of which this holds some hundred: a step is at worst a microsecond.
@@ -49,27 +54,40 @@ impl Steps {
     }
 }
 
-/// What the patterns of one template may take together, while it is loaded.
+/// What the patterns of one template may take together, and those of its file, while it is loaded.
 #[derive(Debug)]
-pub struct Patterns(Allowance);
+pub struct Patterns {
+    of_template: Allowance,
+    of_file: Rc<Allowance>,
+}
 
 impl Default for Patterns {
     fn default() -> Self {
-        Self(Allowance::new(MAX_TOGETHER))
+        Self { of_template: Allowance::new(MAX_TOGETHER), of_file: Rc::new(Allowance::new(MAX_OF_FILE)) }
     }
 }
 
 impl Patterns {
+    /// What the patterns of another template of the file may take.
+    pub(in crate::template) fn of_another(&self) -> Self {
+        Self { of_file: Rc::clone(&self.of_file), ..Self::default() }
+    }
+
     /// Whether one of them was too much: no more of them are compiled.
     pub(in crate::template) fn is_exceeded(&self) -> bool {
-        self.0.left() == 0
+        self.of_template.left() == 0 || self.of_file.left() == 0
     }
 
     fn spend(&self, bytes: usize) -> Result<(), String> {
-        let exceeded = || {
-            format!("the patterns of the template take more than {} KiB when they are compiled", MAX_TOGETHER / 1024)
-        };
-        self.0.spend(bytes).then_some(()).ok_or_else(exceeded)
+        for (allowance, whose, most) in
+            [(&self.of_template, "template", MAX_TOGETHER), (&*self.of_file, "file", MAX_OF_FILE)]
+        {
+            if !allowance.spend(bytes) {
+                let most = most / 1024;
+                return Err(format!("the patterns of the {whose} take more than {most} KiB when they are compiled"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -201,6 +219,20 @@ mod tests {
         let patterns = Patterns::default();
         let compiled = (0..10_000).map_while(|_| Pattern::compile("a", &patterns).ok()).count();
         assert!((500..=1024).contains(&compiled), "{compiled}");
+    }
+
+    #[test]
+    fn all_templates_of_a_file_have_one_budget_too() {
+        let file = Patterns::default();
+        let template = || {
+            let patterns = file.of_another();
+            (0..3).try_for_each(|_| Pattern::compile("(?:a?){4500}", &patterns).map(drop))
+        };
+        let told = "the patterns of the file take more than 16384 KiB when they are compiled";
+        let loaded = (0..100).map_while(|_| template().ok()).count();
+        assert!((10..30).contains(&loaded), "{loaded}");
+        assert_eq!(template().unwrap_err(), told);
+        assert!(file.of_another().is_exceeded());
     }
 
     #[test]
