@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::check::select;
 use super::compile::Compiler;
 use super::diagnostic::{Problems, shorten};
 use super::expression::{Expression, Names};
@@ -9,7 +10,7 @@ use super::fields::{Fields, choice, expect_map, list, text, unknown_field};
 use super::node::Entry;
 use super::parameter::{Parameter, Patterns, Type};
 use super::pod_security::{self, PodSecurity};
-use super::rendered::{Basis, Parts, Role};
+use super::rendered::{Basis, Content, Parts, Rendered, Role};
 use super::stand_in::Trial;
 use super::yaml::Tree;
 use super::{FailurePolicy, LoadOptions, Order, Origin, Scope, Targets, Template, declaration, names, whole};
@@ -128,6 +129,7 @@ pub(super) fn template(
     if let Some(claim) = pod_security {
         pod_security::check(claim, os, &compiler.parts, compiler.problems);
     }
+    let may_name_files = may_name_files(document, &compiler.parts);
     let problems = compiler.problems;
     Some(Template {
         name,
@@ -157,11 +159,19 @@ pub(super) fn template(
         volumes,
         target,
         pod,
-        // A key may be written with escapes.
-        may_name_files: ["fileKeyRef", "\\x", "\\u", "\\U"].iter().any(|it| document.contains(it)),
+        may_name_files,
         text: Arc::from(document),
         parameters,
     })
+}
+
+/// Whether a variable may be of a file: the text names such, perhaps with escapes, or an expression makes what may be one.
+fn may_name_files(document: &str, parts: &Parts<'_>) -> bool {
+    let containers = || parts.containers.iter().map(|(_, container)| container).chain(&parts.target);
+    let is_made = |it: &Rendered<'_>| it.expression || matches!(it.content, Content::Hole);
+    let made = |path| containers().any(|container| select(container, path).into_iter().any(is_made));
+    ["fileKeyRef", "\\x", "\\u", "\\U"].iter().any(|it| document.contains(it))
+        || ["env", "env[]", "env[].valueFrom"].into_iter().any(made)
 }
 
 /// `apiVersion`, `kind` and `metadata`. Nothing of the rest is looked at if the document is no template of ours.

@@ -89,6 +89,32 @@ fn a_container_is_verified_where_a_type_shows_only_in_a_request() {
 }
 
 #[test]
+fn variables_are_of_files_only_where_the_text_or_an_expression_may_say_so() {
+    for (env, may) in [
+        ("[{name: A, value: '{{ target.name }}'}]", false),
+        ("[{name: A, valueFrom: {fieldRef: {fieldPath: '{{ target.name }}'}}}]", false),
+        ("[{forEach: target.env, name: 'A{{ index }}', value: '{{ item.name }}'}]", false),
+        ("[{name: A, valueFrom: {fileKeyRef: {volumeName: a, path: a, key: A}}}]", true),
+        ("[{name: A, valueFrom: {\"file\\x4beyRef\": {volumeName: a, path: a, key: A}}}]", true),
+        ("'{{ target.env }}'", true),
+        ("'{{ object.spec.containers[0].env }}'", true),
+        ("['{{ target.env[0] }}']", true),
+        ("[{name: A, valueFrom: '{{ target.env[0].valueFrom }}'}]", true),
+        (
+            "[{name: A, valueFrom: '{{ {\"file\" + \"KeyRef\": {\"volumeName\": \"a\", \"path\": \"a\", \"key\": \"A\"}} }}'}]",
+            true,
+        ),
+    ] {
+        for spec in
+            [format!("  target: {{env: {env}}}\n"), format!("  initContainers: [{{name: a, image: a, env: {env}}}]\n")]
+        {
+            assert_eq!(template(&spec).may_name_files, may, "{spec}");
+        }
+    }
+    assert!(builtin(&LoadOptions::default()).unwrap().iter().all(|template| !template.may_name_files));
+}
+
+#[test]
 fn all_templates_of_a_file_have_one_allowance_for_patterns() {
     let parameter = |index| format!("    p{index}: {{type: string, pattern: '(?:a?){{4500}}', default: a}}\n");
     let parameters: String = (0..3).map(parameter).collect();
