@@ -113,14 +113,20 @@ fn parameters(template: &Template, key: &str) -> String {
     out
 }
 
-/// A parameter's type and what else it must be, its pattern apart.
+/// A parameter's type and what else it must be, its pattern apart. Of a sensitive one, no value is told, as in messages.
 fn kind(parameter: &Parameter) -> String {
     let Constraints { one_of, minimum, maximum, min_length, max_length, pattern: _ } = &parameter.constraints;
     let values = one_of.as_ref().map(|values| {
+        if parameter.sensitive {
+            return format!("one of {} values (not shown)", values.len());
+        }
         let values: Vec<_> = values.iter().map(|value| code(&value.to_string())).collect();
         format!("one of {}", values.join(", "))
     });
-    let range = between(minimum.as_ref(), maximum.as_ref());
+    let range = match between(minimum.as_ref(), maximum.as_ref()) {
+        Some(_) if parameter.sensitive => Some("in a range (not shown)".to_owned()),
+        range => range,
+    };
     let length = match (min_length, max_length) {
         (Some(1), None) => Some("not empty".to_owned()),
         (least, most) => between(least.as_ref(), most.as_ref()).map(|range| format!("{range} characters")),
