@@ -1,11 +1,14 @@
 //! Documents through the engine.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::Value;
 
+use crate::inject::annotations::{self, Annotation, Setting};
+use crate::inject::key::Level;
 use crate::inject::outcome::Plan;
 use crate::inject::request::PodRequest;
 use crate::inject::{self, Outcome};
@@ -143,6 +146,31 @@ impl Engine<'_> {
             || document.asks(place, &self.snapshot.policy.annotation_prefix)
     }
 
+    /// What a pod says of grafts that nobody asks for, which the engine passes over: its namespace may ask for them
+    /// another day.
+    fn unasked(&self, document: &Document<'_>, place: &Place, namespace: &str) -> Vec<String> {
+        let prefix = &*self.snapshot.policy.annotation_prefix;
+        let read = |level, texts: Vec<(_, _)>| annotations::read(prefix, level, texts.into_iter(), &mut Vec::new());
+        let of_pod = document.value().pointer(&format!("{}/metadata/annotations", place.pointer));
+        let of_pod = of_pod.and_then(Value::as_object).into_iter().flatten();
+        let of_pod = read(Level::Pod, of_pod.filter_map(|(key, value)| Some((&**key, value.as_str()?))).collect());
+        let of_namespace = self.snapshot.namespaces.get(namespace).into_iter().flat_map(|it| &it.defaults);
+        let of_namespace = read(Level::Namespace, of_namespace.map(|(key, value)| (&**key, &**value)).collect());
+        let graft = |annotation: &Annotation<'_>| {
+            let instance = annotation.instance.map(|instance| format!("{instance}.")).unwrap_or_default();
+            format!("{instance}{prefix}/{}", annotation.template)
+        };
+        let is_main = |annotation: &&Annotation<'_>| matches!(annotation.setting, Setting::Main(_));
+        let asked: HashSet<_> = of_pod.iter().chain(&of_namespace).filter(is_main).map(graft).collect();
+        let alone = of_pod.iter().map(|annotation| (annotation.key, graft(annotation)));
+        alone
+            .filter(|(_, main)| !asked.contains(main))
+            .map(|(key, main)| {
+                format!("annotation {key} asks for nothing until {main} does, on the pod or its namespace")
+            })
+            .collect()
+    }
+
     /// The operations for one pod, or why it is refused; warnings go to `say`.
     fn pod(
         &self,
@@ -169,6 +197,11 @@ impl Engine<'_> {
         };
         for warning in warnings {
             say("warning", &warning.to_string());
+        }
+        if !matches!(outcome, Outcome::Reject(..)) {
+            for warning in self.unasked(document, place, namespace) {
+                say("warning", &warning);
+            }
         }
         match outcome {
             Outcome::Inject(plan) => operations(&plan, &place.pointer).map_err(|error| vec![error.to_string()]),

@@ -41,7 +41,10 @@ fn compare(case: &Case) {
         Outcome::Skip(_, warnings) => (Ok("[]".to_owned()), texts(&warnings)),
         Outcome::Reject(reasons, warnings) => (Err(texts(&reasons)), texts(&warnings)),
     };
-    assert_eq!(messages(": warning: "), [&*warnings, &*warnings].concat());
+    // The command line alone says this, as its reader can still change it.
+    let is_engines = |said: &&str| !said.contains(" asks for nothing until ");
+    let of_engine: Vec<_> = messages(": warning: ").into_iter().filter(is_engines).collect();
+    assert_eq!(of_engine, [&*warnings, &*warnings].concat());
     match answer {
         Ok(patch) => {
             assert_eq!(run.code, 0, "{}", run.err);

@@ -215,6 +215,26 @@ fn annotations_without_quotes_are_refused() {
 }
 
 #[test]
+fn a_parameter_alone_is_said_to_ask_for_nothing() {
+    let alone = pod("{inject/log-shipper.path: /x, b.inject/cache.port: '1', inject/set-env: A=b}");
+    let told = |key: &str, main: &str| {
+        format!(
+            "stdin: Pod/web: warning: annotation {key} asks for nothing until {main} does, on the pod or its namespace\n"
+        )
+    };
+    let both = told("b.inject/cache.port", "b.inject/cache") + &told("inject/log-shipper.path", "inject/log-shipper");
+    let bare = run(["inject"], &alone);
+    assert_eq!((bare.code, bare.err), (0, both));
+    assert!(bare.out.contains("name: A"), "{}", bare.out);
+
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {podgraft.dev/inject: enabled}, annotations: {inject/log-shipper: 'false'}}\n";
+    let asked = run(["inject"], &format!("{namespace}---\n{}", pod("{inject/log-shipper.path: /x}")));
+    assert_eq!((asked.code, asked.err.as_str()), (0, ""));
+    let unknown = run(["inject"], &pod("{inject/log-shipper.pth: /x}"));
+    assert!(unknown.code == 1 && !unknown.err.contains("asks for nothing"), "{}", unknown.err);
+}
+
+#[test]
 fn a_namespace_is_told_what_the_cluster_would_say() {
     let namespace =
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, annotations: {inject/log-shiper: 'true'}}\n";
