@@ -14,7 +14,7 @@ mod split;
 mod tree;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -189,9 +189,14 @@ impl<'t> Document<'t> {
         around.chain(self.repeated(&places)).chain(unknown).collect()
     }
 
-    /// Keys that are there again, in an object that has a pod.
+    /// Keys that are there again, in a document that has pods.
     fn repeated(&self, places: &[Place]) -> Vec<Oddity> {
-        let (Source::Yaml(node), Some(place)) = (&self.source, places.first()) else { return Vec::new() };
+        let (Source::Yaml(node), Some(first)) = (&self.source, places.first()) else { return Vec::new() };
+        let items: HashMap<_, _> = places.iter().map(|place| (misplaced::indexed(&place.object), place)).collect();
+        let place = |path: &str| {
+            let mut starts = path.match_indices(']').map(|(end, _)| &path[..=end]);
+            starts.find_map(|start| items.get(start)).map_or(first, |place| *place)
+        };
         let line = |key: &Node| self.line + self.text[..key.span.start].matches('\n').count() + 1;
         let repeated = node.repeated().into_iter();
         repeated
@@ -205,7 +210,7 @@ impl<'t> Document<'t> {
                 } else {
                     format!("{path} of line {line} is not read, as line {other} says it again; remove one of them")
                 };
-                Oddity { subject: place.subject.clone(), text }
+                Oddity { subject: place(&path).subject.clone(), text }
             })
             .collect()
     }

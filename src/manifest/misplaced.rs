@@ -70,6 +70,14 @@ fn keys<'v>(document: &'v Value, pointer: &str, prefix: &str) -> impl Iterator<I
     keys.filter(move |key| annotations::is_ours(prefix, key))
 }
 
+/// A pointer to an item of a list of lists as people write it: `items[1].items[0]`.
+pub fn indexed(pointer: &str) -> String {
+    let step = |step: &str| {
+        if step.starts_with(|c: char| c.is_ascii_digit()) { format!("[{step}]") } else { format!(".{step}") }
+    };
+    pointer.split('/').skip(1).map(step).collect::<String>().trim_start_matches('.').to_owned()
+}
+
 /// A pointer as people write it.
 pub fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")

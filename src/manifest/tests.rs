@@ -182,6 +182,27 @@ fn annotations_where_nobody_reads_them_are_pointed_out() {
 }
 
 #[test]
+fn repeated_keys_are_told_of_the_object_that_has_them() {
+    let pod = |name: &str| format!("{{kind: Pod, metadata: {{name: {name}}}, spec: {{a: 1, a: 2}}}}");
+    let item = format!("- kind: List\n  items:\n  - {}\n", pod("c"));
+    let list = format!("kind: List\nitems:\n- {}\n- {}\n{item}a: 1\na: 2\n", pod("a"), pod("b"));
+    let told: Vec<_> = one(&list).oddities("inject").into_iter().map(|it| it.subject + " " + &it.text).collect();
+    let text = |path: &str, lines: [u8; 2]| {
+        let [line, other] = lines;
+        format!("{path} of line {line} is not read, as line {other} says it again; remove one of them")
+    };
+    assert_eq!(
+        told,
+        [
+            "Pod/a ".to_owned() + &text("items[0].spec.a", [3, 3]),
+            "Pod/b ".to_owned() + &text("items[1].spec.a", [4, 4]),
+            "Pod/c ".to_owned() + &text("items[2].items[0].spec.a", [7, 7]),
+            "Pod/a ".to_owned() + &text("a", [8, 9]),
+        ]
+    );
+}
+
+#[test]
 fn a_template_becomes_a_pod_with_nothing_that_it_does_not_have() {
     let pod = |text: &str| {
         let document = value(text);
