@@ -119,7 +119,10 @@ fn read_json(stream: &str) -> Option<Result<Vec<Document<'_>>, SyntaxError>> {
                 start = end;
             }
             Err(error) => {
-                let (line, column) = (error.line(), error.column().max(1));
+                let line = error.line();
+                // It counts bytes.
+                let text = json.split('\n').nth(line.saturating_sub(1)).unwrap_or_default();
+                let column = text[..text.floor_char_boundary(error.column())].chars().count().max(1);
                 let message = error.to_string();
                 let place = format!(" at line {line} column {}", error.column());
                 let message = match message.strip_suffix(&place).unwrap_or(&message) {

@@ -176,4 +176,6 @@ fn json_is_a_stream_of_objects_or_a_flow_mapping() {
     assert_eq!(value("{\"a\": b}"), json!({"a": "b"}));
     assert_eq!(one("{\"a\": b}").yaml(), "{\"a\": b}");
     assert_eq!(read("{\"a\":\n 1,}x").unwrap_err()[0].to_string(), "2:4: trailing comma");
+    assert_eq!(read("{\"a\": \"éééé\" x}").unwrap_err()[0].to_string(), "1:14: expected `,` or `}`");
+    assert_eq!(read("\u{feff}{\"é\": \"").unwrap_err()[0].to_string(), "1:7: EOF while parsing a string");
 }
