@@ -1,8 +1,9 @@
 //! Manifests: text in, documents and the pods in them out, and the text of a document with a patch applied. Pure.
 //!
 //! A document that nothing touches keeps its bytes. YAML is read as kubectl reads it: YAML 1.1 scalars (`yes` is a
-//! boolean, `0644` octal), merge keys where they stand, a repeated key's last value. A text that begins like a JSON
-//! object and is a sequence of JSON values is JSON, as in kubectl.
+//! boolean, `0644` octal), merge keys where they stand, a repeated key's last value; but numbers that end with an
+//! underscore, or have two in a row, are text here (`1_`, `2__3`). A text that begins like a JSON object and is a sequence
+//! of JSON values is JSON, as in kubectl.
 
 mod bounded;
 mod custom;

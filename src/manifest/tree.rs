@@ -41,7 +41,8 @@ pub enum Kind {
     Scalar(Value),
     /// A list.
     List(Vec<Node>),
-    /// A map, in the text's order; what merge keys brought comes last, as far as it counts, repeated keys are repeated.
+    /// A map, in the text's order; what merge keys brought comes last, as far as it counts. Repeated keys are repeated, but
+    /// for those behind a key that is an integer: from there on the library gives the last of each alone, also of `<<`.
     Map(Vec<(Node, Node)>),
 }
 

@@ -75,6 +75,20 @@ fn words_and_numbers_that_only_look_like_some_are_text() {
     }
 }
 
+/// What the library makes of them is not what is wanted, but known.
+#[test]
+fn repeated_keys_behind_a_number_and_numbers_of_odd_underscores_are_as_documented() {
+    for (map, wanted, told) in [
+        ("{a: 1, a: 2, 1: b}", json!({"a": 2, "1": "b"}), 1),
+        ("{1: b, a: 1, a: 2}", json!({"1": "b", "a": 2}), 0),
+        ("{1: b, <<: {a: 1}, <<: {b: 2}}", json!({"1": "b", "b": 2}), 0),
+    ] {
+        let text = format!("kind: Pod\nspec: {map}\n");
+        assert_eq!((&value(&text)["spec"], one(&text).oddities("inject").len()), (&wanted, told), "{map}");
+    }
+    assert_eq!(value("[1_, 2__3, 1_000]"), json!(["1_", "2__3", 1000]));
+}
+
 /// As yaml.v2 merges them, by which kubectl reads.
 #[test]
 fn a_merge_key_counts_where_it_stands() {
