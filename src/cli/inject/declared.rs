@@ -18,8 +18,8 @@ pub fn add(name: &str, documents: &[Document<'_>], args: &Args, snapshot: &mut S
         snapshot.namespaces.insert(namespace);
     }
     let mut usable = true;
-    for File { text, objects, gaps } in templates(documents) {
-        let origin = Origin(name.into());
+    for File { text, objects, gaps, rewritten } in templates(documents) {
+        let origin = Origin(if rewritten { format!("{name}, as YAML").into() } else { name.into() });
         match template::load_part(origin.clone(), &text, &gaps, &args.policy.load.options()) {
             Ok(loaded) => {
                 if !loaded.warnings.is_empty() {
@@ -49,37 +49,52 @@ struct File<'d> {
     text: String,
     /// The templates in it.
     objects: Vec<&'d Value>,
-    /// What the stream has between them.
+    /// What the stream has before or between them.
     gaps: Vec<Gap>,
+    /// It is not the stream's: lines are those of what we write.
+    rewritten: bool,
 }
 
 /// The templates of a stream. Those that are documents of YAML are one file, without what stands between them: however
-/// large that is, it makes no template too large.
+/// large that is, it makes no template too large. A JSON object, or a list of nothing but templates, is a file by itself;
+/// templates among other things in a list, or in a very large one, are written anew.
 fn templates<'d>(documents: &'d [Document<'_>]) -> Vec<File<'d>> {
     let is_template = |object: &Value| {
         let text = |key| object.get(key).and_then(Value::as_str).unwrap_or_default();
         text("apiVersion").starts_with("podgraft.dev/")
             && matches!(text("kind"), "ClusterInjectionTemplate" | "InjectionTemplate")
     };
+    let listed = |list: &'d Value| {
+        let items = list.get("items").filter(|_| list.get("kind").is_some_and(|kind| kind == "List"))?.as_array()?;
+        (!items.is_empty() && items.iter().all(is_template)).then(|| items.iter().collect())
+    };
     let lines = |text: &str| text.matches('\n').count() as Line;
     let mut files = Vec::new();
     let mut whole = File::default();
     let (mut written, mut left_out) = (0, 0);
     for document in documents {
-        let text = document.text();
-        if is_template(document.value()) && !document.is_json() {
+        let (text, value) = (document.text(), document.value());
+        if is_template(value) && !document.is_json() {
             whole.gaps.push(Gap { at: written, lines: left_out });
             whole.text.push_str(text);
-            whole.objects.push(document.value());
+            whole.objects.push(value);
             written += lines(text);
             continue;
         }
+        let before = written + left_out;
         left_out += lines(text);
-        let objects = manifest::objects(document.value()).into_iter().map(|object| object.value);
+        let own = if is_template(value) { Some(vec![value]) } else { listed(value) };
+        if let Some(objects) = own.filter(|_| text.len() <= template::MAX_FILE) {
+            let gaps = vec![Gap { at: 0, lines: before }];
+            files.push(File { text: text.to_owned(), objects, gaps, rewritten: false });
+            continue;
+        }
+        let objects = manifest::objects(value).into_iter().map(|object| object.value);
         files.extend(objects.filter(|object| is_template(object)).map(|object| File {
             text: manifest::template_text(object),
             objects: vec![object],
             gaps: Vec::new(),
+            rewritten: true,
         }));
     }
     if !whole.objects.is_empty() {

@@ -79,6 +79,28 @@ fn lines_of_templates_are_those_of_the_stream_wherever_they_are_told() {
 }
 
 #[test]
+fn templates_in_json_and_in_lists_are_told_where_they_stand() {
+    let bad = TEMPLATE.replace("target:", "targe:");
+    let item = bad.trim_end().replace('\n', "\n  ");
+    let listed = format!("a: 1\n---\nkind: List\nitems:\n- {item}\n");
+    let json = |field: &str| {
+        format!(
+            "{{\"apiVersion\": \"podgraft.dev/v1alpha1\", \"kind\": \"ClusterInjectionTemplate\",\n\t\"metadata\": {{\"name\": \"own\"}}, \"spec\": {{\"{field}\": {{}}}}}}\n"
+        )
+    };
+    for (stream, place) in [
+        (json("targe"), "stdin:2:40"),
+        (format!("{{\"a\": 1}}\n\n{}", json("targe")), "stdin:4:40"),
+        (listed.clone(), "stdin:8:10"),
+        (format!("{listed}- a: 1\n"), "stdin, as YAML:"),
+    ] {
+        let run = run(["inject"], &stream);
+        assert_eq!((run.code, run.out.as_str()), (1, ""));
+        assert!(run.err.contains(&format!("--> {place}")), "{place}: {}", run.err);
+    }
+}
+
+#[test]
 fn templates_that_are_wrong_are_told_in_every_file() {
     let bad = TEMPLATE.replace("target:", "targe:");
     let files = directory(&[("a.yaml", &bad), ("b.yaml", "a: b: c\n"), ("c.yaml", &bad)]);
