@@ -178,7 +178,8 @@ mod tests {
             let mounts = json!([{"name": "own", "mountPath": "/own"}]);
             let name = "t{{ instance == '' ? '' : '-' + instance }}-own";
             json!({"volumes": volumes, "initContainers": [
-                {"name": "a", "image": "a", "env": env(name), "volumeMounts": mounts},
+                {"name": "a", "image": "a", "volumeMounts": mounts},
+                {"name": "b", "image": "b", "env": env(name)},
             ]})
         };
         let (none, empty, config) = (
