@@ -16,8 +16,9 @@ use super::reason::Reason;
 use crate::json::write_string;
 use crate::template::expansion::references;
 
-/// The most bytes that all copies in one pod together may take: more than any pod that runs has.
-const MAX_COPIED: usize = 1024 * 1024;
+/// The most bytes that all copies in one pod together may take: more than any pod that runs has, and with them it is no larger
+/// than one that may ask ([`super::crowd::MAX_ENTRIES`]).
+const MAX_COPIED: usize = 256 * 1024;
 
 /// Completes the planned containers that get their target's environment: the grafts that can't have it, and why.
 pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Vec<(GraftIndex, Reason)> {

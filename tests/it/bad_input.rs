@@ -398,7 +398,7 @@ fn pods_without_measure() {
         (
             "environments that are too long to be handed on",
             pod(too_long_to_hand_on, json!({"name": "a", "env": short(26_000)}), 0),
-            "403 Forbidden: 30 problems:\n- i",
+            "403 Forbidden: 32 problems:\n- i",
         ),
         ("not ours to say", pod(json!({}), json!({"name": "a", "env": variables(100_000)}), 0), "allowed"),
     ];

@@ -245,7 +245,7 @@ fn rounds_of_planning_take_no_more_than_a_bound_together() {
         let pod = json!({"metadata": {"annotations": annotations}, "spec": spec}).to_string();
         let request = PodRequest::create(&pod, "default").unwrap();
         let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { panic!("there is no such order") };
-        reasons.iter().map(|reason| reason.label()).collect::<Vec<_>>()
+        reasons.iter().map(Reason::label).collect::<Vec<_>>()
     };
     assert_eq!(reasons(2), ["order", "order"]);
     let many = reasons(6);

@@ -124,7 +124,7 @@ fn what_is_handed_on_is_bounded() {
             "spec": {"containers": [{
                 "name": "web",
                 "image": "nginx:1.27",
-                "env": [{"name": "LONG", "value": "x".repeat(200 * 1024)}],
+                "env": [{"name": "LONG", "value": "x".repeat(50 * 1024)}],
             }]},
         })
         .to_string()
@@ -137,7 +137,7 @@ fn what_is_handed_on_is_bounded() {
         Outcome::Reject(reasons, _) => {
             let said: Vec<_> = reasons.iter().map(ToString::to_string).collect();
             assert_eq!((reasons[0].label(), said.len()), ("too_much", 1));
-            let [whose, most] = ["i2.migrate: ", "to copy into injected containers; at most 1048576 are allowed"];
+            let [whose, most] = ["i2.migrate: ", "to copy into injected containers; at most 262144 are allowed"];
             assert!(said[0].starts_with(whose) && said[0].ends_with(most), "{said:?}");
         }
         other => panic!("{other:?}"),
