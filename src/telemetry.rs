@@ -55,8 +55,13 @@ pub struct Log(());
 
 impl Drop for Log {
     fn drop(&mut self) {
-        LINES.wait(LAST);
+        wait();
     }
+}
+
+/// Waits until what was logged has been written, or nobody takes it.
+pub fn wait() {
+    LINES.wait(LAST);
 }
 
 /// Starts logging for the process; a second call changes nothing.

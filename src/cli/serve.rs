@@ -9,14 +9,14 @@ mod reload;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
+use std::{panic, thread};
 
 use anyhow::Context;
 use clap::builder::BoolishValueParser;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -122,10 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match check(args) {
         Ok(checked) => {
             // Not before templates are compiled: then the first of its threads goes on with the heap of those that did that.
-            let answering = thread::available_parallelism().map_or(1, NonZero::get).min(ANSWERING);
-            let mut runtime = Builder::new_multi_thread();
-            runtime.enable_all().worker_threads(answering).max_blocking_threads(ASIDE);
-            let runtime = try_threads(answering).and_then(|()| runtime.build()).context("starting threads")?;
+            let runtime = start_threads().context("starting threads")?;
             let code = runtime.block_on(serve(args, checked, signals));
             // After a second signal, what is still at work is not waited for.
             runtime.shutdown_background();
@@ -140,14 +137,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Whether the system has so many threads for us. Where Tokio gets only some of its workers, it panics and then waits for them.
-fn try_threads(count: usize) -> io::Result<()> {
-    let all = Mutex::new(());
-    thread::scope(|scope| {
-        let _until_all_are_there = all.lock();
-        let mut each = (0..count).map(|_| thread::Builder::new().spawn_scoped(scope, || drop(all.lock())));
-        each.try_for_each(|thread| thread.map(drop))
-    })
+/// Starts the threads that answer. Where it gets only some of them, Tokio panics, and then would wait for these without end:
+/// the process ends instead.
+#[expect(clippy::disallowed_methods, reason = "nothing is to be given back yet, and to unwind takes for ever")]
+fn start_threads() -> io::Result<Runtime> {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(|info| {
+        telemetry::wait();
+        report(format_args!("error: starting threads: {}", info.payload_as_str().unwrap_or("there are too few")));
+        process::exit(1);
+    }));
+    let answering = thread::available_parallelism().map_or(1, NonZero::get).min(ANSWERING);
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.enable_all().worker_threads(answering).max_blocking_threads(ASIDE).build();
+    panic::set_hook(usual);
+    runtime
 }
 
 /// Takes signals over before files are read, which may take a while: a container's first process misses those that it has not
