@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::asked::Asked;
 use super::draft::{Draft, GraftIndex, Kind, NewContainer};
-use super::json::{Members, Raw, Text};
+use super::json::{Members, Raw, Text, read};
 use super::order::Slot;
 use super::pod::{Container, EnvVar, Pod, Volume};
 use super::reason::{Reason, quote};
@@ -72,7 +72,7 @@ pub fn check(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Vec<(
         look(it.graft, &variable, &|| place(&asked[it.graft], "target.env", it.line));
     }
     for it in draft.containers.iter().filter(|it| is_of_a_file(it.graft, &it.json)) {
-        let container: Container<'_> = serde_json::from_str(&it.json).unwrap_or_default();
+        let container = read::<Container<'_>>(&it.json).unwrap_or_default();
         for variable in container.env.get() {
             look(it.graft, variable, &|| place_of(&asked[it.graft], it));
         }
@@ -91,8 +91,8 @@ fn empty_dirs<'d>(pod: &'d Pod<'_>, draft: &'d Draft<'_, '_>) -> HashMap<&'d str
         found.entry(&*volume.name).or_insert_with(|| is_empty_dir(volume));
     }
     for planned in &draft.volumes {
-        let read = || serde_json::from_str(&planned.json).is_ok_and(|volume| is_empty_dir(&volume));
-        found.entry(&*planned.name).or_insert_with(read);
+        let is_planned_empty = || read(&planned.json).is_some_and(|volume| is_empty_dir(&volume));
+        found.entry(&*planned.name).or_insert_with(is_planned_empty);
     }
     found
 }
@@ -119,7 +119,7 @@ pub fn in_time(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>, order:
             }
             Slot::New(index) => {
                 let it = &draft.containers[index];
-                let container: Container<'_> = serde_json::from_str(&it.json).unwrap_or_default();
+                let container = read::<Container<'_>>(&it.json).unwrap_or_default();
                 let variables = container.env.get().iter().filter(|_| needs_one(it));
                 let files = variables.filter_map(|variable| Some((variable, File::of(variable)?)));
                 let missing = |file: &File<'_>| !file.optional && !mounted.contains(&*file.volume);

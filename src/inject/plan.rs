@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 
 use super::ALL_ANNOTATIONS;
 use super::asked::Asked;
@@ -12,7 +11,7 @@ use super::draft::{Draft, Field, GraftIndex, Kind, NewContainer, NewField};
 use super::environment;
 use super::files;
 use super::graft::{self, Clash, Context};
-use super::json::Text;
+use super::json::{Text, read};
 use super::key::Level;
 use super::order::{Impossible, Ordering, Slot};
 use super::outcome::{Graft, NotApplied, Outcome, Plan, SkipReason, Why};
@@ -279,12 +278,8 @@ impl<'p, 'a> Planner<'p, 'a> {
 
     /// Some grafts go for what was found out when all was planned.
     fn without(&mut self, wrong: Vec<(GraftIndex, Reason)>) -> Round<'p, 'a> {
-        let mut clashes = BTreeMap::<_, Vec<_>>::new();
         for (index, reason) in wrong {
-            clashes.entry(index).or_default().push(Clash { reason, with: None });
-        }
-        for (index, clashes) in clashes {
-            self.leave_out(index, clashes);
+            self.leave_out(index, vec![Clash { reason, with: None }]);
         }
         Round::WithoutIt
     }
@@ -346,7 +341,7 @@ fn entries_fit(pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Result<(), Reason> {
     if before + draft.len() + draft.bytes() / (ENTRY / 2) <= MAX_ENTRIES {
         return Ok(());
     }
-    let container = |json| serde_json::from_str::<Container<'_>>(json).map_or(1, |it| it.entries());
+    let container = |json| read::<Container<'_>>(json).map_or(1, |it| it.entries());
     let found = before
         + draft.containers.iter().map(|it| container(&*it.json)).sum::<usize>()
         + draft.variables.iter().map(|it| (it.json.len() + 1).div_ceil(ENTRY)).sum::<usize>()
