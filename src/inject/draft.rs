@@ -34,32 +34,40 @@ pub enum Kind {
 
 /// A port as it may clash with another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortUse {
+pub struct PortUse<'t> {
     /// `containerPort`.
     pub number: i64,
     /// TCP, UDP or SCTP.
-    pub protocol: String,
+    pub protocol: Cow<'t, str>,
     /// `hostPort`; 0 is none.
     pub host_port: i64,
     /// `hostIP`; empty is every address.
-    pub host_ip: String,
+    pub host_ip: Cow<'t, str>,
 }
 
-impl PortUse {
+impl<'t> PortUse<'t> {
     /// A port of the pod or of a rendered container.
     #[must_use]
-    pub fn of(port: &Port<'_>) -> Self {
+    pub fn of(port: &'t Port<'_>) -> Self {
         Self {
             number: port.container_port,
-            protocol: port.protocol().to_owned(),
+            protocol: Cow::Borrowed(port.protocol()),
             host_port: port.host_port.unwrap_or_default(),
-            host_ip: port.host_ip.to_string(),
+            host_ip: Cow::Borrowed(&port.host_ip),
         }
+    }
+
+    /// The same, for as long as it is wanted.
+    #[must_use]
+    pub fn into_owned(self) -> PortUse<'static> {
+        let Self { number, protocol, host_port, host_ip } = self;
+        let [protocol, host_ip] = [protocol, host_ip].map(|text| Cow::Owned(text.into_owned()));
+        PortUse { number, protocol, host_port, host_ip }
     }
 
     /// How the two clash, if they do and their containers run together.
     #[must_use]
-    pub fn clash(&self, other: &Self) -> Option<String> {
+    pub fn clash(&self, other: &PortUse<'_>) -> Option<String> {
         if self.protocol != other.protocol {
             return None;
         }
@@ -84,7 +92,7 @@ pub struct NewContainer<'p, 'a> {
     /// Its name in the pod.
     pub name: Cow<'p, str>,
     /// Its ports, as far as it runs together with others.
-    pub ports: Vec<PortUse>,
+    pub ports: Vec<PortUse<'static>>,
     /// Whose environment it gets, beside its own, when all is planned.
     pub environment_of: Option<Target<'a>>,
     /// The container.
@@ -269,5 +277,39 @@ impl Draft<'_, '_> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         matches!(self.mark(), Mark([0, 0, 0, 0, 0]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inject::json::Text;
+
+    #[test]
+    fn ports_clash_by_number_or_on_one_address_of_the_node() {
+        let mut all = Vec::new();
+        for (container_port, host_port) in
+            [(1, None), (1, Some(0)), (1, Some(1)), (1, Some(2)), (2, Some(1)), (2, None)]
+        {
+            for protocol in ["", "TCP", "UDP"] {
+                for host_ip in ["", "0.0.0.0", "10.0.0.1", "10.0.0.2"] {
+                    let (protocol, host_ip) = (Text(protocol.into()), Text(host_ip.into()));
+                    all.push(Port { container_port, host_port, host_ip, protocol, ..Port::default() });
+                }
+            }
+        }
+        let is_near = |ours: &PortUse<'_>, theirs: &Port<'_>| {
+            let host_port = theirs.host_port.unwrap_or_default();
+            theirs.protocol() == ours.protocol
+                && (theirs.container_port == ours.number || (host_port != 0 && host_port == ours.host_port))
+        };
+        for ours in all.iter().map(|ours| PortUse::of(ours).into_owned()) {
+            for theirs in &all {
+                let clashes = ours.clash(&PortUse::of(theirs)).is_some();
+                let kept_apart = *ours.host_ip != *theirs.host_ip && !clashes;
+                assert!(is_near(&ours, theirs) == clashes || kept_apart, "{ours:?} {theirs:?}");
+                assert!(is_near(&ours, theirs) || !clashes, "{ours:?} {theirs:?}");
+            }
+        }
     }
 }

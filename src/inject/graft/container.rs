@@ -55,13 +55,6 @@ fn is_copy<'i>(there: &pod::Container<'_>, ours: &'i Identity, mirrored: impl Fn
     same_command && (*there.image == *ours.image || *there.image == *mirrored())
 }
 
-/// Whether a port of the pod clashes with ours unless their addresses keep them apart.
-fn is_near(ours: &PortUse, theirs: &pod::Port<'_>) -> bool {
-    let host_port = theirs.host_port.unwrap_or_default();
-    theirs.protocol() == ours.protocol
-        && (theirs.container_port == ours.number || (host_port != 0 && host_port == ours.host_port))
-}
-
 impl<'p, 'a> Grafting<'_, 'p, 'a> {
     pub(super) fn containers(&mut self) {
         let (template, rendering) = (self.template(), self.rendering());
@@ -173,7 +166,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
     }
 
     /// The ports as far as they are in others' way.
-    fn ports(&mut self, kind: Kind, name: &str, from: Source<'a>, ports: &[PortUse]) -> Vec<PortUse> {
+    fn ports(&mut self, kind: Kind, name: &str, from: Source<'a>, ports: &[PortUse<'static>]) -> Vec<PortUse<'static>> {
         let host_network = self.context.pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true));
         for port in ports.iter().filter(|port| host_network && ![0, port.number].contains(&port.host_port)) {
             let problem = format!(
@@ -207,11 +200,9 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
         ports.to_vec()
     }
 
-    fn port_is_free(&mut self, name: &str, port: &PortUse) {
+    fn port_is_free(&mut self, name: &str, port: &PortUse<'_>) {
         let of_pod = self.of_pod().filter(|(init, it)| !init || it.is_sidecar()).find_map(|(_, it)| {
-            // Only what may be in the way is copied: of thousands, none need be.
-            let mut near = it.ports.get().iter().filter(|theirs| is_near(port, theirs));
-            let clash = near.find_map(|theirs| port.clash(&PortUse::of(theirs)))?;
+            let clash = it.ports.get().iter().find_map(|theirs| port.clash(&PortUse::of(theirs)))?;
             Some((clash, format!("container {:?} of the pod", &*it.name), None))
         });
         let taken = of_pod.or_else(|| {
@@ -299,35 +290,6 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
             let (container, policy) = (name.to_owned(), cut(policy).to_owned());
             let reason = Reason::ClassicSidecar { graft: self.name(), container, policy };
             self.refuse(reason);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inject::json::Text;
-
-    #[test]
-    fn no_port_that_clashes_is_passed_over() {
-        let mut all = Vec::new();
-        for (container_port, host_port) in
-            [(1, None), (1, Some(0)), (1, Some(1)), (1, Some(2)), (2, Some(1)), (2, None)]
-        {
-            for protocol in ["", "TCP", "UDP"] {
-                for host_ip in ["", "0.0.0.0", "10.0.0.1", "10.0.0.2"] {
-                    let (protocol, host_ip) = (Text(protocol.into()), Text(host_ip.into()));
-                    all.push(pod::Port { container_port, host_port, host_ip, protocol, ..pod::Port::default() });
-                }
-            }
-        }
-        for ours in all.iter().map(PortUse::of) {
-            for theirs in &all {
-                let clashes = ours.clash(&PortUse::of(theirs)).is_some();
-                let kept_apart = *ours.host_ip != *theirs.host_ip && !clashes;
-                assert!(is_near(&ours, theirs) == clashes || kept_apart, "{ours:?} {theirs:?}");
-                assert!(is_near(&ours, theirs) || !clashes, "{ours:?} {theirs:?}");
-            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Body {
     /// The members of its JSON that need nothing of the pod, without braces.
     pub members: String,
     /// `ports`.
-    pub ports: Vec<PortUse>,
+    pub ports: Vec<PortUse<'static>>,
     /// `volumeMounts`.
     pub mounts: Vec<Mount>,
     /// `resources`, a map.
@@ -237,7 +237,7 @@ impl Size for Container {
     fn bytes(&self) -> usize {
         let Self { identity, body, .. } = self;
         let optional = [&identity.command, &body.resources, &body.security_context];
-        let ports = body.ports.len() * size_of::<PortUse>();
+        let ports = body.ports.len() * size_of::<PortUse<'_>>();
         let optional = optional.into_iter().flatten().map(String::len).sum::<usize>();
         let mounts = body.mounts.iter().map(Size::bytes).sum::<usize>();
         let json = identity.name.len() + identity.image.len() + body.members.len() + optional;
@@ -271,9 +271,10 @@ fn ports(
     item: Option<&Item<'_>>,
     json: &mut MapWriter,
     problems: &mut Problems,
-) -> Result<Vec<PortUse>, EvaluationError> {
+) -> Result<Vec<PortUse<'static>>, EvaluationError> {
     let Some(ports) = render(template.ports.as_ref(), view, item, "ports")? else { return Ok(Vec::new()) };
-    let uses: Vec<PortUse> = read::<Vec<Port<'_>>>(&ports, "ports")?.iter().map(PortUse::of).collect();
+    let read = read::<Vec<Port<'_>>>(&ports, "ports")?;
+    let uses: Vec<_> = read.iter().map(|port| PortUse::of(port).into_owned()).collect();
     for port in &uses {
         let host_port = port.host_port != 0 && !is_port(port.host_port);
         if host_port || !is_port(port.number) {
