@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::key::Key;
 use super::outcome::GraftName;
 use super::rendering::Rendering;
-use crate::template::{FailurePolicy, Template};
+use crate::template::{FailurePolicy, Line, Template};
 
 /// A template that a pod is to get, its parameters bound.
 #[derive(Debug)]
@@ -27,5 +27,11 @@ impl Asked<'_> {
     #[must_use]
     pub fn may_be_left_out(&self) -> bool {
         self.of_namespace || self.template.failure_policy == FailurePolicy::Ignore
+    }
+
+    /// Where in the template something stands, for messages.
+    #[must_use]
+    pub fn place(&self, field: &str, line: Line) -> String {
+        format!("{field} ({}:{line})", self.template.origin.0)
     }
 }

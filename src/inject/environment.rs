@@ -42,13 +42,18 @@ pub fn hand_on(asked: &[Asked<'_>], draft: &mut Draft<'_, '_>) -> Vec<(GraftInde
         match complete(container, &target, &added) {
             Ok(completed) => container.json = completed.into(),
             Err(error) => {
-                let place = format!("environment of container {:?}", container.name);
-                let reason = Reason::Evaluation { graft: graft(), place, message: error.to_string() };
+                let (place, message) = (place(container), error.to_string());
+                let reason = Reason::Evaluation { graft: graft(), place, message };
                 wrong.push((container.graft, reason));
             }
         }
     }
     wrong
+}
+
+/// Whose environment is wrong, for messages.
+pub fn place(container: &NewContainer<'_, '_>) -> String {
+    format!("environment of container {:?}", container.name)
 }
 
 /// The container with its target's environment before its own.

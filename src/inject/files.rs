@@ -2,7 +2,6 @@
 //! `emptyDir` (`validateFileKeyRefVolumes`), and no container starts whose file nobody has written. Looked at when all is
 //! planned, as a volume may be another graft's; what the pod's own variables refer to is for the API server to say.
 
-use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
@@ -10,11 +9,12 @@ use serde_json::value::RawValue;
 
 use super::asked::Asked;
 use super::draft::{Draft, GraftIndex, Kind, NewContainer};
+use super::environment;
 use super::json::{Members, Raw, Text, read};
+use super::mounts::mounts;
 use super::order::Slot;
-use super::pod::{Container, EnvVar, Pod, Volume};
+use super::pod::{Container, EnvVar, Pod, Target, Volume};
 use super::reason::{Reason, quote};
-use crate::template::Line;
 
 /// Hardly any variable is of a file, and what does not say so need not be read.
 fn says_so(json: &str) -> bool {
@@ -45,12 +45,8 @@ fn refusal(asked: &Asked<'_>, place: String, name: &str, volume: &str, problem: 
     Reason::Rendered { graft: asked.name.to_string(), place, problem }
 }
 
-fn place(asked: &Asked<'_>, field: &str, line: Line) -> String {
-    format!("{field} ({}:{line})", asked.template.origin.0)
-}
-
-fn place_of(asked: &Asked<'_>, container: &NewContainer<'_, '_>) -> String {
-    place(asked, if container.kind == Kind::Init { "initContainers" } else { "sidecars" }, container.line)
+fn place(asked: &Asked<'_>, container: &NewContainer<'_, '_>) -> String {
+    asked.place(if container.kind == Kind::Init { "initContainers" } else { "sidecars" }, container.line)
 }
 
 /// Holds the variables that are planned to the volumes: the grafts with a variable of a file that is nowhere, and which one.
@@ -69,12 +65,12 @@ pub fn check(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>) -> Vec<(
     let is_of_a_file = |graft: GraftIndex, json: &str| asked[graft].template.may_name_files && says_so(json);
     for it in draft.variables.iter().filter(|it| is_of_a_file(it.graft, &it.json)) {
         let variable = serde_json::from_str(&it.json).unwrap_or_default();
-        look(it.graft, &variable, &|| place(&asked[it.graft], "target.env", it.line));
+        look(it.graft, &variable, &|| asked[it.graft].place("target.env", it.line));
     }
     for it in draft.containers.iter().filter(|it| is_of_a_file(it.graft, &it.json)) {
         let container = read::<Container<'_>>(&it.json).unwrap_or_default();
         for variable in container.env.get() {
-            look(it.graft, variable, &|| place_of(&asked[it.graft], it));
+            look(it.graft, variable, &|| place(&asked[it.graft], it));
         }
     }
     wrong
@@ -99,7 +95,12 @@ fn empty_dirs<'d>(pod: &'d Pod<'_>, draft: &'d Draft<'_, '_>) -> HashMap<&'d str
 
 /// Holds the planned containers to the order: a file is there only if something that starts earlier may have written it.
 /// Ordinary containers are tried until it is.
-pub fn in_time(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>, order: &[Slot]) -> Vec<(GraftIndex, Reason)> {
+pub fn in_time<'a>(
+    asked: &[Asked<'_>],
+    pod: &'a Pod<'a>,
+    draft: &Draft<'_, '_>,
+    order: &[Slot],
+) -> Vec<(GraftIndex, Reason)> {
     let needs_one = |it: &NewContainer<'_, '_>| {
         let may = it.environment_of.is_some() || asked[it.graft].template.may_name_files;
         may && it.kind != Kind::ClassicSidecar && says_so(&it.json)
@@ -109,13 +110,12 @@ pub fn in_time(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>, order:
         return wrong;
     }
     let old = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
-    let mut mounted = HashSet::<Cow<'_, str>>::new();
+    let mut mounted = HashSet::<String>::new();
     for slot in order {
         match *slot {
             Slot::Old(index) => {
-                mounted.extend(old[index].volume_mounts.iter().flatten().map(|mount| Cow::Borrowed(&*mount.name)));
-                let added = draft.mounts.iter().filter(|it| it.target.init && it.target.index == index);
-                mounted.extend(added.map(|it| Cow::Borrowed(&*it.volume)));
+                let target = Target { init: true, index, container: &old[index] };
+                mounted.extend(mounts(&target, draft).map(|mount| mount.volume.into_owned()));
             }
             Slot::New(index) => {
                 let it = &draft.containers[index];
@@ -125,15 +125,15 @@ pub fn in_time(asked: &[Asked<'_>], pod: &Pod<'_>, draft: &Draft<'_, '_>, order:
                 let missing = |file: &File<'_>| !file.optional && !mounted.contains(&*file.volume);
                 for (variable, file) in files.filter(|(_, file)| missing(file)) {
                     let place = match it.environment_of {
-                        Some(_) => format!("environment of container {:?}", it.name),
-                        None => place_of(&asked[it.graft], it),
+                        Some(_) => environment::place(it),
+                        None => place(&asked[it.graft], it),
                     };
                     let problem = "which nothing that starts earlier mounts, so that this container would never start; make it \
                                    optional, or have the template say what the container comes after (order.after)";
                     let reason = refusal(&asked[it.graft], place, &variable.name, &file.volume, problem);
                     wrong.push((it.graft, reason));
                 }
-                mounted.extend(container.volume_mounts.iter().flatten().map(|it| Cow::Owned(it.name.to_string())));
+                mounted.extend(container.volume_mounts.iter().flatten().map(|mount| mount.name.to_string()));
             }
         }
     }

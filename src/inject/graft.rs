@@ -220,7 +220,7 @@ impl<'p, 'a> Grafting<'_, 'p, 'a> {
 
     /// Where in the template something stands, for messages.
     fn place(&self, field: &str, line: Line) -> String {
-        format!("{field} ({}:{line})", self.template().origin.0)
+        self.asked.place(field, line)
     }
 
     fn evaluation(&mut self, field: &str, line: Line, error: &EvaluationError) {
