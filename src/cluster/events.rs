@@ -29,7 +29,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::admission::{Owner, Rejection};
-
 use crate::anew::once;
 
 use super::attempt::{Failure, Told, insist, within};

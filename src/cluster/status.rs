@@ -209,26 +209,24 @@ pub(super) async fn write(client: Client, pending: Pending) {
     let (mut pause, mut told) = (PAUSE, Told::default());
     loop {
         let verdict = pending.next().await;
-        let failure = match attempt(&client, &verdict).await {
+        match attempt(&client, &verdict).await {
             Ok(()) => {
                 pause = PAUSE;
                 told.works();
-                pending.done(&verdict);
-                continue;
             }
             // It is gone, or another one by now; then it comes by again.
-            Err(failure) if matches!(failure.code, 404 | 409) => {
-                pending.done(&verdict);
+            Err(failure) if matches!(failure.code, 404 | 409) => {}
+            Err(failure) => {
+                if told.is_news(&failure) {
+                    let (template, problem) = (templates::origin(verdict.kind, &verdict.key).0, failure.problem);
+                    tracing::warn!(%template, "the status of templates can't be written; it is tried again: {problem}");
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
                 continue;
             }
-            Err(failure) => failure,
-        };
-        if told.is_news(&failure) {
-            let (template, problem) = (templates::origin(verdict.kind, &verdict.key).0, failure.problem);
-            tracing::warn!(%template, "the status of templates can't be written; it is tried again: {problem}");
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pending.done(&verdict);
     }
 }
 

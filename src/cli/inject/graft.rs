@@ -156,19 +156,15 @@ impl Engine<'_> {
         let of_pod = read(Level::Pod, of_pod.filter_map(|(key, value)| Some((&**key, value.as_str()?))).collect());
         let of_namespace = self.snapshot.namespaces.get(namespace).into_iter().flat_map(|it| &it.defaults);
         let of_namespace = read(Level::Namespace, of_namespace.map(|(key, value)| (&**key, &**value)).collect());
-        let graft = |annotation: &Annotation<'_>| {
-            let instance = annotation.instance.map(|instance| format!("{instance}.")).unwrap_or_default();
-            format!("{instance}{prefix}/{}", annotation.template)
-        };
         let is_main = |annotation: &&Annotation<'_>| matches!(annotation.setting, Setting::Main(_));
-        let asked: HashSet<_> = of_pod.iter().chain(&of_namespace).filter(is_main).map(graft).collect();
-        let alone = of_pod.iter().map(|annotation| (annotation.key, graft(annotation)));
-        alone
-            .filter(|(_, main)| !asked.contains(main))
-            .map(|(key, main)| {
-                format!("annotation {key} asks for nothing until {main} does, on the pod or its namespace")
-            })
-            .collect()
+        let asked: HashSet<_> = of_pod.iter().chain(&of_namespace).filter(is_main).map(|main| main.key).collect();
+        let alone = of_pod.iter().filter_map(|Annotation { key, setting, .. }| {
+            let Setting::Parameter(name, _) = setting else { return None };
+            let main = key.strip_suffix(name)?.strip_suffix('.')?;
+            (!asked.contains(main))
+                .then(|| format!("annotation {key} asks for nothing until {main} does, on the pod or its namespace"))
+        });
+        alone.collect()
     }
 
     /// The operations for one pod, or why it is refused; warnings go to `say`.
