@@ -153,3 +153,6 @@ fn too_much(asked: usize, pod: &Pod<'_>) -> Option<Reason> {
 
 /// What all annotations of an object may hold, keys and values together (apimachinery's `TotalAnnotationSizeLimitB`).
 const ALL_ANNOTATIONS: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests;

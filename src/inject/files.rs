@@ -142,24 +142,15 @@ pub fn in_time<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::{Value, json};
 
     use crate::inject::request::PodRequest;
+    use crate::inject::tests::snapshot;
     use crate::inject::{Outcome, inject};
-    use crate::snapshot::Snapshot;
-    use crate::template::{LoadOptions, Origin, load};
 
     /// What a pod with these volumes is told.
     fn told(spec: &Value, volumes: &Value) -> Option<String> {
-        let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
-        let text = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "t"}, "spec": spec}).to_string();
-        let mut snapshot = Snapshot::default();
-        let loaded = load(Origin("t.yaml".into()), &text, &LoadOptions::default());
-        for template in loaded.unwrap_or_else(|error| panic!("{error}")).templates {
-            snapshot.templates.insert(Arc::new(template));
-        }
+        let snapshot = snapshot(&[("t", spec)]);
         let spec = json!({"containers": [{"name": "app", "image": "a"}], "volumes": volumes});
         let pod = json!({"metadata": {"annotations": {"inject/t": "true"}}, "spec": spec}).to_string();
         let request = PodRequest::create(&pod, "default").unwrap();

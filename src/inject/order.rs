@@ -397,23 +397,18 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::{Value, json};
 
     use super::Graph;
     use crate::inject::request::PodRequest;
+    use crate::inject::tests::snapshot;
     use crate::inject::{Outcome, inject};
-    use crate::snapshot::Snapshot;
-    use crate::template::{LoadOptions, Origin, load};
 
     /// A template with this many sidecars.
-    fn template(name: &str, sidecars: usize, order: &Value) -> String {
+    fn template(name: &str, sidecars: usize, order: &Value) -> Value {
         let sidecars: Vec<_> =
             (0..sidecars).map(|index| json!({"name": format!("{name}{index}"), "image": "a"})).collect();
-        let spec = json!({"order": order, "sidecars": sidecars});
-        let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
-        json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}).to_string()
+        json!({"order": order, "sidecars": sidecars})
     }
 
     #[test]
@@ -426,14 +421,9 @@ mod tests {
         let pod = pod.to_string();
         for native_sidecars in [true, false] {
             for (sidecars, fits) in [(256, true), (257, false)] {
-                let mut snapshot = Snapshot::default();
+                let (a, b) = (template("a", 256, &json!({})), template("b", sidecars, &json!({"after": ["a"]})));
+                let mut snapshot = snapshot(&[("a", &a), ("b", &b)]);
                 snapshot.policy.native_sidecars = native_sidecars;
-                let text =
-                    template("a", 256, &json!({})) + "\n---\n" + &template("b", sidecars, &json!({"after": ["a"]}));
-                let loaded = load(Origin("order.yaml".into()), &text, &LoadOptions::default());
-                for template in loaded.unwrap_or_else(|error| panic!("{error}")).templates {
-                    snapshot.templates.insert(Arc::new(template));
-                }
                 let request = PodRequest::create(&pod, "default").unwrap();
                 match inject(&request, &snapshot) {
                     Outcome::Inject(_) => assert!(fits, "{sidecars}"),
@@ -459,11 +449,7 @@ mod tests {
 
     #[test]
     fn of_a_long_cycle_is_told_what_closes_it() {
-        let mut snapshot = Snapshot::default();
-        let text = template("a", 1, &json!({"before": ["first"], "after": ["last"]}));
-        for template in load(Origin("order.yaml".into()), &text, &LoadOptions::default()).unwrap().templates {
-            snapshot.templates.insert(Arc::new(template));
-        }
+        let snapshot = snapshot(&[("a", &template("a", 1, &json!({"before": ["first"], "after": ["last"]})))]);
         let asked: Value = (0..8).map(|it| (format!("i{it}.inject/a"), json!("true"))).collect();
         let between = (0..2000).map(|it| format!("{it:063}"));
         let names = std::iter::once("first".to_owned()).chain(between).chain(["last".to_owned()]);

@@ -1,23 +1,15 @@
 //! What the parts of a template make of a pod's own words.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::inject::request::PodRequest;
+use crate::inject::tests::snapshot;
 use crate::inject::{Outcome, inject};
-use crate::snapshot::Snapshot;
-use crate::template::{LoadOptions, Origin, load};
 
 /// Why a pod with this spec does not get this template, if it does not.
 fn refused(template: &Value, spec: &Value) -> Vec<String> {
-    let (version, kind) = ("podgraft.dev/v1alpha1", "ClusterInjectionTemplate");
-    let text = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "t"}, "spec": template}).to_string();
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = snapshot(&[("t", template)]);
     snapshot.policy.native_sidecars = false;
-    for template in load(Origin("t.yaml".into()), &text, &LoadOptions::default()).unwrap().templates {
-        snapshot.templates.insert(Arc::new(template));
-    }
     let pod = json!({"metadata": {"annotations": {"inject/t": "true"}}, "spec": spec}).to_string();
     let request = PodRequest::create(&pod, "default").unwrap();
     let Outcome::Reject(reasons, _) = inject(&request, &snapshot) else { return Vec::new() };
